@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+# The front door, thin over meson. `make demo` and `make check` do all their own set-up on Debian 12.
+
+BUILD ?= build
+SHELL := /bin/bash
+
+.PHONY: all deps build check check-unit check-e2e prove demo bench install clean help
+
+all: build
+
+help:
+	@echo 'make deps     install what is needed from Debian (root or sudo)'
+	@echo 'make build    build into $(BUILD)/; $(BUILD)/rakis runs in place'
+	@echo 'make demo     iperf3 in an enclave, beside native and an exit per call'
+	@echo 'make check    proofs, unit tests, end-to-end tests'
+	@echo 'make prove    the proofs of the boundary alone'
+	@echo 'make install  into DESTDIR and prefix'
+
+deps:
+	@scripts/deps
+
+# Dependencies only when one is missing: an ordinary build asks for no privilege.
+$(BUILD)/build.ninja:
+	@scripts/deps --if-missing
+	meson setup $(BUILD)
+
+build: $(BUILD)/build.ninja
+	ninja -C $(BUILD)
+
+demo: build
+	@scripts/demo $(BUILD)
+
+prove:
+	@scripts/deps --if-missing
+	@proofs/run
+
+check-unit: build
+	@meson test -C $(BUILD) --no-rebuild --print-errorlogs
+
+check-e2e: build
+	@tests/e2e/run $(BUILD)
+
+check: build
+	@scripts/check $(BUILD)
+
+bench: build
+	@scripts/demo $(BUILD)
+
+install: build
+	meson install -C $(BUILD) --no-rebuild
+
+clean:
+	rm -rf $(BUILD)

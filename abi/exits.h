@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What an exit asks of the host. The enclave fills an exit slot in the arena, leaves, and the host
+ * fills the answer. Numbers below EXIT_BASE are Linux system calls of that number: the host makes
+ * the call with these arguments and answers with its result or a negative errno. Every pointer among
+ * the arguments, and in structures that they lead to, is an address within the arena.
+ */
+#ifndef ABI_EXITS_H
+#define ABI_EXITS_H
+
+#include <stdint.h>
+
+#define EXIT_ARGUMENTS 6
+
+/* One per TCS, at the start of the thread's part of the arena. Words only: each is read and written
+ * whole. */
+struct exit_slot {
+    uint64_t number;                   /* enclave → host: what to do */
+    uint64_t flags;                    /* enclave → host: EXIT_INTERRUPTIBLE */
+    uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
+    uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
+    uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
+    uint64_t reserved[6];
+};
+
+/* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
+#define EXIT_INTERRUPTIBLE 1u
+
+#define EXIT_BASE 1024
+
+/*
+ * name, what it does (arguments → result)
+ *
+ * X(THREAD_START)  (thread index): start a host thread on that TCS → 0, -EAGAIN
+ * X(THREAD_END)    (): this host thread is no longer needed; never returns
+ * X(PROCESS_END)   (status as wait(2) encodes it): end the process so; never returns
+ * X(PARK)          (relative timeout ns or UINT64_MAX): sleep until unparked → 0, -ETIMEDOUT, -EINTR
+ *                  an UNPARK that came before is consumed at once
+ * X(UNPARK)        (thread index): wake it → 0
+ * X(INTERRUPT)     (thread index): make its host thread look at signals (interrupts a blocking exit
+ *                  with -EINTR, or enters the enclave with EVENT_SIGNAL 0) → 0
+ * X(PAGES)         (enum pages_operation, offset within the enclave, length, PROT_* bits) → 0, -errno
+ * X(CLOCK)         (offset of a struct clock_sample in the arena) → 0
+ * X(SITES)         (host fd, arena offset of the answer, its size): list of the syscall sites of that
+ *                  file, struct site_list → bytes written, -errno
+ * X(CPUID)         (leaf, subleaf, arena offset of four words) → 0: for the CPUID that enclaves lack
+ * X(LOG)           (level, arena offset, length): print a line → 0
+ * X(INTERFACES)    (arena offset of struct interface_list, size) → 0, -errno        [abi/net.h]
+ * X(ROUTE)         (arena offset of struct route_query) → 0, -errno                 [abi/net.h]
+ * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
+ * X(PORT)          (enum port_operation, IPv4 address as loaded from the packet in host order or 0,
+ *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
+ * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
+ *                  (call again), -errno
+ */
+#define EXIT_LIST(X)                                                                               \
+    X(THREAD_START)                                                                                \
+    X(THREAD_END)                                                                                  \
+    X(PROCESS_END)                                                                                 \
+    X(PARK)                                                                                        \
+    X(UNPARK)                                                                                      \
+    X(INTERRUPT)                                                                                   \
+    X(PAGES)                                                                                       \
+    X(CLOCK)                                                                                       \
+    X(SITES)                                                                                       \
+    X(CPUID)                                                                                       \
+    X(LOG)                                                                                         \
+    X(INTERFACES)                                                                                  \
+    X(ROUTE)                                                                                       \
+    X(XSK_OPEN)                                                                                    \
+    X(PORT)                                                                                        \
+    X(XSK_KICK)
+
+enum exit_number {
+    EXIT_FIRST_ = EXIT_BASE - 1,
+#define EXIT_ENUM_(name) EXIT_##name,
+    EXIT_LIST(EXIT_ENUM_)
+#undef EXIT_ENUM_
+    EXIT_END_
+};
+
+#define EXIT_COUNT (EXIT_END_ - EXIT_BASE)
+
+enum pages_operation {
+    PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
+    PAGES_PROTECT, /* change the permissions of usable pages */
+    PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
+    PAGES_DISCARD, /* drop contents, keep permissions: pages read as zero (MADV_DONTNEED) */
+};
+
+enum port_operation { PORT_ADD, PORT_REMOVE };
+
+/* Clock readings taken as close together as the host can: tsc lies between two readings. */
+struct clock_sample {
+    uint64_t tsc;
+    uint64_t realtime_ns;
+    uint64_t monotonic_ns;
+    uint64_t boottime_ns;
+    uint64_t raw_ns;
+    uint64_t tsc_hz; /* the host's best estimate, 0: unknown */
+};
+
+/* Why the enclave is entered: RDI at EENTER. */
+enum entry_event {
+    EVENT_NONE,      /* CSSA 0: start a thread, or return from an exit */
+    EVENT_EXCEPTION, /* CSSA 1: the SSA frame tells which */
+    EVENT_SIGNAL,    /* CSSA 1: RSI is the signal that arrived (0: look at what is pending) */
+};
+
+#endif

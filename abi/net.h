@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host tells about its network: nothing here is believed further than that a wrong answer
+ * sends datagrams astray, as a host can anyway. Words only, as everything in the arena.
+ */
+#ifndef ABI_NET_H
+#define ABI_NET_H
+
+#include <stdint.h>
+
+#define INTERFACES_MAX 8
+#define INTERFACE_ADDRESSES_MAX 16
+
+/* An interface that was named with --iface and that XSKs can be opened on. */
+struct interface_info {
+    uint64_t index;  /* ifindex */
+    uint64_t mac;    /* low 48 bits, first byte on the wire highest */
+    uint64_t mtu;    /* bytes of IP datagram */
+    uint64_t queues; /* receive queues, at least 1 */
+    uint64_t up;     /* 1: up with carrier */
+    uint64_t address_count;
+    uint64_t address[INTERFACE_ADDRESSES_MAX]; /* IPv4, host order, | prefix length << 32 */
+};
+
+struct interface_list {
+    uint64_t count;
+    struct interface_info interface[INTERFACES_MAX];
+};
+
+/* Where a datagram for `destination` goes by the host's tables. Query and answer in one. */
+struct route_query {
+    uint64_t destination;     /* in: IPv4, host order */
+    uint64_t source;          /* in: bound source address or 0; out: preferred source */
+    uint64_t interface_index; /* out: ifindex of the way out (0: none) */
+    uint64_t kind;            /* out: enum route_kind */
+    uint64_t mtu;             /* out: of the route, else of the interface */
+    uint64_t next_hop;        /* out: IPv4, host order: the gateway or the destination itself */
+    uint64_t mac;             /* out: of the next hop, as above; valid if neighbour_known */
+    uint64_t neighbour_known; /* out: 0 unknown or failed, 1 usable, 2 usable but stale */
+};
+
+enum route_kind { ROUTE_UNREACHABLE, ROUTE_UNICAST, ROUTE_LOCAL, ROUTE_BROADCAST, ROUTE_MULTICAST };
+
+/* The four rings of an XSK, in this order. */
+enum xsk_ring_kind { XSK_RING_FILL, XSK_RING_COMPLETION, XSK_RING_RX, XSK_RING_TX, XSK_RINGS };
+
+/* Offsets within a ring's map, as the kernel reports them (struct xdp_ring_offset). */
+struct xsk_ring_layout {
+    uint64_t producer, consumer, flags, descriptors;
+};
+
+/*
+ * EXIT_XSK_OPEN. The enclave chooses the sizes and the places in the arena; the host makes the
+ * socket, registers the UMEM, maps the rings at the given offsets over the arena (MAP_FIXED), binds
+ * it to the queue and enters it into the steering map.
+ */
+struct xsk_setup {
+    uint64_t interface_index; /* in */
+    uint64_t queue;           /* in */
+    uint64_t umem_offset;     /* in: arena offset, page-aligned */
+    uint64_t umem_size;       /* in */
+    uint64_t frame_size;      /* in: power of two, 2048 or 4096 */
+    uint64_t headroom;        /* in: bytes beyond the kernel's own 256 */
+    uint64_t entries[XSK_RINGS];     /* in: powers of two */
+    uint64_t ring_offset[XSK_RINGS]; /* in: arena offsets, page-aligned, ring_space[] bytes there */
+    uint64_t ring_space[XSK_RINGS];  /* in */
+    struct xsk_ring_layout layout[XSK_RINGS]; /* out */
+    uint64_t index;    /* out: number of this XSK for XSK_KICK: equals how many were opened before */
+    uint64_t zerocopy; /* out */
+};
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/boundary/network.h"
+
+#include <errno.h>
+#include <stdbool.h>
+
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+
+static uint64_t bounce_offset(void)
+{
+    return bounce().address - arena_at(0).address;
+}
+
+static bool address_possible(uint64_t a)
+{
+    return (a >> 32) <= 32;
+}
+
+static bool interface_possible(const struct interface_info *i)
+{
+    if (i->index < 1 || i->index > INT32_MAX || i->mac >> 48 || i->mtu > 0xffff ||
+        i->mtu < INTERFACE_MTU_MIN || i->queues < 1 || i->queues > INTERFACE_QUEUES_MAX ||
+        i->up > 1 || i->address_count > INTERFACE_ADDRESSES_MAX)
+        return false;
+    for (uint64_t a = 0; a < i->address_count; a++)
+        if (!address_possible(i->address[a]))
+            return false;
+    return true;
+}
+
+static int impossible(void)
+{
+    violation_count();
+    return -EPROTO;
+}
+
+int network_interfaces(struct interface_list *out)
+{
+    int64_t error = exit_checked(EXIT_INTERFACES, 0, 0, bounce_offset(), sizeof *out, 0, 0, 0, 0);
+    if (error)
+        return (int)error;
+    untrusted_read(out, bounce(), sizeof *out);
+    if (out->count > INTERFACES_MAX)
+        return impossible();
+    for (uint64_t i = 0; i < out->count; i++)
+        if (!interface_possible(&out->interface[i]))
+            return impossible();
+    return 0;
+}
+
+static bool route_possible(const struct route_query *q)
+{
+    return q->source <= UINT32_MAX && q->interface_index <= INT32_MAX &&
+           q->kind <= ROUTE_MULTICAST && q->next_hop <= UINT32_MAX && !(q->mac >> 48) &&
+           q->neighbour_known <= 2;
+}
+
+int network_route(struct route_query *q)
+{
+    uint64_t destination = q->destination;
+    untrusted_write(bounce(), q, sizeof *q);
+    int64_t error = exit_checked(EXIT_ROUTE, 0, 0, bounce_offset(), 0, 0, 0, 0, 0);
+    if (error)
+        return (int)error;
+    untrusted_read(q, bounce(), sizeof *q);
+    q->destination = destination;
+    return route_possible(q) ? 0 : impossible();
+}
+
+int network_port(enum port_operation operation, uint32_t address, uint16_t port)
+{
+    return (int)exit_checked(EXIT_PORT, 0, 0, operation, address, port, 0, 0, 0);
+}
+
+void network_interrupt(uint64_t thread)
+{
+    exit_call(EXIT_INTERRUPT, 0, thread, 0, 0, 0, 0, 0);
+}
+
+#define TICK_RATE_MIN 100000000ull
+#define TICK_RATE_MAX 10000000000ull
+#define TICK_RATE_USUAL 2500000000ull
+
+uint64_t network_tick_rate(void)
+{
+    struct clock_sample sample;
+    if (exit_checked(EXIT_CLOCK, 0, 0, bounce_offset(), 0, 0, 0, 0, 0))
+        return TICK_RATE_USUAL;
+    untrusted_read(&sample, bounce(), sizeof sample);
+    if (sample.tsc_hz < TICK_RATE_MIN || sample.tsc_hz > TICK_RATE_MAX)
+        return TICK_RATE_USUAL;
+    return sample.tsc_hz;
+}

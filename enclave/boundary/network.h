@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the host knows about its network, asked by exits. Answers are copied in and checked for what
+ * they could be at all; whether they are true only the host knows.
+ */
+#ifndef BOUNDARY_NETWORK_H
+#define BOUNDARY_NETWORK_H
+
+#include <stdint.h>
+
+#include "abi/exits.h"
+#include "abi/net.h"
+
+#define INTERFACE_QUEUES_MAX 1024
+#define INTERFACE_MTU_MIN 68 /* RFC 791 */
+
+/* The interfaces named at start. 0; -errno of the host; -EPROTO: an impossible answer, counted. */
+int network_interfaces(struct interface_list *out);
+/* Answers q for q->destination and q->source. As above. */
+int network_route(struct route_query *q);
+/* Steer datagrams for this address (0: any) and port, in host order, to the enclave, or no more. */
+int network_port(enum port_operation operation, uint32_t address, uint16_t port);
+/* A thread that sleeps in an interruptible exit, or is about to, is to look again (-EINTR). */
+void network_interrupt(uint64_t thread);
+/* Ticks of the TSC in a second, as the host says; something plausible when it does not. */
+uint64_t network_tick_rate(void);
+
+#endif

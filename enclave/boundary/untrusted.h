@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Untrusted memory: an address that nobody outside boundary/ can dereference by accident, and the
+ * copies across. Every access to the untrusted side is a whole aligned 8-byte word (law 8), so an
+ * untrusted buffer begins on 8 bytes and its last word belongs to it whole.
+ */
+#ifndef BOUNDARY_UNTRUSTED_H
+#define BOUNDARY_UNTRUSTED_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct untrusted {
+    uint64_t address;
+};
+
+static inline struct untrusted untrusted_at(struct untrusted u, uint64_t offset)
+{
+    return (struct untrusted){u.address + offset};
+}
+
+/* One word of untrusted memory, read once. `u` is 8-aligned. */
+uint64_t untrusted_load(struct untrusted u);
+void untrusted_store(struct untrusted u, uint64_t value);
+
+/*
+ * Copy `length` bytes from untrusted memory into the enclave. `source` may have any alignment: whole
+ * words around it are read. `to` may be the program's memory: 0, or -EFAULT when it cannot be written.
+ */
+int untrusted_read(void *to, struct untrusted source, size_t length);
+
+/* Copy into untrusted memory; `target` is 8-aligned; the last word is padded with zeros.
+ * `from` may be the program's memory: 0 or -EFAULT. */
+int untrusted_write(struct untrusted target, const void *from, size_t length);
+
+#endif

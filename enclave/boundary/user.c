@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/boundary/user.h"
+
+#include "enclave/boundary/copy.h"
+#include "enclave/enclave.h"
+
+int user_range(const void *pointer, size_t length)
+{
+    uint64_t at = (uint64_t)pointer - enclave.dynamic;
+    uint64_t size = enclave.program_end - enclave.dynamic;
+    return at <= size && length <= size - at ? 0 : -EFAULT;
+}
+
+int user_read(void *to, const void *from, size_t length)
+{
+    if (user_range(from, length))
+        return -EFAULT;
+    return copy_bytes(to, from, length);
+}
+
+int user_write(void *to, const void *from, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    return copy_bytes(to, from, length);
+}
+
+int user_zero(void *to, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    return fill_zero(to, length);
+}
+
+int64_t user_string(char *to, const char *from, size_t size)
+{
+    if (user_range(from, 1))
+        return -EFAULT;
+    uint64_t room = enclave.program_end - (uint64_t)from;
+    size_t limit = size < room ? size : room;
+    int64_t length = copy_string(to, from, limit);
+    if (length < 0)
+        return length;
+    if ((uint64_t)length == limit)
+        return limit == size ? -ENAMETOOLONG : -EFAULT;
+    return length;
+}

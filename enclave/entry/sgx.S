@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* uint64_t sgx_leaf(uint32_t leaf, const void *rbx, uint64_t rcx): one ENCLU. */
+    .text
+    .globl sgx_leaf
+    .hidden sgx_leaf
+    .type sgx_leaf, @function
+    .p2align 4
+sgx_leaf:
+    push %rbx
+    mov %edi, %eax
+    mov %rsi, %rbx
+    mov %rdx, %rcx
+.Lleaf:
+    .byte 0x0f, 0x01, 0xd7
+    .fill 13, 1, 0x90
+    .pushsection enclu_sites, "a", @progbits
+    .quad .Lleaf - .
+    .popsection
+    pop %rbx
+    ret
+    .section .note.GNU-stack, "", @progbits

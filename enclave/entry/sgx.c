@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/entry/sgx.h"
+
+#include "abi/start.h"
+#include "platform/sgx_arch.h"
+
+uint64_t sgx_leaf(uint32_t leaf, const void *rbx, uint64_t rcx);
+
+struct secinfo {
+    uint64_t flags;
+    uint64_t reserved[7];
+} __attribute__((aligned(64)));
+
+int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags)
+{
+    struct secinfo info = {.flags = secinfo_flags};
+    for (uint64_t at = 0; at < length; at += PAGE_SIZE) {
+        uint64_t error = sgx_leaf(ENCLU_EACCEPT, &info, address + at);
+        if (error)
+            return (int)error;
+    }
+    return 0;
+}
+
+void sgx_extend(uint64_t address, uint64_t length, uint64_t secinfo_flags)
+{
+    struct secinfo info = {.flags = secinfo_flags};
+    for (uint64_t at = 0; at < length; at += PAGE_SIZE)
+        sgx_leaf(ENCLU_EMODPE, &info, address + at);
+}

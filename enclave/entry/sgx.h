@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* ENCLU leaves used from C (SDM volume 3D, chapter 39). */
+#ifndef ENTRY_SGX_H
+#define ENTRY_SGX_H
+
+#include <stdint.h>
+
+/* EACCEPT every page of the range: 0, or the first error of the leaf. Flags: SECINFO bits 0-15. */
+int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags);
+/* EMODPE: extend permissions. */
+void sgx_extend(uint64_t address, uint64_t length, uint64_t secinfo_flags);
+
+#endif

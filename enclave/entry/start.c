@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The first thread's way from the first entry to the LibOS: relocate, find out where we are, check what
+ * the host says. */
+#include <elf.h>
+
+#include "abi/arena.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/entry.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/log.h"
+
+extern const char __ehdr_start[], _end[];
+extern const Elf64_Dyn _DYNAMIC[];
+_Noreturn void enclave_start(uint64_t parameters, struct thread_block *block);
+
+struct enclave enclave;
+
+/* The image is linked at 0 and measured so; its own pointers get its base added here. */
+static void relocate(uint64_t base)
+{
+    const Elf64_Rela *rela = NULL;
+    uint64_t size = 0;
+    for (const Elf64_Dyn *d = _DYNAMIC; d->d_tag != DT_NULL; d++) {
+        if (d->d_tag == DT_RELA)
+            rela = (const Elf64_Rela *)(base + d->d_un.d_ptr);
+        else if (d->d_tag == DT_RELASZ)
+            size = d->d_un.d_val;
+    }
+    for (uint64_t i = 0; i < size / sizeof *rela; i++)
+        if (ELF64_R_TYPE(rela[i].r_info) == R_X86_64_RELATIVE)
+            *(uint64_t *)(base + rela[i].r_offset) = base + (uint64_t)rela[i].r_addend;
+}
+
+const char *configuration_string(uint32_t offset)
+{
+    const struct configuration *c = enclave.configuration;
+    if (offset >= c->size || strnlen((const char *)c + offset, c->size - offset) == c->size - offset)
+        panic("the configuration has a string outside itself");
+    return (const char *)c + offset;
+}
+
+uint32_t configuration_strings(const struct configuration_strings *table, uint32_t index)
+{
+    const struct configuration *c = enclave.configuration;
+    if (index >= table->count || table->offsets % 4 || table->offsets > c->size ||
+        (c->size - table->offsets) / 4 < table->count)
+        panic("the configuration has a table outside itself");
+    return ((const uint32_t *)((const char *)c + table->offsets))[index];
+}
+
+static uint64_t xsave_mask(void)
+{
+    uint32_t low, high;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    return low & 0xe7;
+}
+
+_Noreturn void enclave_start(uint64_t parameters, struct thread_block *block)
+{
+    uint64_t base = (uint64_t)__ehdr_start;
+    relocate(base);
+
+    enclave.base = base;
+    enclave.configuration =
+        (const struct configuration *)(((uint64_t)_end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1));
+    enclave.size = enclave.configuration->enclave_size;
+    enclave.dynamic = base + enclave.configuration->dynamic_offset;
+    enclave.rings = enclave.configuration->flags & CONFIGURATION_RINGS;
+    log_threshold = (int)enclave.configuration->log_level;
+
+    uint64_t area = (uint64_t)block - THREAD_BLOCK - base - enclave.configuration->threads_offset;
+    thread_block_prepare(block, 0);
+    block->xsave_mask = xsave_mask();
+    __asm__ volatile("wrfsbase %0" : : "r"(block->fs));
+    if (area != 0 || enclave.configuration->magic != CONFIGURATION_MAGIC ||
+        enclave.configuration->version != ABI_VERSION)
+        for (;;)
+            __asm__ volatile("ud2"); /* entered by a wrong TCS: nobody to tell it to yet */
+    arena_start(parameters, &enclave.start);
+    os_start();
+    __builtin_unreachable();
+}

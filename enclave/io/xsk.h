@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * An AF_XDP socket: UMEM frames with owners and four rings. One lock for the receive side, one for the
+ * transmit side; whoever needs packets drains the ring, there is no thread of its own.
+ */
+#ifndef IO_XSK_H
+#define IO_XSK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/net.h"
+#include "enclave/boundary/untrusted.h"
+
+#define XSK_MAX STATISTICS_XSKS
+#define XSK_BATCH 64
+
+struct xsk;
+
+/* A received packet: the caller owns the frame until xsk_release. */
+struct xsk_packet {
+    uint32_t frame;
+    uint32_t offset; /* of the first byte (Ethernet header) within the frame */
+    uint32_t length; /* checked: offset + length within the frame */
+};
+
+/* Open one on each queue of the interface; the rings lie in the arena. 0 or -errno. */
+int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out);
+
+/* Up to `count` packets, XSK_BATCH at most. 0: none, or another thread is draining (try-lock). */
+int xsk_receive(struct xsk *x, struct xsk_packet *out, int count);
+/* Give a received frame back; it goes to the fill ring. */
+void xsk_release(struct xsk *x, uint32_t frame);
+/* Frames that are free or in the fill ring: when low, queues copy payloads in and release. */
+uint32_t xsk_frames_low(const struct xsk *x);
+
+/* A frame to send from, or -ENOBUFS. Takes completions first. */
+int xsk_frame_take(struct xsk *x);
+void xsk_frame_give(struct xsk *x, int frame); /* unsent */
+/* Queue `length` bytes at the frame's start + XSK_TX_OFFSET; kicks when io/kick says so. 0 or -EAGAIN. */
+int xsk_send(struct xsk *x, int frame, uint32_t length);
+/* Payload of an IPv4/UDP frame sent from here begins 8-aligned. */
+#define XSK_TX_OFFSET 6
+
+/* Untrusted address of a byte of a frame. */
+struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset);
+uint32_t xsk_frame_size(const struct xsk *x);
+uint64_t xsk_interface(const struct xsk *x);
+
+/* All XSKs that are open, in order; their host descriptors for poll(2). */
+int xsk_count(void);
+struct xsk *xsk_at(int i);
+int xsk_descriptor(const struct xsk *x);
+/* Anything in the rx ring right now? One read of the producer, no lock. */
+bool xsk_readable(const struct xsk *x);
+
+/* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick. */
+void xsk_flush(void);
+
+#endif

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Mutual exclusion inside the enclave: try, spin a little, then give the processor away by an exit
+ * until the lock is free (a holder may have been descheduled by the host). Not recursive. Held for
+ * short, bounded sections; a thread may make an exit while it holds one.
+ */
+#ifndef LIB_LOCK_H
+#define LIB_LOCK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct lock {
+    uint32_t held;
+};
+
+#define LOCK_INIT                                                                                  \
+    {                                                                                              \
+        0                                                                                          \
+    }
+
+void lock_slow(struct lock *l);
+
+static inline bool lock_try(struct lock *l)
+{
+    return !__atomic_load_n(&l->held, __ATOMIC_RELAXED) &&
+           !__atomic_exchange_n(&l->held, 1, __ATOMIC_ACQUIRE);
+}
+
+static inline void lock_take(struct lock *l)
+{
+    if (!lock_try(l))
+        lock_slow(l);
+}
+
+static inline void lock_release(struct lock *l)
+{
+    __atomic_store_n(&l->held, 0, __ATOMIC_RELEASE);
+}
+
+#endif

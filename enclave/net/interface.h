@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The interfaces that have XSKs, as the host described them last. */
+#ifndef NET_INTERFACE_H
+#define NET_INTERFACE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "abi/net.h"
+
+/* Ask the host. 0 or -errno: then what was known stays. One exit. */
+int interfaces_load(void);
+/* How many there are, and a copy of one. */
+uint64_t interface_count(void);
+void interface_at(uint64_t i, struct interface_info *out);
+
+/* Does a packet to this address belong to the interface: one of its addresses, or a broadcast? */
+bool interface_accepts(uint64_t index, uint32_t address);
+/* Is this an address of the interface (index 0: of any)? */
+bool interface_owns(uint64_t index, uint32_t address);
+/* Copy of the one with this index: false: none. */
+bool interface_find(uint64_t index, struct interface_info *out);
+
+#endif

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Bringing the network up, and taking in what it receives. */
+#include "enclave/net/net.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "abi/net.h"
+#include "abi/stats.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/network.h"
+#include "enclave/enclave.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+#include "enclave/lib/log.h"
+#include "enclave/net/endpoint.h"
+#include "enclave/net/interface.h"
+#include "enclave/net/route.h"
+#include "enclave/net/udp.h"
+
+/* Whole words that hold the headers of any datagram, wherever the frame begins. */
+#define HEAD_WORDS ((UDP_OVERHEAD_MAX + 7 + 7) / 8)
+
+/* When an XSK has fewer frames than this to receive into, payloads that wait move inside. */
+#define FRAMES_LOW 256u
+
+static struct {
+    struct {
+        struct lock lock; /* held from taking packets off the ring until they are queued: keeps order */
+        uint64_t drops[DROP_COUNT];
+        uint64_t sleeps;
+    } drain[XSK_MAX];
+    bool active;
+    uint64_t second;      /* in ticks */
+    uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
+    bool reload;          /* a packet came for an address that is not known here */
+} net;
+
+bool net_active(void)
+{
+    return net.active;
+}
+
+uint64_t net_second(void)
+{
+    return net.second;
+}
+
+static void open_interface(const struct interface_info *interface)
+{
+    for (uint64_t queue = 0; queue < interface->queues && xsk_count() < XSK_MAX; queue++) {
+        struct xsk *x;
+        int error = xsk_open(interface, queue, &x);
+        if (error) {
+            log_warning("queue %lu of interface %lu has no AF_XDP socket (error %d): its datagrams "
+                        "take the host's way",
+                        queue, interface->index, -error);
+            return;
+        }
+    }
+}
+
+void net_start(void)
+{
+    if (!enclave.rings || !enclave.start.xsk_allowed)
+        return; /* the host has said why */
+    int error = interfaces_load();
+    if (error) {
+        log_warning("UDP goes over host sockets: the host does not tell its interfaces (error %d)",
+                    -error);
+        return;
+    }
+    net.second = network_tick_rate();
+    net.reload_next = 0;
+    route_start(net.second);
+    for (uint64_t i = 0; i < interface_count(); i++) {
+        struct interface_info interface;
+        interface_at(i, &interface);
+        open_interface(&interface);
+    }
+    net.active = xsk_count() > 0;
+}
+
+static struct untrusted statistics_of(int index)
+{
+    struct untrusted s = arena_statistics();
+    if (!s.address)
+        return s;
+    return untrusted_at(s, offsetof(struct statistics, xsk) +
+                               (uint64_t)index * sizeof(struct statistics_xsk));
+}
+
+static void count_drop(int index, enum drop_cause cause)
+{
+    struct untrusted s = statistics_of(index);
+    uint64_t count = ++net.drain[index].drops[cause];
+    if (s.address)
+        untrusted_store(untrusted_at(s, offsetof(struct statistics_xsk, drops) + cause * 8), count);
+}
+
+/* What a batch shares. */
+struct batch {
+    int index;
+    struct xsk *xsk;
+    struct thread_set wake;
+    uint32_t accepted; /* an address that is known to be the interface's, 0: none yet */
+};
+
+static bool accepts(struct batch *b, uint32_t destination)
+{
+    if (destination == b->accepted)
+        return true;
+    if (!interface_accepts(xsk_interface(b->xsk), destination)) {
+        __atomic_store_n(&net.reload, true, __ATOMIC_RELAXED);
+        return false;
+    }
+    b->accepted = destination;
+    return true;
+}
+
+/* True: a queue owns the frame. False: *cause. */
+static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *cause)
+{
+    uint64_t head[HEAD_WORDS];
+    struct udp_datagram d;
+    uint32_t skip = p->offset % 8;
+    uint32_t words = MIN((skip + p->length + 7) / 8, (uint32_t)HEAD_WORDS);
+    uint32_t known = MIN(words * 8 - skip, p->length);
+    untrusted_read(head, xsk_frame_at(b->xsk, p->frame, p->offset - skip), words * 8);
+    int error = udp_parse((const uint8_t *)head + skip, known, p->length, &d);
+    if (error) {
+        *cause = error == -EBADMSG ? DROP_checksum : DROP_malformed;
+        return false;
+    }
+    if (!accepts(b, d.destination)) {
+        *cause = DROP_no_socket;
+        return false;
+    }
+    return udp_deliver(&d, b->index, b->xsk, p->frame, p->offset + d.offset, &b->wake, cause);
+}
+
+static int drain(int index, struct xsk *x)
+{
+    struct xsk_packet packets[XSK_BATCH];
+    struct batch b = {.index = index, .xsk = x};
+    if (!lock_try(&net.drain[index].lock))
+        return 0;
+    int count = xsk_receive(x, packets, XSK_BATCH);
+    if (count > 0) {
+        udp_deliver_begin();
+        for (int i = 0; i < count; i++) {
+            enum drop_cause cause;
+            if (input(&b, &packets[i], &cause))
+                continue;
+            count_drop(index, cause);
+            xsk_release(x, packets[i].frame);
+        }
+        udp_deliver_end();
+    }
+    lock_release(&net.drain[index].lock);
+    thread_set_wake(&b.wake);
+    if (count > 0 && xsk_frames_low(x) < FRAMES_LOW)
+        udp_evacuate(x, FRAMES_LOW);
+    return count;
+}
+
+/* An interface may have got another address since it was asked for. */
+static void reload(void)
+{
+    uint64_t now = __builtin_ia32_rdtsc();
+    if (now < net.reload_next)
+        return;
+    net.reload_next = now + net.second;
+    __atomic_store_n(&net.reload, false, __ATOMIC_RELAXED);
+    interfaces_load();
+}
+
+bool net_poll(void)
+{
+    bool any = false;
+    int xsks = xsk_count();
+    for (int i = 0; i < xsks; i++) {
+        struct xsk *x = xsk_at(i);
+        if (xsk_readable(x))
+            any |= drain(i, x) > 0;
+    }
+    if (__atomic_load_n(&net.reload, __ATOMIC_RELAXED))
+        reload();
+    return any;
+}
+
+void net_count_sleep(void)
+{
+    int xsks = xsk_count();
+    for (int i = 0; i < xsks; i++) {
+        uint64_t count = __atomic_add_fetch(&net.drain[i].sleeps, 1, __ATOMIC_RELAXED);
+        struct untrusted s = statistics_of(i);
+        if (s.address)
+            untrusted_store(untrusted_at(s, offsetof(struct statistics_xsk, wakeups)), count);
+    }
+}
+
+uint64_t net_sleeps(void)
+{
+    return __atomic_load_n(&net.drain[0].sleeps, __ATOMIC_RELAXED);
+}
+
+int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns)
+{
+    struct pollfd p[XSK_MAX + 1];
+    unsigned count = 1;
+    p[0] = (struct pollfd){.fd = host_fd, .events = (short)events};
+    for (int i = 0; xsks && i < xsk_count(); i++)
+        p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
+    xsk_flush();
+    if (xsks)
+        net_count_sleep();
+    int ready = host_ppoll(p, count, timeout_ns, EXIT_INTERRUPTIBLE);
+    *reported = ready > 0 ? (uint32_t)(uint16_t)p[0].revents : 0;
+    if (ready < 0)
+        return ready;
+    return ready ? 0 : -ETIMEDOUT;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP/IPv4 in the enclave: what os/ may ask of net/. */
+#ifndef NET_NET_H
+#define NET_NET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct file;
+
+/* Opens the XSKs of the configured interfaces if there are any and --io rings. Never fails: without an
+ * XSK, UDP goes over host sockets, and one line says why. */
+void net_start(void);
+/* Is there an XSK at all? */
+bool net_active(void);
+/* Ticks of the TSC in a second. */
+uint64_t net_second(void);
+
+/* socket(AF_INET, SOCK_DGRAM): a file whose ops are os/udp_socket.c's. It takes over `host_fd`, the host
+ * socket that stands behind it. NULL: no memory, and it is closed. */
+struct file *udp_socket_file(int host_fd, int family, int flags);
+
+/*
+ * Drain all receive rings once into the sockets' queues: true if any packet was taken. A thread that
+ * may be asleep for one of them, having found its queue empty, is interrupted: its exit returns -EINTR
+ * while signal_pending() is false, and it looks again. So is the caller itself: after a queue that it
+ * found empty has got something, its next interruptible exit does not sleep.
+ */
+bool net_poll(void);
+
+/*
+ * Sleep in one exit until an XSK has received (where `xsks`), the host's descriptor has one of `events`
+ * (reported in *reported), or the time is over. 0; -ETIMEDOUT; -EINTR: interrupted, by a signal or by
+ * net_poll(). *timeout_ns: as for host_ppoll.
+ */
+int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns);
+/* A thread is about to sleep for XSKs, and for the host descriptors that its files named, in an exit of its
+ * own. */
+void net_count_sleep(void);
+/* How many such sleeps there were. */
+uint64_t net_sleeps(void);
+
+#endif

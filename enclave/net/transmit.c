@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/net/transmit.h"
+
+#include <errno.h>
+#include <poll.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/sum.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/net/udp.h"
+
+#define ETHERNET_PAYLOAD_MIN 46u /* IEEE 802.3: shorter frames are padded */
+#define PAYLOAD_AT (XSK_TX_OFFSET + UDP_OVERHEAD)
+
+_Static_assert(PAYLOAD_AT % 8 == 0, "the payload begins on a word");
+
+/* The thread's XSK of the interface, so that threads share none while there are enough. NULL: none. */
+static struct xsk *xsk_of(uint64_t interface)
+{
+    int count = xsk_count(), own = 0, nth;
+    for (int i = 0; i < count; i++)
+        own += xsk_interface(xsk_at(i)) == interface;
+    if (!own)
+        return NULL;
+    nth = (int)(thread_block()->index % (uint64_t)own);
+    for (int i = 0; i < count; i++)
+        if (xsk_interface(xsk_at(i)) == interface && nth-- == 0)
+            return xsk_at(i);
+    return NULL;
+}
+
+bool transmit_fits(const struct route *r, uint64_t length)
+{
+    struct xsk *x = xsk_of(r->interface);
+    return x && length <= TRANSMIT_MAX && length + IPV4_HEADER + UDP_HEADER <= r->mtu &&
+           length + PAYLOAD_AT <= xsk_frame_size(x);
+}
+
+/* Of datagrams that may be fragmented on their way it must differ; of others nobody looks at it. */
+static uint16_t identification(void)
+{
+    static uint16_t last;
+    return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
+}
+
+int transmit(const struct transmission *t, const void *payload, uint32_t length)
+{
+    uint64_t head[PAYLOAD_AT / 8] = {0};
+    struct xsk *x = xsk_of(t->route.interface);
+    int frame = x ? xsk_frame_take(x) : -ENOBUFS;
+    if (frame < 0)
+        return -EAGAIN;
+    struct untrusted at = xsk_frame_at(x, (uint32_t)frame, 0);
+    uint32_t shortest = ETHERNET_PAYLOAD_MIN - IPV4_HEADER - UDP_HEADER, padded = length;
+    if (length < shortest) {
+        padded = shortest;
+        for (uint32_t i = 0; i < shortest; i += 8)
+            untrusted_store(untrusted_at(at, PAYLOAD_AT + i), 0);
+    }
+    const struct udp_fields fields = {
+        .source_mac = t->route.source_mac,
+        .destination_mac = t->route.destination_mac,
+        .source = t->route.source,
+        .destination = t->route.destination,
+        .source_port = t->source_port,
+        .destination_port = t->destination_port,
+        .length = (uint16_t)length,
+        .payload_sum =
+            (uint16_t)untrusted_write_sum(untrusted_at(at, PAYLOAD_AT), payload, length),
+        .identification = t->may_fragment ? identification() : 0,
+        .ttl = t->ttl,
+        .tos = t->tos,
+        .may_fragment = t->may_fragment,
+    };
+    udp_build((uint8_t *)head + XSK_TX_OFFSET, &fields);
+    untrusted_write(at, head, sizeof head);
+    if (xsk_send(x, frame, UDP_OVERHEAD + padded)) {
+        xsk_frame_give(x, frame);
+        return -EAGAIN;
+    }
+    return 0;
+}
+
+/* A place in the ring is what the kernel tells of. When that does not help, frames are still with the
+ * receiver, and only time does. */
+#define ATTEMPTS_BY_RING 3
+#define FRAMES_WAIT_NS 200000ull
+
+int transmit_wait(const struct route *r, int attempt, uint64_t *timeout_ns)
+{
+    struct xsk *x = xsk_of(r->interface);
+    bool by_ring = x && attempt < ATTEMPTS_BY_RING;
+    struct pollfd p = {.fd = by_ring ? xsk_descriptor(x) : -1, .events = POLLOUT};
+    uint64_t slice = by_ring ? *timeout_ns : MIN(*timeout_ns, FRAMES_WAIT_NS), left = slice;
+    xsk_flush();
+    int ready = host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE);
+    if (ready < 0)
+        return ready;
+    if (*timeout_ns != NO_TIMEOUT)
+        *timeout_ns -= slice - left;
+    return ready || *timeout_ns ? 0 : -ETIMEDOUT;
+}

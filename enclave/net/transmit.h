@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending a datagram over an XSK. */
+#ifndef NET_TRANSMIT_H
+#define NET_TRANSMIT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enclave/net/route.h"
+
+/* Longest payload that any frame can carry. */
+#define TRANSMIT_MAX 4096u
+
+struct transmission {
+    struct route route; /* a direct one */
+    uint16_t source_port, destination_port;
+    uint8_t ttl, tos;
+    bool may_fragment;
+};
+
+/* Can a datagram with this much payload take the route, in one piece? */
+bool transmit_fits(const struct route *r, uint64_t length);
+
+/* `payload` is the LibOS's memory. 0; -EAGAIN: no frame or no place in the ring. */
+int transmit(const struct transmission *t, const void *payload, uint32_t length);
+
+/* After -EAGAIN, for the `attempt`th time: wait for room in an exit: 0: try again, -EINTR, -ETIMEDOUT. */
+int transmit_wait(const struct route *r, int attempt, uint64_t *timeout_ns);
+
+#endif

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/os/control.h"
+
+#include <errno.h>
+
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+
+#define HEADER sizeof(struct cmsghdr)
+#define DESCRIPTORS_MAX 253 /* SCM_MAX_FD of the kernel */
+
+static size_t align(size_t n)
+{
+    return (n + sizeof(size_t) - 1) & ~(sizeof(size_t) - 1);
+}
+
+/* The element at `at`, or NULL when there is none; *ok tells whether what is there holds up. */
+static struct cmsghdr *element(const struct msghdr *m, size_t at, bool *ok)
+{
+    *ok = true;
+    if (at > m->msg_controllen || m->msg_controllen - at < HEADER)
+        return NULL;
+    struct cmsghdr *c = (struct cmsghdr *)((uint8_t *)m->msg_control + at);
+    *ok = c->cmsg_len >= HEADER && c->cmsg_len <= m->msg_controllen - at;
+    return *ok ? c : NULL;
+}
+
+static bool has_descriptors(const struct cmsghdr *c)
+{
+    return c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS;
+}
+
+static int *descriptors(struct cmsghdr *c, size_t *count)
+{
+    *count = (c->cmsg_len - HEADER) / sizeof(int);
+    return (int *)(c + 1);
+}
+
+void references_drop(struct file_references *r)
+{
+    for (int i = 0; i < r->count; i++)
+        file_put(r->files[i]);
+    alloc_free(r->files);
+    *r = (struct file_references){0};
+}
+
+static int hold(struct file_references *held, int *fd)
+{
+    if (!held->files && !(held->files = alloc(DESCRIPTORS_MAX * sizeof *held->files)))
+        return -ENOMEM;
+    if (held->count == DESCRIPTORS_MAX)
+        return -EINVAL;
+    struct file *f = file_get(*fd);
+    if (!f)
+        return -EBADF;
+    held->files[held->count++] = f;
+    *fd = host_fd_of(f);
+    return *fd < 0 ? -EINVAL : 0; /* what only the LibOS has cannot be passed on */
+}
+
+int control_to_host(struct msghdr *m, struct file_references *held)
+{
+    bool ok;
+    struct cmsghdr *c;
+    for (size_t at = 0; (c = element(m, at, &ok)); at += align(c->cmsg_len)) {
+        if (!has_descriptors(c))
+            continue;
+        size_t count;
+        int *fds = descriptors(c, &count);
+        for (size_t i = 0; i < count; i++) {
+            int error = hold(held, &fds[i]);
+            if (error)
+                return error;
+        }
+    }
+    return ok ? 0 : -EINVAL;
+}
+
+static int install(int host_fd, bool close_on_exec)
+{
+    struct file *f = host_file_adopt(host_fd);
+    if (!f)
+        return -ENOMEM;
+    int fd = file_install(f, 0, close_on_exec);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+void control_from_host(struct msghdr *m, bool close_on_exec)
+{
+    bool ok;
+    struct cmsghdr *c;
+    size_t at = 0;
+    for (; (c = element(m, at, &ok)); at += align(c->cmsg_len)) {
+        if (!has_descriptors(c))
+            continue;
+        size_t count, kept = 0;
+        int *fds = descriptors(c, &count);
+        for (size_t i = 0; i < count; i++) {
+            int fd = fds[i] < 0 ? -EBADF : install(fds[i], close_on_exec);
+            if (fd >= 0)
+                fds[kept++] = fd;
+        }
+        if (kept < count) {
+            c->cmsg_len = HEADER + kept * sizeof(int);
+            m->msg_controllen = at + (kept ? align(c->cmsg_len) : 0);
+            m->msg_flags |= MSG_CTRUNC;
+            return;
+        }
+    }
+    if (ok)
+        return;
+    violation_count();
+    m->msg_controllen = MIN(at, m->msg_controllen);
+    m->msg_flags |= MSG_CTRUNC;
+}

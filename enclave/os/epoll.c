@@ -1,0 +1,738 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * epoll. A set has an epoll of the host, which holds the descriptors that the host answers for;
+ * files of the LibOS are asked inside. As long as there are none of those, epoll_wait is one exit.
+ *
+ * With them, a second epoll of the host, `sleep`, holds what a thread sleeps on: the first one, the
+ * host descriptors behind files of the LibOS, and the XSKs. Its events say only that it is time to
+ * look.
+ *
+ * Locks: watch_lock, then a set's lock. A set's lock is held while its files are asked, so that
+ * none of them goes away meanwhile. Sets within sets: the outer's lock, then the inner's; no set
+ * contains itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/epoll.h>
+
+#include <asm/unistd_64.h>
+
+#include "abi/exits.h"
+#include "abi/start.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/list.h"
+#include "enclave/net/net.h"
+#include "enclave/os/files.h"
+#include "enclave/os/poll.h"
+#include "enclave/os/process.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/thread.h"
+#include "enclave/os/time.h"
+
+#define ALWAYS ((uint32_t)(EPOLLERR | EPOLLHUP))
+#define MODES ((uint32_t)EPOLLET | (uint32_t)(EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE))
+#define NEST_MAX 5
+#define NEVER_SEEN UINT64_MAX
+#define MILLISECOND 1000000ull
+/* Tags in `sleep` besides those of items. */
+#define TAG_HOST UINT64_MAX
+#define TAG_XSK (UINT64_MAX - 1)
+
+/* A descriptor in a set. Items are reused, never freed before their set. */
+struct item {
+    struct list of_file; /* in watchers->items; guarded by watch_lock */
+    struct list inside;  /* in set->inside, when the LibOS answers for it */
+    struct item *next;   /* of the same bucket, or free */
+    struct epoll *set;
+    struct file *file; /* NULL: free */
+    int fd;            /* the program's */
+    uint32_t events;   /* with ALWAYS; only MODES once EPOLLONESHOT has struck */
+    uint64_t data;
+    uint32_t index, generation;
+    int host_fd;       /* what an epoll of the host holds for it, -1: nothing */
+    bool own_fd;       /* host_fd is a duplicate made for this item */
+    bool answers;      /* the host answers: it is in set->host, else in set->sleep */
+    uint32_t reported; /* by the host since the file was last asked */
+    uint64_t seen;     /* arrivals at the last report, for EPOLLET */
+};
+
+#define BUCKETS 64
+
+struct epoll {
+    struct lock lock; /* guards all that follows */
+    int host;         /* file->host_fd too */
+    int sleep;        /* -1: no file of the LibOS was ever in it */
+    bool xsks;        /* they are in `sleep` */
+    struct item **items;
+    uint32_t count, size;
+    struct item *free;
+    struct item *buckets[BUCKETS]; /* by fd */
+    uint32_t hosts;                /* items that the host answers for */
+    uint32_t insides;              /* items in inside */
+    struct list inside;            /* rotated, so that each gets its turn */
+    uint64_t
+        sleeping[THREADS_MAX / 64]; /* atomic: threads that may be asleep in epoll_wait of it */
+};
+
+/* file->watchers: the items of a file. */
+struct watchers {
+    struct list items;
+};
+
+static struct lock
+    watch_lock; /* guards the watchers of all files, and which sets are within which */
+
+static const struct file_ops epoll_ops;
+
+static struct epoll *epoll_of(const struct file *f)
+{
+    return f->ops == &epoll_ops ? f->data : NULL;
+}
+
+/* ---- items ---- */
+
+static struct item **bucket(struct epoll *p, int fd)
+{
+    return &p->buckets[(uint32_t)fd % BUCKETS];
+}
+
+static struct item *item_find(struct epoll *p, const struct file *f, int fd)
+{
+    struct item *i = *bucket(p, fd);
+    while (i && (i->fd != fd || i->file != f))
+        i = i->next;
+    return i;
+}
+
+/* A free item, or NULL. */
+static struct item *item_take(struct epoll *p)
+{
+    struct item *i = p->free;
+    if (i) {
+        p->free = i->next;
+        return i;
+    }
+    if (p->count == p->size) {
+        uint32_t size = p->size ? p->size * 2 : 16;
+        struct item **items = alloc_resize(p->items, p->size * sizeof *items, size * sizeof *items);
+        if (!items)
+            return NULL;
+        p->items = items;
+        p->size = size;
+    }
+    if (!(i = alloc(sizeof *i)))
+        return NULL;
+    list_init(&i->of_file);
+    list_init(&i->inside);
+    i->set = p;
+    i->index = p->count;
+    p->items[p->count++] = i;
+    return i;
+}
+
+static void item_give(struct epoll *p, struct item *i)
+{
+    i->file = NULL;
+    i->generation++;
+    i->next = p->free;
+    p->free = i;
+}
+
+static uint64_t item_tag(const struct item *i)
+{
+    return i->index | (uint64_t)i->generation << 32;
+}
+
+/* The item that the host means, NULL: gone, or the host makes it up. */
+static struct item *item_tagged(struct epoll *p, uint64_t tag)
+{
+    uint32_t index = (uint32_t)tag;
+    if (index >= p->count) {
+        violation_count();
+        return NULL;
+    }
+    struct item *i = p->items[index];
+    return i->file && i->generation == tag >> 32 ? i : NULL;
+}
+
+/* ---- the host's part ---- */
+
+static int sleep_make(struct epoll *p)
+{
+    if (p->sleep >= 0)
+        return 0;
+    int fd = host_plain_fd(__NR_epoll_create1, 0, EPOLL_CLOEXEC, 0, 0);
+    if (fd < 0)
+        return fd;
+    int error = host_epoll_ctl(fd, EPOLL_CTL_ADD, p->host, EPOLLIN, TAG_HOST);
+    if (error)
+        host_close(fd);
+    else
+        p->sleep = fd;
+    return error;
+}
+
+static int sleep_add_xsks(struct epoll *p)
+{
+    int error = 0;
+    for (int i = 0; !p->xsks && i < xsk_count() && !error; i++)
+        error =
+            host_epoll_ctl(p->sleep, EPOLL_CTL_ADD, xsk_descriptor(xsk_at(i)), EPOLLIN, TAG_XSK);
+    p->xsks |= !error;
+    return error == -EEXIST ? 0 : error;
+}
+
+/* Which of the host's epolls holds the item, and for which events. */
+static int item_epoll(const struct item *i)
+{
+    return i->answers ? i->set->host : i->set->sleep;
+}
+
+static uint32_t item_host_events(const struct item *i, uint32_t behind)
+{
+    if (i->answers)
+        return i->events;
+    return i->events & ~MODES & ~ALWAYS ? behind | (i->events & (uint32_t)EPOLLET) : 0;
+}
+
+static int host_add(struct item *i, int host_fd, uint32_t behind)
+{
+    uint32_t events = item_host_events(i, behind);
+    i->own_fd = false;
+    i->host_fd = host_fd;
+    int error = host_epoll_ctl(item_epoll(i), EPOLL_CTL_ADD, host_fd, events, item_tag(i));
+    if (error != -EEXIST)
+        return error;
+    /* Another descriptor of the program for the same open file: for the host to tell them apart it
+     * needs another one too. */
+    i->host_fd = host_plain_fd(__NR_fcntl, 0, (uint32_t)host_fd, F_DUPFD_CLOEXEC, 0);
+    if (i->host_fd < 0)
+        return i->host_fd;
+    i->own_fd = true;
+    error = host_epoll_ctl(item_epoll(i), EPOLL_CTL_ADD, i->host_fd, events, item_tag(i));
+    if (error)
+        host_close(i->host_fd);
+    return error;
+}
+
+static void host_remove(struct item *i)
+{
+    if (i->host_fd < 0)
+        return;
+    host_epoll_ctl(item_epoll(i), EPOLL_CTL_DEL, i->host_fd, 0, 0);
+    if (i->own_fd)
+        host_close(i->host_fd);
+    i->host_fd = -1;
+}
+
+/* Threads that sleep on what the set was before look again. */
+static void sleepers_interrupt(struct epoll *p)
+{
+    uint32_t me = current()->index;
+    for (uint32_t word = 0; word < ARRAY_SIZE(p->sleeping); word++) {
+        uint64_t bits = __atomic_load_n(&p->sleeping[word], __ATOMIC_SEQ_CST);
+        for (; bits; bits &= bits - 1) {
+            uint32_t thread = word * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (thread != me)
+                exit_checked(EXIT_INTERRUPT, 0, 0, thread, 0, 0, 0, 0, 0);
+        }
+    }
+}
+
+/* ---- epoll_ctl; watch_lock and the set's lock are held ---- */
+
+static bool contains(const struct epoll *outer, const struct epoll *inner, int depth)
+{
+    if (outer == inner || depth > NEST_MAX)
+        return true;
+    for (uint32_t n = 0; n < outer->count; n++) {
+        const struct item *i = outer->items[n];
+        const struct epoll *within = i->file ? epoll_of(i->file) : NULL;
+        if (within && contains(within, inner, depth + 1))
+            return true;
+    }
+    return false;
+}
+
+static int watch(struct item *i)
+{
+    struct watchers *w = i->file->watchers;
+    if (!w) {
+        if (!(w = alloc(sizeof *w)))
+            return -ENOMEM;
+        list_init(&w->items);
+        i->file->watchers = w;
+    }
+    list_append(&w->items, &i->of_file);
+    return 0;
+}
+
+/* The file has told in *wait how it is waited for: enter the item where that belongs. */
+static int item_enter(struct epoll *p, struct item *i, const struct poll_wait *wait)
+{
+    i->answers = wait->answer && !epoll_of(i->file);
+    i->host_fd = -1;
+    if (i->answers)
+        return host_add(i, wait->host_fd, 0);
+    int error = sleep_make(p);
+    if (!error && wait->net)
+        error = sleep_add_xsks(p);
+    if (!error && wait->host_fd >= 0)
+        error = host_add(i, wait->host_fd, wait->events);
+    return error;
+}
+
+static int add(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_t data)
+{
+    struct epoll *inner = epoll_of(f);
+    if (!f->ops->poll)
+        return -EPERM;
+    if (item_find(p, f, fd))
+        return -EEXIST;
+    if (inner) {
+        if (contains(inner, p, 0))
+            return -ELOOP;
+        if (events & EPOLLEXCLUSIVE)
+            return -EINVAL;
+        /* What it holds may change: it is always asked inside. */
+        int error = sleep_make(inner);
+        if (error)
+            return error;
+    }
+    struct item *i = item_take(p);
+    if (!i)
+        return -ENOMEM;
+    i->file = f;
+    i->fd = fd;
+    i->events = events | ALWAYS;
+    i->data = data;
+    i->reported = 0;
+    i->seen = NEVER_SEEN;
+    struct poll_wait wait = {.host_fd = -1};
+    f->ops->poll(f, events & ~MODES, &wait);
+    int error = item_enter(p, i, &wait);
+    if (!error && (error = watch(i)))
+        host_remove(i);
+    if (error) {
+        item_give(p, i);
+        return error;
+    }
+    i->next = *bucket(p, fd);
+    *bucket(p, fd) = i;
+    if (i->answers) {
+        p->hosts++;
+    } else {
+        list_append(&p->inside, &i->inside);
+        p->insides++;
+    }
+    return 0;
+}
+
+static int modify(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_t data)
+{
+    struct item *i = item_find(p, f, fd);
+    if (!i)
+        return -ENOENT;
+    if ((events | i->events) & EPOLLEXCLUSIVE)
+        return -EINVAL;
+    struct poll_wait wait = {.host_fd = -1};
+    if (!i->answers)
+        f->ops->poll(f, events & ~MODES, &wait);
+    uint32_t before = i->events;
+    uint64_t data_before = i->data;
+    i->events = events | ALWAYS;
+    i->data = data;
+    i->seen = NEVER_SEEN;
+    int error = 0;
+    if (i->host_fd >= 0)
+        error = host_epoll_ctl(item_epoll(i), EPOLL_CTL_MOD, i->host_fd,
+                               item_host_events(i, wait.events), item_tag(i));
+    if (error) {
+        i->events = before;
+        i->data = data_before;
+    }
+    return error;
+}
+
+static void item_remove(struct epoll *p, struct item *i)
+{
+    struct item **at = bucket(p, i->fd);
+    while (*at != i)
+        at = &(*at)->next;
+    *at = i->next;
+    if (i->answers) {
+        p->hosts--;
+    } else {
+        list_remove(&i->inside);
+        p->insides--;
+    }
+    list_remove(&i->of_file);
+    host_remove(i);
+    item_give(p, i);
+}
+
+static int control(struct epoll *p, int operation, struct file *f, int fd,
+                   const struct epoll_event *e)
+{
+    switch (operation) {
+    case EPOLL_CTL_ADD:
+        return add(p, f, fd, e->events, e->data.u64);
+    case EPOLL_CTL_MOD:
+        return modify(p, f, fd, e->events, e->data.u64);
+    case EPOLL_CTL_DEL: {
+        struct item *i = item_find(p, f, fd);
+        if (i)
+            item_remove(p, i);
+        return i ? 0 : -ENOENT;
+    }
+    }
+    return -EINVAL;
+}
+
+SYSCALL(epoll_ctl)
+{
+    struct epoll_event e = {0};
+    int operation = (int)a1, fd = (int)a2;
+    if (operation != EPOLL_CTL_DEL && user_get(&e, (const void *)a3))
+        return -EFAULT;
+    struct file *set = file_get((int)a0), *f = file_get(fd);
+    struct epoll *p = set ? epoll_of(set) : NULL;
+    int64_t result = !set || !f ? -EBADF : !p || set == f ? -EINVAL : 0;
+    if (!result) {
+        lock_take(&watch_lock);
+        lock_take(&p->lock);
+        uint32_t insides = p->insides;
+        result = control(p, operation, f, fd, &e);
+        bool look = p->insides != insides || (operation == EPOLL_CTL_MOD && insides);
+        lock_release(&p->lock);
+        lock_release(&watch_lock);
+        if (look)
+            sleepers_interrupt(p);
+    }
+    file_put(f);
+    file_put(set);
+    return result;
+}
+
+void epoll_forget(struct file *f)
+{
+    struct watchers *w = f->watchers;
+    lock_take(&watch_lock);
+    while (!list_empty(&w->items)) {
+        struct item *i = container_of(w->items.next, struct item, of_file);
+        struct epoll *p = i->set;
+        lock_take(&p->lock);
+        item_remove(p, i);
+        lock_release(&p->lock);
+    }
+    lock_release(&watch_lock);
+    alloc_free(w);
+    f->watchers = NULL;
+}
+
+/* ---- waiting ---- */
+
+/* Ask one file of the LibOS; what is to be reported of it now. The set's lock is held. */
+static uint32_t item_ask(struct item *i, bool take)
+{
+    struct file *f = i->file;
+    uint32_t wanted = i->events & ~MODES;
+    if (!wanted)
+        return 0;
+    bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals;
+    struct poll_wait wait = {.host_fd = -1, .reported = i->reported};
+    i->reported = 0;
+    uint64_t arrivals = edge ? f->ops->arrivals(f) : 0;
+    uint32_t ready = f->ops->poll(f, wanted & ~ALWAYS, &wait) & wanted;
+    if (wait.net && !i->set->xsks)
+        sleep_add_xsks(i->set); /* it was bound since it was added */
+    /* What was reported may only now have been taken in. */
+    if (edge && wait.reported)
+        arrivals = f->ops->arrivals(f);
+    if (!ready || (edge && arrivals == i->seen))
+        return 0;
+    if (take) {
+        i->seen = arrivals;
+        if (i->events & EPOLLONESHOT)
+            i->events &= MODES;
+    }
+    return ready;
+}
+
+/* What is ready inside. The set's lock is held. */
+static int collect(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    int found = 0;
+    for (uint32_t n = p->insides; n && found < maximum; n--) {
+        struct item *i = container_of(p->inside.next, struct item, inside);
+        list_remove(&i->inside);
+        list_append(&p->inside, &i->inside);
+        uint32_t ready = item_ask(i, true);
+        if (ready)
+            out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
+    }
+    return found;
+}
+
+/* The host's events as the program knows them. Those of items that are gone by now are dropped. */
+static int translate(struct epoll *p, struct epoll_event *events, int count)
+{
+    int kept = 0;
+    lock_take(&p->lock);
+    for (int n = 0; n < count; n++) {
+        struct item *i = item_tagged(p, events[n].data.u64);
+        uint32_t ready = i && i->answers ? events[n].events & i->events & ~MODES : 0;
+        if (ready)
+            events[kept++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
+    }
+    lock_release(&p->lock);
+    return kept;
+}
+
+static uint64_t set_key(const struct epoll *p)
+{
+    return (uint64_t)p;
+}
+
+/* The host's part, without waiting. */
+static int look(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    if (!maximum)
+        return 0;
+    int n = host_epoll_wait(p->host, out, maximum, 0, 0);
+    look_done(set_key(p));
+    return n <= 0 ? 0 : translate(p, out, n);
+}
+
+/* What woke us. True: the host's part has something. */
+static bool take_reports(struct epoll *p, const struct epoll_event *reports, int count)
+{
+    bool host = false;
+    lock_take(&p->lock);
+    for (int n = 0; n < count; n++) {
+        uint64_t tag = reports[n].data.u64;
+        if (tag == TAG_HOST)
+            host = true;
+        if (tag == TAG_HOST || tag == TAG_XSK)
+            continue;
+        struct item *i = item_tagged(p, tag);
+        if (!i || i->answers)
+            continue;
+        i->reported |= reports[n].events;
+        if (!(i->events &
+              ~MODES)) /* one-shot, and it has struck: not a reason to wake up any more */
+            host_epoll_ctl(p->sleep, EPOLL_CTL_MOD, i->host_fd, 0, tag);
+    }
+    lock_release(&p->lock);
+    return host;
+}
+
+/* What a set was when it was last asked. */
+struct kinds {
+    bool mixed; /* there are files of the LibOS in it, */
+    bool hosts; /* files of the host, */
+    bool xsks;  /* and files of the LibOS that wait for XSKs */
+};
+
+static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
+{
+    lock_take(&p->lock);
+    int n = collect(p, out, maximum);
+    *k = (struct kinds){p->insides, p->hosts, p->xsks};
+    lock_release(&p->lock);
+    return n;
+}
+
+/* Sleep on a set that has files of the LibOS. Events found; 0: look again, *over: or the time is
+ * up. */
+static int sleep_mixed(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left,
+                       struct kinds *k, bool *over)
+{
+    struct epoll_event reports[HOST_EPOLL_MAX / 2];
+    if (left && k->xsks)
+        net_count_sleep();
+    int n = host_epoll_wait(p->sleep, reports, (int)ARRAY_SIZE(reports), left,
+                            left ? EXIT_INTERRUPTIBLE : 0);
+    if (n < 0)
+        return n == -EINTR ? 0 : n;
+    *over = n == 0;
+    bool host = take_reports(p, reports, n);
+    int found = host ? look(p, out, maximum) : 0;
+    return found + collect_locked(p, out + found, maximum - found, k);
+}
+
+/* Up to `maximum` events; 0: the time is up. whole_ms: sleep in whole milliseconds, as epoll_wait
+ * does.
+ */
+static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline,
+                           bool whole_ms)
+{
+    for (;;) {
+        /* Before anything is asked: what interrupts after that must still interrupt the sleep. */
+        bool signalled = signal_pending(), over = false;
+        struct kinds k;
+        int n = collect_locked(p, out, maximum, &k);
+        if (k.mixed && !n && k.xsks && net_poll())
+            n = collect_locked(p, out, maximum, &k);
+        if (n && k.hosts && !look_is_fresh(set_key(p)))
+            n += look(p, out + n, maximum - n);
+        if (n)
+            return n;
+
+        uint64_t left = deadline_left(deadline);
+        if (left && signalled)
+            return RESTART_NOHAND;
+        if (whole_ms && left != DEADLINE_NEVER)
+            left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+        if (left)
+            xsk_flush();
+        if (k.mixed) {
+            n = sleep_mixed(p, out, maximum, left, &k, &over);
+        } else {
+            n = host_epoll_wait(p->host, out, maximum, left, left ? EXIT_INTERRUPTIBLE : 0);
+            over = n == 0;
+            if (n > 0)
+                n = translate(p, out, n);
+            if (n == -EINTR)
+                n = 0;
+        }
+        if (n || over || deadline == DEADLINE_NOW)
+            return n;
+    }
+}
+
+static int64_t wait_call(int fd, uint64_t user, int maximum, uint64_t deadline, bool whole_ms)
+{
+    struct epoll_event events[HOST_EPOLL_MAX];
+    if (maximum <= 0 || (uint64_t)maximum > INT32_MAX / sizeof(struct epoll_event))
+        return -EINVAL;
+    struct file *f = file_get(fd);
+    struct epoll *p = f ? epoll_of(f) : NULL;
+    if (!p) {
+        int error = f ? -EINVAL : -EBADF;
+        file_put(f);
+        return error;
+    }
+    uint32_t me = current()->index;
+    uint64_t bit = 1ull << (me % 64);
+    __atomic_or_fetch(&p->sleeping[me / 64], bit, __ATOMIC_SEQ_CST);
+    int64_t n = wait_events(p, events, MIN(maximum, HOST_EPOLL_MAX), deadline, whole_ms);
+    __atomic_and_fetch(&p->sleeping[me / 64], ~bit, __ATOMIC_SEQ_CST);
+    file_put(f);
+    if (n > 0 && user_write((void *)user, events, (size_t)n * sizeof *events))
+        return -EFAULT;
+    return n;
+}
+
+SYSCALL(epoll_wait)
+{
+    return wait_call((int)a0, a1, (int)a2, deadline_of_milliseconds((int)a3), true);
+}
+
+SYSCALL(epoll_pwait)
+{
+    int error = mask_take(a4, a5);
+    return error ? error : wait_call((int)a0, a1, (int)a2, deadline_of_milliseconds((int)a3), true);
+}
+
+SYSCALL(epoll_pwait2)
+{
+    uint64_t deadline;
+    int error = deadline_of_timespec(a3, &deadline);
+    if (!error)
+        error = mask_take(a4, a5);
+    return error ? error : wait_call((int)a0, a1, (int)a2, deadline, false);
+}
+
+/* ---- the set as a file ---- */
+
+static uint32_t epoll_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+{
+    struct epoll *p = f->data;
+    uint32_t ready = 0;
+    lock_take(&p->lock);
+    bool hosts = p->hosts;
+    wait->answer = p->sleep < 0;
+    wait->host_fd = wait->answer ? p->host : p->sleep;
+    wait->net = p->xsks;
+    for (uint32_t n = 0; n < p->count && !ready; n++)
+        if (p->items[n]->file && !p->items[n]->answers)
+            ready = item_ask(p->items[n], false);
+    lock_release(&p->lock);
+    wait->events = POLLIN;
+    if (wait->answer)
+        return 0;
+    if (!ready && hosts) {
+        struct pollfd host = {p->host, POLLIN, 0};
+        uint64_t now = 0;
+        ready = host_ppoll(&host, 1, &now, 0) > 0;
+    }
+    return ready ? events & (POLLIN | POLLRDNORM) : 0;
+}
+
+static int epoll_stat(struct file *f, struct stat *out)
+{
+    return host_fstat(f->host_fd, out);
+}
+
+static void epoll_release(struct file *f)
+{
+    struct epoll *p = f->data;
+    lock_take(&watch_lock);
+    for (uint32_t n = 0; n < p->count; n++) {
+        struct item *i = p->items[n];
+        if (i->file) {
+            list_remove(&i->of_file);
+            if (i->own_fd)
+                host_close(i->host_fd);
+        }
+        alloc_free(i);
+    }
+    lock_release(&watch_lock);
+    if (p->sleep >= 0)
+        host_close(p->sleep);
+    host_close(p->host);
+    alloc_free(p->items);
+    alloc_free(p);
+}
+
+static const struct file_ops epoll_ops = {
+    .name = "epoll",
+    .stat = epoll_stat,
+    .poll = epoll_poll,
+    .release = epoll_release,
+};
+
+static int64_t create(int flags)
+{
+    int fd = host_plain_fd(__NR_epoll_create1, 0, EPOLL_CLOEXEC, 0, 0);
+    if (fd < 0)
+        return fd;
+    struct epoll *p = alloc(sizeof *p);
+    struct file *f = p ? file_new(&epoll_ops, fd, O_RDWR) : NULL;
+    if (!f) {
+        alloc_free(p);
+        host_close(fd);
+        return -ENOMEM;
+    }
+    p->host = fd;
+    p->sleep = -1;
+    list_init(&p->inside);
+    f->data = p;
+    return file_install_or_put(f, flags & EPOLL_CLOEXEC ? O_CLOEXEC : 0);
+}
+
+SYSCALL(epoll_create)
+{
+    return (int)a0 > 0 ? create(0) : -EINVAL;
+}
+
+SYSCALL(epoll_create1)
+{
+    return (int)a0 & ~EPOLL_CLOEXEC ? -EINVAL : create((int)a0);
+}

@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's descriptors: a table of references to open files. */
+#include "enclave/os/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+
+#include <asm/unistd_64.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+#include "enclave/os/process.h"
+#include "enclave/os/syscalls.h"
+
+#define TABLE_MAX 1048576u
+#define TABLE_FIRST 64u
+#define CLOSE_ON_EXEC 1ul
+
+/* An entry is a pointer to the file, with CLOSE_ON_EXEC in its lowest bit; 0: free. */
+static struct {
+    struct lock lock; /* guards all of it; a reference is taken under it */
+    uintptr_t *entries;
+    uint32_t size;
+    uint32_t lowest; /* no descriptor below this is free */
+} table;
+
+static struct file *entry_file(uintptr_t entry)
+{
+    return (struct file *)(entry & ~CLOSE_ON_EXEC);
+}
+
+struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
+{
+    struct file *f = alloc(sizeof *f);
+    if (!f)
+        return NULL;
+    f->ops = ops;
+    f->references = 1;
+    f->host_fd = host_fd;
+    f->flags = flags;
+    return f;
+}
+
+struct file *file_get(int fd)
+{
+    struct file *f = NULL;
+    lock_take(&table.lock);
+    if ((uint32_t)fd < table.size && (f = entry_file(table.entries[fd])))
+        __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+    lock_release(&table.lock);
+    return f;
+}
+
+void file_put(struct file *f)
+{
+    if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    if (f->watchers)
+        epoll_forget(f);
+    if (f->ops->release)
+        f->ops->release(f);
+    alloc_free(f->path);
+    alloc_free(f);
+}
+
+/* Called with the lock held: make `fd` an index of the table. */
+static int grow(uint32_t fd)
+{
+    if (fd < table.size)
+        return 0;
+    uint64_t limit = MIN(limit_nofile(), (uint64_t)TABLE_MAX);
+    if (fd >= limit)
+        return -EMFILE;
+    uint64_t size = MAX(table.size, TABLE_FIRST);
+    while (size <= fd)
+        size *= 2;
+    uintptr_t *entries =
+        alloc_resize(table.entries, table.size * sizeof *entries, size * sizeof *entries);
+    if (!entries)
+        return -ENOMEM;
+    memset(entries + table.size, 0, (size - table.size) * sizeof *entries);
+    table.entries = entries;
+    table.size = (uint32_t)size;
+    return 0;
+}
+
+int file_install(struct file *f, int from, bool close_on_exec)
+{
+    lock_take(&table.lock);
+    uint32_t fd = MAX((uint32_t)from, table.lowest);
+    while (fd < table.size && table.entries[fd])
+        fd++;
+    int error = fd >= limit_nofile() ? -EMFILE : grow(fd);
+    if (!error) {
+        table.entries[fd] = (uintptr_t)f | (close_on_exec ? CLOSE_ON_EXEC : 0);
+        if ((uint32_t)from <= table.lowest)
+            table.lowest = fd + 1;
+    }
+    lock_release(&table.lock);
+    return error ? error : (int)fd;
+}
+
+int64_t file_install_or_put(struct file *f, int flags)
+{
+    int fd = file_install(f, 0, flags & O_CLOEXEC);
+    if (fd < 0)
+        file_put(f);
+    return fd;
+}
+
+bool file_listed(uint32_t fd)
+{
+    lock_take(&table.lock);
+    bool listed = fd < table.size && table.entries[fd];
+    lock_release(&table.lock);
+    return listed;
+}
+
+uint32_t file_table_size(void)
+{
+    return table.size;
+}
+
+void file_table_start(void)
+{
+    for (int fd = 0; fd < 3; fd++) {
+        struct file *f = host_file_adopt(fd);
+        if (!f)
+            continue; /* closed when we were started: it is closed for the program too */
+        lock_take(&table.lock);
+        if (!grow((uint32_t)fd))
+            table.entries[fd] = (uintptr_t)f;
+        lock_release(&table.lock);
+    }
+}
+
+/* Takes the entry out; the caller has its reference. NULL: was free. */
+static struct file *uninstall(uint32_t fd)
+{
+    struct file *f = NULL;
+    lock_take(&table.lock);
+    if (fd < table.size && table.entries[fd]) {
+        f = entry_file(table.entries[fd]);
+        table.entries[fd] = 0;
+        table.lowest = MIN(table.lowest, fd);
+    }
+    lock_release(&table.lock);
+    return f;
+}
+
+int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], uint64_t user)
+{
+    int error = a && b ? 0 : -ENOMEM;
+    fds[0] = error ? error : file_install(a, 0, flags & O_CLOEXEC);
+    fds[1] = fds[0] < 0 ? fds[0] : file_install(b, 0, flags & O_CLOEXEC);
+    if (fds[0] < 0)
+        file_put(a);
+    if (fds[1] < 0)
+        file_put(b);
+    if (fds[1] >= 0 && !user_write((void *)user, fds, 2 * sizeof fds[0]))
+        return 0;
+    error = fds[1] < 0 ? fds[1] : -EFAULT;
+    if (fds[0] >= 0)
+        file_put(uninstall((uint32_t)fds[0]));
+    if (fds[1] >= 0)
+        file_put(uninstall((uint32_t)fds[1]));
+    return error;
+}
+
+SYSCALL(close)
+{
+    struct file *f = uninstall((uint32_t)a0);
+    if (!f)
+        return -EBADF;
+    file_put(f);
+    return 0;
+}
+
+SYSCALL(close_range)
+{
+    uint32_t first = (uint32_t)a0, last = (uint32_t)a1, flags = (uint32_t)a2;
+    if (first > last || flags & ~(uint32_t)(CLOSE_RANGE_UNSHARE | CLOSE_RANGE_CLOEXEC))
+        return -EINVAL;
+    for (uint32_t fd = first; fd <= last && fd < table.size; fd++) {
+        if (!(flags & CLOSE_RANGE_CLOEXEC)) {
+            file_put(uninstall(fd));
+            continue;
+        }
+        lock_take(&table.lock);
+        if (table.entries[fd])
+            table.entries[fd] |= CLOSE_ON_EXEC;
+        lock_release(&table.lock);
+    }
+    return 0;
+}
+
+static int64_t duplicate(int fd, int from, bool close_on_exec)
+{
+    struct file *f = file_get(fd);
+    if (!f)
+        return -EBADF;
+    int new = file_install(f, from, close_on_exec);
+    if (new < 0)
+        file_put(f);
+    return new;
+}
+
+SYSCALL(dup)
+{
+    return duplicate((int)a0, 0, false);
+}
+
+static int64_t duplicate_to(int fd, int to, bool close_on_exec)
+{
+    if (to < 0 || (uint64_t)to >= limit_nofile())
+        return -EBADF;
+    struct file *f = file_get(fd), *old = NULL;
+    if (!f)
+        return -EBADF;
+    lock_take(&table.lock);
+    int error = grow((uint32_t)to);
+    if (!error) {
+        old = entry_file(table.entries[to]);
+        table.entries[to] = (uintptr_t)f | (close_on_exec ? CLOSE_ON_EXEC : 0);
+    }
+    lock_release(&table.lock);
+    file_put(error ? f : old);
+    return error ? error : to;
+}
+
+SYSCALL(dup2)
+{
+    if ((int)a0 != (int)a1)
+        return duplicate_to((int)a0, (int)a1, false);
+    return file_listed((uint32_t)a0) ? (int64_t)(int)a0 : -EBADF;
+}
+
+SYSCALL(dup3)
+{
+    if ((int)a0 == (int)a1 || (int)a2 & ~O_CLOEXEC)
+        return -EINVAL;
+    return duplicate_to((int)a0, (int)a1, a2 & O_CLOEXEC);
+}
+
+static int64_t descriptor_flags(uint32_t fd, bool set, bool close_on_exec)
+{
+    int64_t result = -EBADF;
+    lock_take(&table.lock);
+    if (fd < table.size && table.entries[fd]) {
+        result = set ? 0 : table.entries[fd] & CLOSE_ON_EXEC ? FD_CLOEXEC : 0;
+        if (set)
+            table.entries[fd] =
+                (table.entries[fd] & ~CLOSE_ON_EXEC) | (close_on_exec ? CLOSE_ON_EXEC : 0);
+    }
+    lock_release(&table.lock);
+    return result;
+}
+
+#define SETTABLE (O_APPEND | O_NONBLOCK | O_ASYNC | O_DIRECT | O_NOATIME)
+
+int file_set_flags(struct file *f, int flags)
+{
+    int error = f->ops->set_flags ? f->ops->set_flags(f, flags & SETTABLE) : 0;
+    if (error)
+        return error;
+    lock_take(&f->lock);
+    f->flags = (f->flags & ~SETTABLE) | (flags & SETTABLE);
+    lock_release(&f->lock);
+    return 0;
+}
+
+static int64_t lock_command(struct file *f, int command, uint64_t user)
+{
+    struct flock l;
+    bool get = command == F_GETLK || command == F_OFD_GETLK;
+    bool wait = command == F_SETLKW || command == F_OFD_SETLKW;
+    int fd = host_fd_of(f);
+    if (user_get(&l, (const void *)user))
+        return -EFAULT;
+    if (fd < 0)
+        return -EBADF;
+    if (wait)
+        file_may_sleep(f);
+    int64_t result = host_fd_struct(__NR_fcntl, wait ? EXIT_INTERRUPTIBLE : 0, fd,
+                                    (uint64_t)command, &l, sizeof l, get ? sizeof l : 0);
+    if (!result && get && user_put((void *)user, &l))
+        return -EFAULT;
+    return interrupted(result);
+}
+
+static int64_t control(struct file *f, int fd, int command, uint64_t argument)
+{
+    int host = host_fd_of(f);
+    switch (command) {
+    case F_GETFL:
+        if (host >= 0 && f->ops == &host_file_ops) /* others may share it and change it */
+            return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, F_GETFL, 0, 0, 0);
+        return f->flags & ~O_CLOEXEC;
+    case F_SETFL:
+        return file_set_flags(f, (int)argument);
+    case F_GETLK:
+    case F_SETLK:
+    case F_SETLKW:
+    case F_OFD_GETLK:
+    case F_OFD_SETLK:
+    case F_OFD_SETLKW:
+        return lock_command(f, command, argument);
+    case F_SETOWN:
+    case F_GETOWN:
+    case F_SETSIG:
+    case F_GETSIG:
+    case F_SETPIPE_SZ:
+    case F_GETPIPE_SZ:
+    case F_ADD_SEALS:
+    case F_GET_SEALS:
+    case F_SETLEASE:
+    case F_GETLEASE:
+    case F_NOTIFY:
+        if (host < 0)
+            return -EINVAL;
+        return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, (uint64_t)command, argument, 0,
+                          0);
+    }
+    (void)fd;
+    return -EINVAL;
+}
+
+SYSCALL(fcntl)
+{
+    int fd = (int)a0, command = (int)a1;
+    switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+        if ((int)a2 < 0 || a2 >= limit_nofile())
+            return -EINVAL;
+        return duplicate(fd, (int)a2, command == F_DUPFD_CLOEXEC);
+    case F_GETFD:
+        return descriptor_flags((uint32_t)fd, false, false);
+    case F_SETFD:
+        return descriptor_flags((uint32_t)fd, true, a2 & FD_CLOEXEC);
+    }
+    struct file *f = file_get(fd);
+    if (!f)
+        return -EBADF;
+    int64_t result = control(f, fd, command, a2);
+    file_put(f);
+    return result;
+}
+
+int64_t iovecs_one(struct iovecs *v, uint64_t user, uint64_t length)
+{
+    v->v = v->small;
+    v->count = 1;
+    v->small[0] = (struct iovec){(void *)user, MIN(length, TRANSFER_MAX)};
+    if (length && user_range((const void *)user, v->small[0].iov_len))
+        return -EFAULT;
+    return (int64_t)v->small[0].iov_len;
+}
+
+int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count)
+{
+    v->v = v->small;
+    v->count = 0;
+    if (count > HOST_IOV_MAX)
+        return -EINVAL;
+    if (count > IOVECS_SMALL && !(v->v = alloc(count * sizeof *v->v)))
+        return -ENOMEM;
+    if (count && user_read(v->v, (const void *)user, count * sizeof *v->v))
+        goto fault;
+    uint64_t total = 0;
+    for (uint64_t i = 0; i < count; i++) {
+        if (v->v[i].iov_len > INT64_MAX) {
+            iovecs_drop(v);
+            return -EINVAL;
+        }
+        v->v[i].iov_len = MIN(v->v[i].iov_len, TRANSFER_MAX - total);
+        if (v->v[i].iov_len && user_range(v->v[i].iov_base, v->v[i].iov_len))
+            goto fault;
+        total += v->v[i].iov_len;
+    }
+    v->count = (int)count;
+    return (int64_t)total;
+fault:
+    iovecs_drop(v);
+    return -EFAULT;
+}
+
+void iovecs_drop(struct iovecs *v)
+{
+    if (v->v != v->small)
+        alloc_free(v->v);
+    v->v = v->small;
+}

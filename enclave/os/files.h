@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of file handling share with each other. */
+#ifndef OS_FILES_H
+#define OS_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enclave/os/file.h"
+
+#define TRANSFER_MAX 0x7ffff000ull /* bytes that one read or write moves at most, as Linux has it  \
+                                    */
+
+/* ---- host_file.c ---- */
+
+extern const struct file_ops host_file_ops;
+
+/* A file that stands for a descriptor of the host, which it takes over; NULL: no memory, and the
+ * descriptor is closed. path: copied; NULL: none. */
+struct file *host_file_new(int host_fd, int flags, const char *path);
+/* The same where it is not known what the descriptor is: asks the host. NULL: not open, or no
+ * memory. */
+struct file *host_file_adopt(int host_fd);
+/* The host's descriptor behind a file, -1: none. */
+int host_fd_of(struct file *f);
+/* The S_IFMT bits, asked of the host once. */
+uint32_t file_kind(struct file *f);
+/* A host call that may sleep in this file is about to be made. */
+void file_may_sleep(const struct file *f);
+/* -EINTR of the host as the program is to see it. */
+int64_t interrupted(int64_t result);
+
+/* ---- ioctl.c ---- */
+
+int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument);
+
+/* ---- host_socket.c ---- */
+
+extern const struct file_ops host_socket_ops;
+
+/* Type is SOCK_STREAM, ... or 0: to be asked. Takes the descriptor over, as host_file_new. */
+struct file *host_socket_new(int host_fd, int type, int flags);
+/* recvmsg of a host socket for those who want nothing but the bytes. */
+int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags);
+
+/* ---- open.c: paths ---- */
+
+/* A path that the program gave, with the directory that it is relative to. */
+struct path {
+    char *text;             /* HOST_PATH_MAX bytes */
+    int host_directory;     /* for the host: AT_FDCWD or its descriptor */
+    struct file *directory; /* a reference, or NULL */
+    bool made_up;           /* text is absolute and in a place where files are made up */
+};
+
+/* 0 or -errno. An empty path is ENOENT unless `empty`; then p->directory is the file itself. A NULL
+ * pointer is as an empty path where `empty`. */
+int path_take(struct path *p, int directory, uint64_t user, bool empty);
+void path_drop(struct path *p);
+
+/* ---- proc.c, dev.c: files made up here ---- */
+
+#define NOT_OURS 0x7fffffff /* the path is the host's after all */
+
+/* `path` is absolute and in canonical form. */
+int made_up_open(const char *path, int flags, struct file **out);
+int made_up_stat(const char *path, bool follow, struct stat *out);
+int64_t made_up_readlink(const char *path, char *out, uint64_t size);
+/* May such a path be a file that is made up? */
+bool made_up_place(const char *path);
+/* Collapses doubled slashes and "." in place; false when it has "..", which only the host can
+ * resolve. */
+bool path_canonical(char *path);
+
+int dev_open(const char *path, int flags, struct file **out);
+
+/* Made-up content: `text` is alloc'ed and is taken over. NULL: no memory, and text is freed. */
+struct file *text_file_new(char *text, uint64_t size, const char *path);
+
+/* ---- file.c ---- */
+
+/* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */
+bool file_listed(uint32_t fd);
+uint32_t file_table_size(void);
+/* F_SETFL: to the file and in the flags that it answers. 0 or -errno. */
+int file_set_flags(struct file *f, int flags);
+/* file_install of the file, with the reference dropped if that fails. */
+int64_t file_install_or_put(struct file *f, int flags);
+
+/* Two new files, with their references (NULL: there was no memory for it): installed, and their
+ * numbers to fds[] and to the program. All undone on failure. */
+int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], uint64_t user);
+
+/* Buffers of the program: copies `count` iovecs and checks their ranges. v: `small` when they fit
+ * in IOVECS_SMALL, else alloc'ed: iovecs_drop. Bytes in all (at most TRANSFER_MAX, the rest cut) or
+ * -errno. */
+#define IOVECS_SMALL 8
+struct iovecs {
+    struct iovec small[IOVECS_SMALL], *v;
+    int count;
+};
+int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count);
+/* One buffer. */
+int64_t iovecs_one(struct iovecs *v, uint64_t user, uint64_t length);
+void iovecs_drop(struct iovecs *v);
+
+/* ---- epoll.c ---- */
+
+/* The last reference to a file that has watchers is gone. */
+void epoll_forget(struct file *f);
+
+#endif

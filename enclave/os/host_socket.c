@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sockets of the host: an exit each call. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include <asm/unistd_64.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/syscalls.h"
+
+/* What is known of a host socket: kept in the file's `data`, as a number. */
+#define KNOWN_TYPE 0xful       /* SOCK_STREAM, ...; 0: not asked yet */
+#define RECEIVE_TIMEOUT 0x10ul /* SO_RCVTIMEO is set: an interrupted receive is not made again */
+#define SEND_TIMEOUT 0x20ul
+
+static uintptr_t known(const struct file *f)
+{
+    return (uintptr_t)f->data;
+}
+
+static void know(struct file *f, uintptr_t clear, uintptr_t set)
+{
+    f->data = (void *)((known(f) & ~clear) | set);
+}
+
+static int type_of(struct file *f)
+{
+    int type = 0;
+    socklen_t n = sizeof type;
+    if (!(known(f) & KNOWN_TYPE) && !host_getsockopt(f->host_fd, SOL_SOCKET, SO_TYPE, &type, &n) &&
+        type > 0 && (uintptr_t)type <= KNOWN_TYPE)
+        know(f, 0, (uintptr_t)type);
+    return (int)(known(f) & KNOWN_TYPE);
+}
+
+static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
+{
+    return result == -EINTR && !(known(f) & timeout) ? RESTART_SYS : result;
+}
+
+static int host_socket_bind(struct file *f, const struct sockaddr *a, socklen_t n)
+{
+    return host_bind(f->host_fd, a, n);
+}
+
+static int host_socket_connect(struct file *f, const struct sockaddr *a, socklen_t n)
+{
+    file_may_sleep(f);
+    int result = host_connect(f->host_fd, a, n, EXIT_INTERRUPTIBLE);
+    return (int)interrupted_unless(f, SEND_TIMEOUT, result);
+}
+
+static int host_socket_listen(struct file *f, int backlog)
+{
+    return (int)host_plain(__NR_listen, 0, 0, (uint32_t)f->host_fd, (uint32_t)backlog, 0, 0, 0);
+}
+
+static int host_socket_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n,
+                              struct file **out)
+{
+    file_may_sleep(f);
+    int fd = host_accept(f->host_fd, a, n, flags & SOCK_NONBLOCK, EXIT_INTERRUPTIBLE);
+    if (fd < 0)
+        return (int)interrupted_unless(f, RECEIVE_TIMEOUT, fd);
+    *out = host_socket_new(fd, (int)(known(f) & KNOWN_TYPE),
+                           O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
+    return *out ? 0 : -ENOMEM;
+}
+
+static int host_socket_getsockname(struct file *f, struct sockaddr_storage *a, socklen_t *n)
+{
+    return host_getsockname(f->host_fd, a, n);
+}
+
+static int host_socket_getpeername(struct file *f, struct sockaddr_storage *a, socklen_t *n)
+{
+    return host_getpeername(f->host_fd, a, n);
+}
+
+static bool zero(const void *value, socklen_t n)
+{
+    const uint8_t *p = value;
+    for (socklen_t i = 0; i < n; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static int host_socket_setsockopt(struct file *f, int level, int name, const void *value,
+                                  socklen_t n)
+{
+    int result = host_setsockopt(f->host_fd, level, name, value, n);
+    if (!result && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
+        uintptr_t bit = name == SO_RCVTIMEO ? RECEIVE_TIMEOUT : SEND_TIMEOUT;
+        know(f, bit, zero(value, n) ? 0 : bit);
+    }
+    return result;
+}
+
+static int host_socket_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
+{
+    return host_getsockopt(f->host_fd, level, name, value, n);
+}
+
+static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int flags)
+{
+    struct msghdr message = *m;
+    uint64_t total = 0, done = 0, asked;
+    for (size_t i = 0; i < m->msg_iovlen; i++)
+        total += m->msg_iov[i].iov_len;
+    /* What is one message cannot be sent in pieces. */
+    if (total > host_message_room(m) && type_of(f) != SOCK_STREAM)
+        return -EMSGSIZE;
+    if (!(flags & MSG_DONTWAIT))
+        file_may_sleep(f);
+    for (;;) {
+        int64_t r = host_sendmsg(f->host_fd, &message, done, flags | MSG_NOSIGNAL,
+                                 EXIT_INTERRUPTIBLE, &asked);
+        if (r < 0 && done)
+            return (int64_t)done;
+        if (r == -EPIPE && !(flags & MSG_NOSIGNAL) && type_of(f) != SOCK_DGRAM)
+            signal_raise_self(SIGPIPE);
+        if (r < 0)
+            return interrupted_unless(f, SEND_TIMEOUT, r);
+        done += (uint64_t)r;
+        if (done >= total || (uint64_t)r < asked)
+            return (int64_t)done;
+        message.msg_controllen = 0; /* goes with the first byte */
+    }
+}
+
+/* What is left to receive, where MSG_WAITALL asks for more than one exit carried. `done` so far,
+ * the last of them as many as could be. */
+static int64_t receive_rest(struct file *f, const struct iovec *v, int count, uint64_t done,
+                            int flags)
+{
+    uint64_t total = 0, asked;
+    for (int i = 0; i < count; i++)
+        total += v[i].iov_len;
+    while ((flags & (MSG_WAITALL | MSG_PEEK | MSG_TRUNC)) == MSG_WAITALL && done < total &&
+           type_of(f) == SOCK_STREAM) {
+        int64_t r = host_recv(f->host_fd, v, count, done, flags, EXIT_INTERRUPTIBLE, &asked);
+        if (r > 0)
+            done += (uint64_t)r;
+        if (r <= 0 || (uint64_t)r < asked)
+            break;
+    }
+    return (int64_t)done;
+}
+
+static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
+{
+    uint64_t asked;
+    if (!(flags & MSG_DONTWAIT))
+        file_may_sleep(f);
+    int64_t r =
+        host_recvmsg(f->host_fd, m, 0, flags | MSG_CMSG_CLOEXEC, EXIT_INTERRUPTIBLE, &asked);
+    if (r < 0)
+        return interrupted_unless(f, RECEIVE_TIMEOUT, r);
+    m->msg_flags = (m->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
+    return (uint64_t)r == asked ? receive_rest(f, m->msg_iov, (int)m->msg_iovlen, asked, flags) : r;
+}
+
+int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    uint64_t asked;
+    if (!(flags & MSG_DONTWAIT))
+        file_may_sleep(f);
+    int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
+    if (r < 0)
+        return interrupted_unless(f, RECEIVE_TIMEOUT, r);
+    return (uint64_t)r == asked ? receive_rest(f, v, count, asked, flags) : r;
+}
+
+static int host_socket_shutdown(struct file *f, int how)
+{
+    return (int)host_plain(__NR_shutdown, 0, 0, (uint32_t)f->host_fd, (uint32_t)how, 0, 0, 0);
+}
+
+static int64_t host_socket_read(struct file *f, const struct iovec *v, int count, int64_t offset,
+                                int flags)
+{
+    if (offset >= 0)
+        return -ESPIPE;
+    return host_socket_receive(f, v, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+
+static int64_t host_socket_write(struct file *f, const struct iovec *v, int count, int64_t offset,
+                                 int flags)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
+    if (offset >= 0)
+        return -ESPIPE;
+    return host_socket_sendmsg(f, &m, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
+}
+
+static int host_socket_stat(struct file *f, struct stat *out)
+{
+    return host_fstat(f->host_fd, out);
+}
+
+static int host_socket_set_flags(struct file *f, int flags)
+{
+    return host_file_ops.set_flags(f, flags);
+}
+
+static uint32_t host_socket_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+{
+    return host_file_ops.poll(f, events, wait);
+}
+
+static void host_socket_release(struct file *f)
+{
+    host_close(f->host_fd);
+}
+
+static const struct socket_ops host_socket_calls = {
+    .bind = host_socket_bind,
+    .connect = host_socket_connect,
+    .listen = host_socket_listen,
+    .accept = host_socket_accept,
+    .getsockname = host_socket_getsockname,
+    .getpeername = host_socket_getpeername,
+    .setsockopt = host_socket_setsockopt,
+    .getsockopt = host_socket_getsockopt,
+    .sendmsg = host_socket_sendmsg,
+    .recvmsg = host_socket_recvmsg,
+    .shutdown = host_socket_shutdown,
+};
+
+const struct file_ops host_socket_ops = {
+    .name = "socket",
+    .read = host_socket_read,
+    .write = host_socket_write,
+    .stat = host_socket_stat,
+    .ioctl = host_file_ioctl,
+    .set_flags = host_socket_set_flags,
+    .poll = host_socket_poll,
+    .release = host_socket_release,
+    .socket = &host_socket_calls,
+};
+
+struct file *host_socket_new(int host_fd, int type, int flags)
+{
+    struct file *f = file_new(&host_socket_ops, host_fd, flags);
+    if (!f) {
+        host_close(host_fd);
+        return NULL;
+    }
+    f->mode = S_IFSOCK;
+    know(f, 0, (uintptr_t)type & KNOWN_TYPE);
+    return f;
+}

@@ -1,0 +1,595 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program's address space. What the table of areas says is what the pages are: a change of either is
+ * made to both, under one lock. Pages outside every area have no access and read as zero when next mapped.
+ */
+#include "enclave/os/memory.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+
+#include "abi/exits.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/sgx.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+#include "enclave/lib/log.h"
+#include "enclave/load/patch.h"
+#include "enclave/os/area.h"
+#include "enclave/os/file.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/thread.h"
+#include "platform/sgx_arch.h"
+
+#define PAGE_UP(x) (((x) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
+#define PROTECTIONS (PROT_READ | PROT_WRITE | PROT_EXEC)
+#define LIBOS_MAX (1ul << 30)  /* the LibOS's own part at most */
+#define LIBOS_STEP 0x40000ul   /* mapped at a time */
+#define LOW_PART 0x10000000ul  /* programs and their heap grow from below, all else from above */
+
+static struct {
+    struct lock lock;
+    struct area_table table;
+    uint64_t brk_start, brk;
+    struct name *names;
+} memory;
+
+/* The LibOS's own pages, at the top of the enclave: a lock of their own, as the table lives there. */
+static struct {
+    struct lock lock;
+    uint64_t next, mapped, end;
+} libos;
+
+/* Names of files that areas point to: never freed, one each. */
+struct name {
+    struct name *next;
+    char text[];
+};
+
+static int pages(enum pages_operation operation, uint64_t start, uint64_t end, int protection)
+{
+    if (start == end)
+        return 0;
+    return (int)exit_checked(EXIT_PAGES, 0, 0, operation, start - enclave.base, end - start,
+                             (uint64_t)protection, 0, 0);
+}
+
+void memory_start(void)
+{
+    uint64_t end = enclave.base + enclave.size, dynamic = end - enclave.dynamic;
+    libos.end = end;
+    libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
+    memory.table.low = enclave.dynamic;
+    memory.table.high = libos.next;
+    enclave.program_end = libos.next;
+    if (area_reserve(&memory.table, 64))
+        panic("the enclave is too small: no memory for the LibOS (--enclave-size)");
+}
+
+void *memory_libos_pages(uint64_t length)
+{
+    void *result = NULL;
+    length = PAGE_UP(length);
+    lock_take(&libos.lock);
+    if (length <= libos.end - libos.next) {
+        uint64_t need = libos.next + length;
+        if (need > libos.mapped) {
+            uint64_t to = MIN(libos.end, MAX(need, libos.mapped + LIBOS_STEP));
+            if (!pages(PAGES_MAP, libos.mapped, to, PROT_READ | PROT_WRITE))
+                libos.mapped = to;
+        }
+        if (need <= libos.mapped) {
+            result = (void *)libos.next;
+            libos.next = need;
+        }
+    }
+    lock_release(&libos.lock);
+    return result;
+}
+
+static const char *intern(const char *text)
+{
+    if (!text)
+        return NULL;
+    for (struct name *n = memory.names; n; n = n->next)
+        if (!strcmp(n->text, text))
+            return n->text;
+    size_t length = strlen(text) + 1;
+    struct name *n = alloc(sizeof *n + length);
+    if (!n)
+        return NULL;
+    memcpy(n->text, text, length);
+    n->next = memory.names;
+    memory.names = n;
+    return n->text;
+}
+
+/* With the lock held: 0 and the address, or -errno. Honours hint and MAP_FIXED. */
+static int64_t place(uint64_t hint, uint64_t length, int flags)
+{
+    const struct area_table *t = &memory.table;
+    if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) {
+        if (hint % PAGE_SIZE)
+            return -EINVAL;
+        if (hint < t->low || hint > t->high || length > t->high - hint)
+            return -ENOMEM;
+        if ((flags & MAP_FIXED_NOREPLACE) && area_overlaps(t, hint, hint + length))
+            return -EEXIST;
+        return (int64_t)hint;
+    }
+    hint &= ~(PAGE_SIZE - 1);
+    if (hint >= t->low && hint <= t->high && length <= t->high - hint &&
+        !area_overlaps(t, hint, hint + length))
+        return (int64_t)hint;
+    uint64_t at = area_gap_below(t, length, t->high);
+    return at ? (int64_t)at : -ENOMEM;
+}
+
+/* Contents of a private file mapping; the rest of its last page is zero, as are pages past the end. */
+static int64_t fill(uint64_t at, uint64_t length, struct file *file, uint64_t offset, bool fresh)
+{
+    int64_t n = file_read_at(file, (void *)at, length, offset);
+    if (n < 0)
+        return n;
+    if (!fresh && (uint64_t)n < length && user_zero((void *)(at + (uint64_t)n), length - (uint64_t)n))
+        return -EFAULT;
+    return 0;
+}
+
+static int64_t check(uint64_t length, int flags, struct file *file, uint64_t offset, int protection)
+{
+    int sharing = flags & MAP_TYPE;
+    if (!length || length > enclave.size || offset % PAGE_SIZE)
+        return length > enclave.size ? -ENOMEM : -EINVAL;
+    if (sharing != MAP_PRIVATE && sharing != MAP_SHARED && sharing != MAP_SHARED_VALIDATE)
+        return -EINVAL;
+    if (file && sharing != MAP_PRIVATE && (protection & PROT_WRITE)) {
+        log_warning("a shared writable mapping of a file is not supported: ENODEV");
+        return -ENODEV;
+    }
+    return 0;
+}
+
+int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, struct file *file,
+                   uint64_t offset, enum area_kind kind, const char *name)
+{
+    int64_t result = check(length, flags, file, offset, protection);
+    if (result)
+        return result;
+    length = PAGE_UP(length);
+    protection &= PROTECTIONS;
+
+    lock_take(&memory.lock);
+    result = area_reserve(&memory.table, 3);
+    if (!result)
+        result = place(hint, length, flags);
+    if (result < 0)
+        goto out;
+    uint64_t start = (uint64_t)result, end = start + length;
+    bool fresh = !area_overlaps(&memory.table, start, end);
+    struct area a = {.start = start, .end = end, .protection = protection, .kind = kind,
+                     .offset = offset, .name = intern(name)};
+    int error = 0;
+    if (file) {
+        /* Written through the program's own address, so it is writable first. */
+        error = pages(PAGES_MAP, start, end, PROT_READ | PROT_WRITE);
+        if (!error)
+            error = (int)fill(start, length, file, offset, fresh);
+    } else {
+        if (!fresh)
+            error = pages(PAGES_UNMAP, start, end, 0);
+        if (!error && protection)
+            error = pages(PAGES_MAP, start, end, protection);
+    }
+    if (error) {
+        if (fresh)
+            pages(PAGES_UNMAP, start, end, 0);
+        result = error;
+        goto out;
+    }
+    area_remove(&memory.table, start, end);
+    area_insert(&memory.table, &a);
+out:
+    lock_release(&memory.lock);
+    if (result < 0 || !file)
+        return result;
+    /* Trampolines are mapped through memory_map_near: the lock is free, the pages still writable. */
+    if (protection & PROT_EXEC)
+        patch_mapped(file, start, length, offset, protection);
+    if (protection != (PROT_READ | PROT_WRITE))
+        error = pages(PAGES_PROTECT, start, end, protection);
+    return error ? error : result;
+}
+
+int64_t memory_map_near(uint64_t address, uint64_t length, int protection, enum area_kind kind)
+{
+    const uint64_t reach = 1ul << 30;
+    length = PAGE_UP(length);
+    lock_take(&memory.lock);
+    const struct area_table *t = &memory.table;
+    uint64_t at = area_gap_below(t, length, address);
+    if (!at || address - at > reach) {
+        at = area_gap_above(t, length, address);
+        if (at && at - address > reach)
+            at = 0;
+    }
+    int64_t result = at && !area_reserve(&memory.table, 3) ? (int64_t)at : -ENOMEM;
+    if (result > 0) {
+        int error = pages(PAGES_MAP, at, at + length, protection);
+        struct area a = {.start = at, .end = at + length, .protection = protection, .kind = kind};
+        if (error)
+            result = error;
+        else
+            area_insert(&memory.table, &a);
+    }
+    lock_release(&memory.lock);
+    return result;
+}
+
+static int range_check(uint64_t address, uint64_t length)
+{
+    const struct area_table *t = &memory.table;
+    if (address % PAGE_SIZE)
+        return -EINVAL;
+    if (address < t->low || address > t->high || length > t->high - address)
+        return -ENOMEM;
+    return 0;
+}
+
+int memory_unmap(uint64_t address, uint64_t length)
+{
+    if (!length || address % PAGE_SIZE)
+        return -EINVAL;
+    if (length > enclave.size || range_check(address, PAGE_UP(length)))
+        return -EINVAL;
+    uint64_t end = address + PAGE_UP(length);
+    lock_take(&memory.lock);
+    int error = area_reserve(&memory.table, 2);
+    if (!error && area_overlaps(&memory.table, address, end))
+        error = pages(PAGES_UNMAP, address, end, 0);
+    if (!error)
+        area_remove(&memory.table, address, end);
+    lock_release(&memory.lock);
+    return error;
+}
+
+int memory_protect(uint64_t address, uint64_t length, int protection)
+{
+    if (address % PAGE_SIZE || (protection & ~(PROTECTIONS | PROT_GROWSDOWN | PROT_GROWSUP)))
+        return -EINVAL;
+    if (!length)
+        return 0;
+    if (length > enclave.size || range_check(address, PAGE_UP(length)))
+        return -ENOMEM;
+    protection &= PROTECTIONS;
+    uint64_t end = address + PAGE_UP(length);
+    lock_take(&memory.lock);
+    int error = area_reserve(&memory.table, 2);
+    if (!error && !area_covered(&memory.table, address, end))
+        error = -ENOMEM;
+    if (!error) {
+        const struct area *a = area_find(&memory.table, address);
+        bool same = a->end >= end && a->protection == protection;
+        /* Pages of a reservation without access are added by this, others change. */
+        enum pages_operation operation = a->end >= end && !a->protection ? PAGES_MAP : PAGES_PROTECT;
+        if (!same)
+            error = pages(operation, address, end, protection);
+        if (!same && !error)
+            area_protect(&memory.table, address, end, protection);
+    }
+    lock_release(&memory.lock);
+    return error;
+}
+
+bool memory_allows(uint64_t address, uint64_t length, int protection)
+{
+    uint64_t end = address + length;
+    bool allowed = end >= address;
+    lock_take(&memory.lock);
+    while (allowed && address < end) {
+        const struct area *a = area_find(&memory.table, address);
+        allowed = a && (a->protection & protection) == protection;
+        if (allowed)
+            address = a->end;
+    }
+    lock_release(&memory.lock);
+    return allowed;
+}
+
+#define FAULT_WRITE 2
+#define FAULT_FETCH 16
+#define FAULT_REPEATS 16
+
+int memory_fault(uint64_t address, uint64_t error)
+{
+    int need = error & FAULT_FETCH ? PROT_EXEC : error & FAULT_WRITE ? PROT_WRITE : PROT_READ;
+    lock_take(&memory.lock);
+    const struct area *a = area_find(&memory.table, address);
+    int protection = a ? a->protection : -1;
+    lock_release(&memory.lock);
+    if (protection < 0)
+        return SEGV_MAPERR;
+    if (!(protection & need))
+        return SEGV_ACCERR;
+    /* The table allows it: a page added on demand that is to be accepted, or another thread has just
+     * changed it. The same address over and over is neither. */
+    struct thread *t = current();
+    t->fault_repeats = t->fault_address == address ? t->fault_repeats + 1 : 0;
+    t->fault_address = address;
+    if (t->fault_repeats > FAULT_REPEATS)
+        return SEGV_ACCERR;
+    uint64_t page = address & ~(PAGE_SIZE - 1);
+    sgx_accept(page, PAGE_SIZE, SECINFO_R | SECINFO_W | SECINFO_REG | SECINFO_PENDING);
+    return 0;
+}
+
+static const char *area_name(const struct area *a)
+{
+    switch (a->kind) {
+    case AREA_HEAP:
+        return "[heap]";
+    case AREA_STACK:
+        return "[stack]";
+    case AREA_VDSO:
+        return "[vdso]";
+    case AREA_TRAMPOLINE:
+        return "[trampoline]";
+    default:
+        return a->name ? a->name : "";
+    }
+}
+
+int memory_print_maps(char *out, uint64_t size)
+{
+    uint64_t at = 0;
+    lock_take(&memory.lock);
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        int n = print_format(out + MIN(at, size), at < size ? size - at : 0,
+                             "%lx-%lx %c%c%cp %08lx 00:00 %d%*s%s\n", a->start, a->end,
+                             a->protection & PROT_READ ? 'r' : '-', a->protection & PROT_WRITE ? 'w' : '-',
+                             a->protection & PROT_EXEC ? 'x' : '-', a->offset, a->name ? 1 : 0,
+                             *area_name(a) ? 20 : 0, "", area_name(a));
+        at += (uint64_t)n;
+    }
+    lock_release(&memory.lock);
+    return (int)at;
+}
+
+void memory_usage(uint64_t *total, uint64_t *resident)
+{
+    *total = *resident = 0;
+    lock_take(&memory.lock);
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        *total += a->end - a->start;
+        if (a->protection && a->kind != AREA_STACK)
+            *resident += a->end - a->start;
+    }
+    lock_release(&memory.lock);
+}
+
+void memory_set_brk(uint64_t start)
+{
+    memory.brk_start = memory.brk = PAGE_UP(start);
+}
+
+SYSCALL(brk)
+{
+    lock_take(&memory.lock);
+    uint64_t now = memory.brk, wanted = a0;
+    if (wanted >= memory.brk_start && wanted <= memory.table.high) {
+        uint64_t old_end = PAGE_UP(now), new_end = PAGE_UP(wanted);
+        int error = area_reserve(&memory.table, 3);
+        if (!error && new_end > old_end) {
+            struct area a = {.start = old_end, .end = new_end, .protection = PROT_READ | PROT_WRITE,
+                             .kind = AREA_HEAP};
+            error = area_overlaps(&memory.table, old_end, new_end) ? -ENOMEM : 0;
+            if (!error)
+                error = pages(PAGES_MAP, old_end, new_end, a.protection);
+            if (!error)
+                area_insert(&memory.table, &a);
+        } else if (!error && new_end < old_end) {
+            error = pages(PAGES_UNMAP, new_end, old_end, 0);
+            if (!error)
+                area_remove(&memory.table, new_end, old_end);
+        }
+        if (!error)
+            memory.brk = wanted;
+    }
+    now = memory.brk;
+    lock_release(&memory.lock);
+    return (int64_t)now;
+}
+
+SYSCALL(mmap)
+{
+    int protection = (int)a2, flags = (int)a3;
+    struct file *file = NULL;
+    if (!(flags & MAP_ANONYMOUS)) {
+        file = file_get((int)a4);
+        if (!file)
+            return -EBADF;
+    }
+    int64_t result = memory_map(a0, a1, protection, flags, file, a5, file ? AREA_FILE : AREA_ANONYMOUS,
+                                file ? file->path : NULL);
+    if (file)
+        file_put(file);
+    return result;
+}
+
+SYSCALL(munmap)
+{
+    return memory_unmap(a0, a1);
+}
+
+SYSCALL(mprotect)
+{
+    return memory_protect(a0, a1, (int)a2);
+}
+
+/* Moves to a larger place: the contents are copied, as there are no page tables of ours to change. */
+static int64_t move(const struct area *from, uint64_t old, uint64_t old_length, uint64_t new_length,
+                    uint64_t target, int flags)
+{
+    int64_t to = memory_map(target, new_length, PROT_READ | PROT_WRITE, MAP_PRIVATE | flags, NULL, 0,
+                            from->kind, NULL);
+    if (to < 0)
+        return to;
+    int error = 0;
+    if (!(from->protection & PROT_READ))
+        error = memory_protect(old, old_length, PROT_READ);
+    if (!error)
+        error = user_write((void *)to, (const void *)old, MIN(old_length, new_length));
+    if (!error && from->protection != (PROT_READ | PROT_WRITE))
+        error = memory_protect((uint64_t)to, new_length, from->protection);
+    if (!error)
+        error = memory_unmap(old, old_length);
+    return error ? error : to;
+}
+
+SYSCALL(mremap)
+{
+    uint64_t old = a0, old_length = PAGE_UP(a1), new_length = PAGE_UP(a2);
+    int flags = (int)a3;
+    if (old % PAGE_SIZE || !new_length || (flags & ~(MREMAP_MAYMOVE | MREMAP_FIXED)))
+        return -EINVAL;
+    if ((flags & MREMAP_FIXED) && (!(flags & MREMAP_MAYMOVE) || a4 % PAGE_SIZE))
+        return -EINVAL;
+    if (!old_length)
+        return -EINVAL;
+
+    lock_take(&memory.lock);
+    const struct area *found = area_find(&memory.table, old);
+    struct area a = found ? *found : (struct area){0};
+    bool whole = found && old_length <= a.end - old;
+    bool grows = false;
+    if (whole && !(flags & MREMAP_FIXED) && new_length > old_length && old + old_length == a.end &&
+        new_length <= memory.table.high - old &&
+        !area_overlaps(&memory.table, a.end, old + new_length) && a.kind != AREA_FILE &&
+        !area_reserve(&memory.table, 3)) {
+        struct area more = a;
+        more.start = a.end;
+        more.end = old + new_length;
+        grows = !a.protection || !pages(PAGES_MAP, more.start, more.end, a.protection);
+        if (grows)
+            area_insert(&memory.table, &more);
+    }
+    lock_release(&memory.lock);
+
+    if (!whole)
+        return -EFAULT;
+    if (grows || (new_length == old_length && !(flags & MREMAP_FIXED)))
+        return (int64_t)old;
+    if (new_length < old_length && !(flags & MREMAP_FIXED)) {
+        int error = memory_unmap(old + new_length, old_length - new_length);
+        return error ? error : (int64_t)old;
+    }
+    if (!(flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    if (a.kind == AREA_FILE)
+        a.kind = AREA_ANONYMOUS; /* a private copy is all it is */
+    return move(&a, old, old_length, new_length, flags & MREMAP_FIXED ? a4 : 0,
+                flags & MREMAP_FIXED ? MAP_FIXED : 0);
+}
+
+SYSCALL(madvise)
+{
+    uint64_t end = a0 + PAGE_UP(a1);
+    if (a0 % PAGE_SIZE || end < a0)
+        return -EINVAL;
+    if (a1 == 0)
+        return 0;
+    switch ((int)a2) {
+    case MADV_DONTNEED: {
+        int error = range_check(a0, PAGE_UP(a1));
+        lock_take(&memory.lock);
+        if (!error && !area_covered(&memory.table, a0, end))
+            error = -ENOMEM;
+        /* A private copy of a file keeps what it has: its pages are not the file's. */
+        for (uint32_t i = area_index(&memory.table, a0);
+             !error && i < memory.table.count && memory.table.area[i].start < end; i++) {
+            const struct area *a = &memory.table.area[i];
+            if (a->kind != AREA_FILE && a->protection)
+                error = pages(PAGES_DISCARD, MAX(a->start, a0), MIN(a->end, end), a->protection);
+        }
+        lock_release(&memory.lock);
+        return error;
+    }
+    case MADV_NORMAL:
+    case MADV_RANDOM:
+    case MADV_SEQUENTIAL:
+    case MADV_WILLNEED:
+    case MADV_FREE: /* may keep the contents */
+    case MADV_HUGEPAGE:
+    case MADV_NOHUGEPAGE:
+    case MADV_DONTDUMP:
+    case MADV_DODUMP:
+    case MADV_MERGEABLE:
+    case MADV_UNMERGEABLE:
+    case MADV_COLD:
+    case MADV_PAGEOUT:
+    case MADV_DONTFORK:
+    case MADV_DOFORK:
+        return 0;
+    }
+    return -EINVAL;
+}
+
+SYSCALL(mincore)
+{
+    uint64_t count = PAGE_UP(a1) / PAGE_SIZE;
+    uint8_t here = 1;
+    if (a0 % PAGE_SIZE)
+        return -EINVAL;
+    if (range_check(a0, PAGE_UP(a1)))
+        return -ENOMEM;
+    lock_take(&memory.lock);
+    bool covered = area_covered(&memory.table, a0, a0 + PAGE_UP(a1));
+    lock_release(&memory.lock);
+    if (!covered)
+        return -ENOMEM;
+    for (uint64_t i = 0; i < count; i++)
+        if (user_put((uint8_t *)a2 + i, &here))
+            return -EFAULT;
+    return 0;
+}
+
+SYSCALL(msync)
+{
+    if (a0 % PAGE_SIZE)
+        return -EINVAL;
+    lock_take(&memory.lock);
+    bool covered = !range_check(a0, PAGE_UP(a1)) && area_covered(&memory.table, a0, a0 + PAGE_UP(a1));
+    lock_release(&memory.lock);
+    return covered ? 0 : -ENOMEM;
+}
+
+/* Enclave pages are never written to swap in the clear: there is nothing to lock. */
+SYSCALL(mlock)
+{
+    return 0;
+}
+
+SYSCALL(mlock2)
+{
+    return 0;
+}
+
+SYSCALL(munlock)
+{
+    return 0;
+}
+
+SYSCALL(mlockall)
+{
+    return 0;
+}
+
+SYSCALL(munlockall)
+{
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The program's address space: areas within the dynamic part of the enclave. */
+#ifndef OS_MEMORY_H
+#define OS_MEMORY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct file;
+
+/* Who an area belongs to, for /proc/self/maps and for what may be unmapped. */
+enum area_kind { AREA_ANONYMOUS, AREA_FILE, AREA_HEAP, AREA_STACK, AREA_VDSO, AREA_TRAMPOLINE, AREA_LIBOS };
+
+void memory_start(void); /* before anything else that allocates */
+
+/* As mmap(2): address or negative errno. `file` NULL: anonymous. Takes no reference on `file`. */
+int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, struct file *file,
+                   uint64_t offset, enum area_kind kind, const char *name);
+int memory_unmap(uint64_t address, uint64_t length);
+int memory_protect(uint64_t address, uint64_t length, int protection);
+
+/* Free pages, PROT as given, as near to `address` as there are, within ±1 GiB: for trampolines. */
+int64_t memory_map_near(uint64_t address, uint64_t length, int protection, enum area_kind kind);
+
+/* Is [address, +length) mapped with at least these PROT_ bits? */
+bool memory_allows(uint64_t address, uint64_t length, int protection);
+
+/* A fault at `address`: 0 when the page is now usable and the access is to be tried again (pages added
+ * on demand), else the si_code of the SIGSEGV: SEGV_MAPERR or SEGV_ACCERR. */
+int memory_fault(uint64_t address, uint64_t error);
+
+/* Whole pages for the LibOS itself (lib/alloc stands on it). NULL: none. */
+void *memory_libos_pages(uint64_t length);
+
+/* Called for each area in order of address; a line of /proc/self/maps each. */
+int memory_print_maps(char *out, uint64_t size);
+/* Bytes mapped for the program and thereof resident as far as is known: for /proc/self/status, statm. */
+void memory_usage(uint64_t *total, uint64_t *resident);
+
+/* brk starts here (after the program's image); see sys_brk. */
+void memory_set_brk(uint64_t start);
+
+#endif

@@ -1,0 +1,778 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What /proc says of the process itself: the host's would tell of its own. Under /proc/self and
+ * /proc/<own pid>; files there that are not named here, and the rest of /proc, are the host's.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+#include "enclave/os/memory.h"
+#include "enclave/os/process.h"
+#include "enclave/os/thread.h"
+
+#define TEXT_MAX 16384
+#define MAPS_MAX (1 << 20)
+
+/* ---- content made at open ---- */
+
+struct text {
+    char *bytes;
+    uint64_t size;
+    bool directory; /* bytes are struct linux_dirent64 */
+};
+
+static int64_t text_read(struct file *f, const struct iovec *v, int count, int64_t offset,
+                         int flags)
+{
+    struct text *t = f->data;
+    int64_t done = 0, at;
+    (void)flags;
+    if (t->directory)
+        return -EISDIR;
+    lock_take(&f->lock);
+    at = offset < 0 ? f->position : offset;
+    for (int i = 0; i < count && at < (int64_t)t->size; i++) {
+        uint64_t n = MIN(v[i].iov_len, t->size - (uint64_t)at);
+        if (user_write(v[i].iov_base, t->bytes + at, n)) {
+            done = done ? done : -EFAULT;
+            break;
+        }
+        at += (int64_t)n;
+        done += (int64_t)n;
+    }
+    if (offset < 0 && done > 0)
+        f->position = at;
+    lock_release(&f->lock);
+    return done;
+}
+
+static int64_t text_lseek(struct file *f, int64_t offset, int whence)
+{
+    struct text *t = f->data;
+    int64_t result = -EINVAL;
+    lock_take(&f->lock);
+    int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? f->position : (int64_t)t->size;
+    if (whence >= SEEK_SET && whence <= SEEK_END &&
+        !__builtin_add_overflow(base, offset, &result)) {
+        if (result >= 0)
+            f->position = result;
+        else
+            result = -EINVAL;
+    }
+    lock_release(&f->lock);
+    return result;
+}
+
+static void stat_fill(struct stat *out, uint32_t mode)
+{
+    memset(out, 0, sizeof *out);
+    out->st_mode = mode;
+    out->st_nlink = 1;
+    out->st_uid = (uint32_t)enclave.start.euid;
+    out->st_gid = (uint32_t)enclave.start.egid;
+    out->st_blksize = 1024;
+    out->st_ino = 1;
+}
+
+static int text_stat(struct file *f, struct stat *out)
+{
+    const struct text *t = f->data;
+    stat_fill(out, t->directory ? S_IFDIR | 0555 : S_IFREG | 0444);
+    return 0;
+}
+
+#define NAME_OFFSET 19 /* of d_name in struct linux_dirent64 */
+
+static uint16_t record_length(const char *record)
+{
+    uint16_t length;
+    memcpy(&length, record + 16, sizeof length);
+    return length;
+}
+
+static int64_t text_getdents(struct file *f, void *user, uint64_t size)
+{
+    const struct text *t = f->data;
+    if (!t->directory)
+        return -ENOTDIR;
+    lock_take(&f->lock);
+    uint64_t from = MIN((uint64_t)f->position, t->size), to = from;
+    while (to < t->size && record_length(t->bytes + to) <= size - (to - from))
+        to += record_length(t->bytes + to);
+    int64_t result = (int64_t)(to - from);
+    if (!result && from < t->size)
+        result = -EINVAL;
+    else if (user_write(user, t->bytes + from, to - from))
+        result = -EFAULT;
+    else
+        f->position = (int64_t)to;
+    lock_release(&f->lock);
+    return result;
+}
+
+static void text_release(struct file *f)
+{
+    struct text *t = f->data;
+    alloc_free(t->bytes);
+    alloc_free(t);
+}
+
+static const struct file_ops text_ops = {
+    .name = "proc",
+    .read = text_read,
+    .lseek = text_lseek,
+    .stat = text_stat,
+    .getdents = text_getdents,
+    .release = text_release,
+};
+
+struct file *text_file_new(char *bytes, uint64_t size, const char *path)
+{
+    struct text *t = bytes ? alloc(sizeof *t) : NULL;
+    struct file *f = t ? file_new(&text_ops, -1, O_RDONLY) : NULL;
+    if (!f) {
+        alloc_free(t);
+        alloc_free(bytes);
+        return NULL;
+    }
+    t->bytes = bytes;
+    t->size = size;
+    f->data = t;
+    f->mode = S_IFREG;
+    size_t n = strlen(path) + 1;
+    if ((f->path = alloc(n)))
+        memcpy(f->path, path, n);
+    return f;
+}
+
+/* ---- the name of a thread, which can be written ---- */
+
+static int64_t comm_write(struct file *f, const struct iovec *v, int count, int64_t offset,
+                          int flags)
+{
+    struct thread *t = f->data;
+    char name[sizeof t->name] = {0};
+    int64_t total = 0;
+    (void)offset;
+    (void)flags;
+    if (count && user_read(name, v[0].iov_base, MIN(v[0].iov_len, sizeof name - 1)))
+        return -EFAULT;
+    for (int i = 0; i < count; i++)
+        total += (int64_t)v[i].iov_len;
+    char *end = strchr(name, '\n');
+    if (end)
+        *end = 0;
+    memcpy(t->name, name, sizeof name);
+    return total;
+}
+
+static int comm_stat(struct file *f, struct stat *out)
+{
+    (void)f;
+    stat_fill(out, S_IFREG | 0644);
+    return 0;
+}
+
+static const struct file_ops comm_ops = {.name = "proc", .write = comm_write, .stat = comm_stat};
+
+/* ---- texts ---- */
+
+static const char *thread_name(const struct thread *t)
+{
+    return t->name[0] ? t->name : process.name[0] ? process.name : "rakis";
+}
+
+static char *print_comm(struct thread *t, uint64_t *size)
+{
+    char *out = alloc(32);
+    if (out)
+        *size = (uint64_t)print_format(out, 32, "%.15s\n", thread_name(t));
+    return out;
+}
+
+/* strlen of what fits, for texts that are built piece by piece. */
+static uint64_t add(char *out, uint64_t room, uint64_t at, const char *s, uint64_t n)
+{
+    n = MIN(n, room - at);
+    memcpy(out + at, s, n);
+    return at + n;
+}
+
+static char *print_strings(const struct configuration_strings *table, uint64_t *size)
+{
+    uint64_t room = 0, at = 0;
+    for (uint32_t i = 0; i < table->count; i++)
+        room += strlen(configuration_string(configuration_strings(table, i))) + 1;
+    char *out = alloc(room + 1);
+    for (uint32_t i = 0; out && i < table->count; i++) {
+        const char *s = configuration_string(configuration_strings(table, i));
+        at = add(out, room, at, s, strlen(s) + 1);
+    }
+    *size = at;
+    return out;
+}
+
+static char *print_cmdline(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    return print_strings(&enclave.configuration->arguments, size);
+}
+
+static char *print_environ(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    return print_strings(&enclave.configuration->environment, size);
+}
+
+static char *print_maps(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    for (uint64_t room = TEXT_MAX; room <= MAPS_MAX; room *= 2) {
+        char *out = alloc(room);
+        if (!out)
+            return NULL;
+        uint64_t n = (uint64_t)memory_print_maps(out, room);
+        if (n < room) {
+            *size = n;
+            return out;
+        }
+        alloc_free(out);
+    }
+    return NULL;
+}
+
+static char *print_statm(struct thread *t, uint64_t *size)
+{
+    uint64_t total, resident;
+    char *out = alloc(128);
+    (void)t;
+    if (!out)
+        return NULL;
+    memory_usage(&total, &resident);
+    *size = (uint64_t)print_format(out, 128, "%lu %lu 0 0 0 %lu 0\n", total / PAGE_SIZE,
+                                   resident / PAGE_SIZE, total / PAGE_SIZE);
+    return out;
+}
+
+/* What the host says in /proc/self/<name>, terminated; NULL: nothing. */
+static char *host_text(const char *path, uint64_t *size)
+{
+    char *out = alloc(TEXT_MAX);
+    int fd = out ? host_openat(AT_FDCWD, path, O_RDONLY, 0) : -1;
+    int64_t n = fd < 0 ? fd : host_pread(fd, out, TEXT_MAX - 1, 0);
+    if (fd >= 0)
+        host_close(fd);
+    if (n > 0) {
+        *size = (uint64_t)n;
+        return out;
+    }
+    alloc_free(out);
+    return NULL;
+}
+
+/*
+ * /proc/<pid>/stat is one line of fields, of which the host knows the times and the like. Ours are,
+ * by number (proc(5)): 1 pid, 2 (comm), 20 num_threads, 23 vsize, 24 rss; addresses are 0.
+ */
+static char *print_stat(struct thread *t, uint64_t *size)
+{
+    uint64_t n, at, total, resident;
+    char *host = host_text("/proc/self/stat", &n), *out = alloc(TEXT_MAX);
+    char *p = host ? strrchr(host, ')') : NULL;
+    if (!p || !out) {
+        alloc_free(host);
+        alloc_free(out);
+        return NULL;
+    }
+    memory_usage(&total, &resident);
+    at = (uint64_t)print_format(out, TEXT_MAX, "%d (%.15s)", t->tid, thread_name(t));
+    p++;
+    for (int field = 3; *p == ' ' && at < TEXT_MAX - 64; field++) {
+        char *end = p + 1;
+        while (*end && *end != ' ' && *end != '\n')
+            end++;
+        uint64_t room = TEXT_MAX - at;
+        if (field == 20)
+            at += (uint64_t)print_format(out + at, room, " %u", process.threads_live);
+        else if (field == 23)
+            at += (uint64_t)print_format(out + at, room, " %lu", total);
+        else if (field == 24)
+            at += (uint64_t)print_format(out + at, room, " %lu", resident / PAGE_SIZE);
+        else if ((field >= 26 && field <= 30) || (field >= 45 && field <= 51))
+            at += (uint64_t)print_format(out + at, room, " 0");
+        else
+            at = add(out, TEXT_MAX - 1, at, p, (uint64_t)(end - p));
+        p = end;
+    }
+    at = add(out, TEXT_MAX, at, "\n", 1);
+    alloc_free(host);
+    *size = at;
+    return out;
+}
+
+/* The value of a line of /proc/<pid>/status that is ours to tell. 0: the host's line stands. */
+static int status_line(struct thread *t, const char *key, uint64_t n, char *out, uint64_t room)
+{
+    static const char *const sizes[] = {"VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "VmData"};
+    uint64_t total, resident, ignored = 0, caught = 0;
+    memory_usage(&total, &resident);
+    for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
+        if (n == strlen(sizes[i]) && !strncmp(key, sizes[i], n)) {
+            uint64_t bytes = i == 0 || i == 1 || i == 5 ? total : resident;
+            return print_format(out, room, "%s:\t%8lu kB\n", sizes[i], bytes / 1024);
+        }
+    for (int s = 1; s <= SIGNAL_COUNT; s++) {
+        uint64_t handler = process.actions[s].handler;
+        ignored |= handler == 1 ? SIGNAL_BIT(s) : 0;
+        caught |= handler > 1 ? SIGNAL_BIT(s) : 0;
+    }
+#define KEY(name) (n == sizeof(name) - 1 && !strncmp(key, name, n))
+    if (KEY("Name"))
+        return print_format(out, room, "Name:\t%.15s\n", thread_name(t));
+    if (KEY("Pid"))
+        return print_format(out, room, "Pid:\t%d\n", t->tid);
+    if (KEY("Threads"))
+        return print_format(out, room, "Threads:\t%u\n", process.threads_live);
+    if (KEY("FDSize"))
+        return print_format(out, room, "FDSize:\t%u\n", file_table_size());
+    if (KEY("SigPnd"))
+        return print_format(out, room, "SigPnd:\t%016lx\n", t->pending);
+    if (KEY("ShdPnd"))
+        return print_format(out, room, "ShdPnd:\t%016lx\n", process.pending);
+    if (KEY("SigBlk"))
+        return print_format(out, room, "SigBlk:\t%016lx\n", t->mask);
+    if (KEY("SigIgn"))
+        return print_format(out, room, "SigIgn:\t%016lx\n", ignored);
+    if (KEY("SigCgt"))
+        return print_format(out, room, "SigCgt:\t%016lx\n", caught);
+#undef KEY
+    return 0;
+}
+
+static char *print_status(struct thread *t, uint64_t *size)
+{
+    uint64_t n, at = 0;
+    char *host = host_text("/proc/self/status", &n), *out = alloc(TEXT_MAX);
+    if (!host || !out) {
+        alloc_free(host);
+        alloc_free(out);
+        return NULL;
+    }
+    for (char *line = host; *line && at < TEXT_MAX - 128;) {
+        char *colon = strchr(line, ':'), *end = strchr(line, '\n');
+        uint64_t length = end ? (uint64_t)(end - line) + 1 : strlen(line);
+        int ours = 0;
+        if (colon && colon < line + length)
+            ours = status_line(t, line, (uint64_t)(colon - line), out + at, TEXT_MAX - at);
+        at = ours ? at + (uint64_t)ours : add(out, TEXT_MAX, at, line, length);
+        line += length;
+    }
+    alloc_free(host);
+    *size = at;
+    return out;
+}
+
+static const struct {
+    const char *name;
+    char *(*print)(struct thread *t, uint64_t *size);
+} texts[] = {
+    {"maps", print_maps},   {"status", print_status},   {"stat", print_stat},
+    {"statm", print_statm}, {"cmdline", print_cmdline}, {"environ", print_environ},
+    {"comm", print_comm},
+};
+
+/* ---- directories ---- */
+
+struct names {
+    char *bytes;
+    uint64_t size, room;
+};
+
+static void name_add(struct names *d, const char *name, uint8_t type)
+{
+    uint64_t n = strlen(name) + 1, length = (NAME_OFFSET + n + 7) & ~7ull;
+    if (d->bytes && length > d->room - d->size) {
+        d->bytes = alloc_resize(d->bytes, d->room, d->room * 2);
+        d->room *= 2;
+    }
+    if (!d->bytes)
+        return;
+    char *r = d->bytes + d->size;
+    uint64_t next = d->size + length, inode = next;
+    uint16_t reclen = (uint16_t)length;
+    memset(r, 0, length);
+    memcpy(r, &inode, 8);
+    memcpy(r + 8, &next, 8);
+    memcpy(r + 16, &reclen, 2);
+    r[18] = (char)type;
+    memcpy(r + NAME_OFFSET, name, n);
+    d->size = next;
+}
+
+static void names_start(struct names *d)
+{
+    *d = (struct names){alloc(4096), 0, 4096};
+    name_add(d, ".", DT_DIR);
+    name_add(d, "..", DT_DIR);
+}
+
+static int directory_open(struct names *d, const char *path, struct file **out)
+{
+    *out = text_file_new(d->bytes, d->size, path);
+    if (!*out)
+        return -ENOMEM;
+    ((struct text *)(*out)->data)->directory = true;
+    (*out)->mode = S_IFDIR;
+    return 0;
+}
+
+static int open_descriptors(const char *path, struct file **out)
+{
+    struct names d;
+    char number[16];
+    names_start(&d);
+    for (uint32_t fd = 0; fd < file_table_size(); fd++)
+        if (file_listed(fd)) {
+            print_format(number, sizeof number, "%u", fd);
+            name_add(&d, number, DT_LNK);
+        }
+    return directory_open(&d, path, out);
+}
+
+static int open_tasks(const char *path, struct file **out)
+{
+    struct names d;
+    char number[16];
+    names_start(&d);
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (process.threads[i].live) {
+            print_format(number, sizeof number, "%d", process.threads[i].tid);
+            name_add(&d, number, DT_DIR);
+        }
+    return directory_open(&d, path, out);
+}
+
+static int open_task(const char *path, struct file **out)
+{
+    struct names d;
+    names_start(&d);
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        name_add(&d, texts[i].name, DT_REG);
+    return directory_open(&d, path, out);
+}
+
+/* ---- paths ---- */
+
+enum place_kind {
+    PLACE_HOST,
+    PLACE_NONE,
+    PLACE_TEXT,
+    PLACE_EXE,
+    PLACE_FDS,
+    PLACE_FD,
+    PLACE_TASKS,
+    PLACE_TASK,
+    PLACE_DENIED
+};
+
+struct place {
+    enum place_kind kind;
+    size_t text; /* index of texts[] */
+    int fd;
+    struct thread *thread;
+};
+
+/* A number that ends the string or a part of the path: the rest after it, NULL: none. */
+static const char *number(const char *s, int *out)
+{
+    int64_t n = 0;
+    const char *p = s;
+    for (; *p >= '0' && *p <= '9' && n < INT32_MAX; p++)
+        n = n * 10 + (*p - '0');
+    *out = (int)MIN(n, INT32_MAX);
+    return p > s && (!*p || *p == '/') ? p : NULL;
+}
+
+/* What follows "name/" or is empty after "name"; NULL: another name. */
+static const char *after(const char *path, const char *name)
+{
+    size_t n = strlen(name);
+    if (strncmp(path, name, n) || (path[n] && path[n] != '/'))
+        return NULL;
+    return path[n] ? path + n + 1 : path + n;
+}
+
+static struct place text_place(const char *name, struct thread *t)
+{
+    struct place p = {.kind = PLACE_HOST, .thread = t};
+    for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
+        if (!strcmp(name, texts[i].name)) {
+            p.kind = PLACE_TEXT;
+            p.text = i;
+        }
+    return p;
+}
+
+static struct place fd_place(const char *rest)
+{
+    struct place p = {.kind = PLACE_FDS};
+    if (*rest) {
+        const char *end = number(rest, &p.fd);
+        p.kind = end && !*end ? PLACE_FD : PLACE_NONE;
+    }
+    return p;
+}
+
+static struct place process_place(const char *name)
+{
+    const char *rest;
+    int tid;
+    if ((rest = after(name, "fd")))
+        return fd_place(rest);
+    if ((rest = after(name, "task"))) {
+        if (!*rest)
+            return (struct place){.kind = PLACE_TASKS};
+        const char *end = number(rest, &tid);
+        struct thread *t = end ? thread_find(tid) : NULL;
+        if (!t)
+            return (struct place){.kind = PLACE_NONE};
+        if (!*end || !end[1])
+            return (struct place){.kind = PLACE_TASK};
+        struct place p = text_place(end + 1, t);
+        if (p.kind == PLACE_HOST) /* by the thread's number, which the host does not know */
+            p = process_place(end + 1);
+        return p.kind == PLACE_HOST ? (struct place){.kind = PLACE_NONE} : p;
+    }
+    if (!strcmp(name, "exe"))
+        return (struct place){.kind = PLACE_EXE};
+    if (!strcmp(name, "auxv"))
+        return (struct place){.kind = PLACE_NONE};
+    if (!strcmp(name, "mem") || after(name, "map_files"))
+        return (struct place){.kind = PLACE_DENIED};
+    return text_place(name, &process.threads[0]);
+}
+
+static struct place place_of(const char *path)
+{
+    const char *rest;
+    int n;
+    if (!strcmp(path, "/dev/stdin") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr"))
+        return (struct place){.kind = PLACE_FD, .fd = path[8] == 'i' ? 0 : path[8] == 'o' ? 1 : 2};
+    if ((rest = after(path, "/dev/fd")))
+        return fd_place(rest);
+    if (!(rest = after(path, "/proc")))
+        return (struct place){.kind = PLACE_HOST};
+    const char *name = after(rest, "self");
+    if (!name)
+        name = after(rest, "thread-self");
+    if (!name && number(rest, &n) && n == process.pid) {
+        name = number(rest, &n);
+        name += *name == '/';
+    }
+    if (!name || !*name)
+        return (struct place){.kind = PLACE_HOST};
+    return process_place(name);
+}
+
+/* ---- the program's own file ---- */
+
+/* The program's path, links resolved. Made once, by whoever is first. */
+static const char *program_path(void)
+{
+    static char *known;
+    char *path = __atomic_load_n(&known, __ATOMIC_ACQUIRE), link[32];
+    if (path)
+        return path;
+    const char *given = configuration_string(enclave.configuration->program);
+    int fd = host_openat(AT_FDCWD, given, O_PATH, 0);
+    path = alloc(HOST_PATH_MAX);
+    if (fd < 0 || !path) {
+        if (fd >= 0)
+            host_close(fd);
+        alloc_free(path);
+        return given;
+    }
+    print_format(link, sizeof link, "/proc/self/fd/%d", fd);
+    int64_t n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
+    host_close(fd);
+    path[MAX(n, 0)] = 0;
+    char *before = NULL;
+    if (n > 0 && __atomic_compare_exchange_n(&known, &before, path, false, __ATOMIC_ACQ_REL,
+                                             __ATOMIC_ACQUIRE))
+        return path;
+    alloc_free(path);
+    return before ? before : given;
+}
+
+/* ---- what the system calls ask ---- */
+
+static void descriptor_path(char *out, size_t size, int host_fd)
+{
+    print_format(out, size, "/proc/self/fd/%d", host_fd);
+}
+
+/* Opening /proc/self/fd/N opens the file anew. */
+static int descriptor_open(int fd, int flags, struct file **out)
+{
+    char link[32];
+    struct file *f = file_get(fd);
+    if (!f)
+        return -ENOENT;
+    int result = -ENXIO;
+    if (f->ops == &host_file_ops) {
+        descriptor_path(link, sizeof link, f->host_fd);
+        result = host_openat(AT_FDCWD, link, flags, 0);
+        if (result >= 0) {
+            *out = host_file_new(result, flags & ~O_CLOEXEC, f->path);
+            result = *out ? 0 : -ENOMEM;
+        }
+    } else if (f->path) {
+        result = made_up_open(f->path, flags, out);
+    }
+    file_put(f);
+    return result == NOT_OURS ? -ENXIO : result;
+}
+
+static int64_t descriptor_link(int fd, char *out, uint64_t size)
+{
+    char link[32];
+    struct file *f = file_get(fd);
+    if (!f)
+        return -ENOENT;
+    int64_t n;
+    if (f->host_fd >= 0) {
+        descriptor_path(link, sizeof link, f->host_fd);
+        n = host_readlink(AT_FDCWD, link, out, size);
+    } else {
+        const char *name = f->path ? f->path : f->ops->name;
+        n = (int64_t)MIN(strlen(name), size);
+        memcpy(out, name, (uint64_t)n);
+    }
+    file_put(f);
+    return n;
+}
+
+static int text_open(const struct place *p, const char *path, int flags, struct file **out)
+{
+    bool comm = texts[p->text].print == print_comm;
+    if ((flags & O_ACCMODE) != O_RDONLY) {
+        if (!comm)
+            return -EACCES;
+        *out = file_new(&comm_ops, -1, flags & O_ACCMODE);
+        if (*out)
+            (*out)->data = p->thread;
+        return *out ? 0 : -ENOMEM;
+    }
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    uint64_t size = 0;
+    char *bytes = texts[p->text].print(p->thread, &size);
+    *out = text_file_new(bytes, size, path);
+    return *out ? 0 : -ENOMEM;
+}
+
+int made_up_open(const char *path, int flags, struct file **out)
+{
+    int result = dev_open(path, flags, out);
+    if (result != NOT_OURS)
+        return result;
+    struct place p = place_of(path);
+    switch (p.kind) {
+    case PLACE_HOST:
+        return NOT_OURS;
+    case PLACE_NONE:
+        return -ENOENT;
+    case PLACE_DENIED:
+        return -EACCES;
+    case PLACE_TEXT:
+        return text_open(&p, path, flags, out);
+    case PLACE_EXE: {
+        int error = 0;
+        if (flags & O_NOFOLLOW)
+            return flags & O_PATH ? NOT_OURS : -ELOOP;
+        *out = file_open(program_path(), flags & ~(O_CREAT | O_EXCL | O_TRUNC), 0, &error);
+        return error;
+    }
+    case PLACE_FD:
+        return descriptor_open(p.fd, flags, out);
+    case PLACE_FDS:
+        return open_descriptors(path, out);
+    case PLACE_TASKS:
+        return open_tasks(path, out);
+    case PLACE_TASK:
+        return open_task(path, out);
+    }
+    return -ENOENT;
+}
+
+static int descriptor_stat(int fd, struct stat *out)
+{
+    struct file *f = file_get(fd);
+    if (!f)
+        return -ENOENT;
+    int result = f->ops->stat ? f->ops->stat(f, out) : -ENOENT;
+    file_put(f);
+    return result;
+}
+
+int made_up_stat(const char *path, bool follow, struct stat *out)
+{
+    struct place p = place_of(path);
+    switch (p.kind) {
+    case PLACE_HOST:
+        return NOT_OURS;
+    case PLACE_NONE:
+        return -ENOENT;
+    case PLACE_DENIED:
+        stat_fill(out, S_IFREG | 0600);
+        return 0;
+    case PLACE_TEXT:
+        stat_fill(out, S_IFREG | (texts[p.text].print == print_comm ? 0644 : 0444));
+        return 0;
+    case PLACE_EXE:
+        if (follow)
+            return host_stat(AT_FDCWD, program_path(), 0, out);
+        stat_fill(out, S_IFLNK | 0777);
+        return 0;
+    case PLACE_FD:
+        if (follow)
+            return descriptor_stat(p.fd, out);
+        stat_fill(out, S_IFLNK | 0700);
+        return file_listed((uint32_t)p.fd) ? 0 : -ENOENT;
+    case PLACE_FDS:
+    case PLACE_TASKS:
+    case PLACE_TASK:
+        stat_fill(out, S_IFDIR | 0555);
+        return 0;
+    }
+    return -ENOENT;
+}
+
+int64_t made_up_readlink(const char *path, char *out, uint64_t size)
+{
+    struct place p = place_of(path);
+    switch (p.kind) {
+    case PLACE_HOST:
+        return NOT_OURS;
+    case PLACE_NONE:
+        return -ENOENT;
+    case PLACE_EXE: {
+        const char *name = program_path();
+        uint64_t n = MIN(strlen(name), size);
+        memcpy(out, name, n);
+        return (int64_t)n;
+    }
+    case PLACE_FD:
+        if (!strncmp(path, "/dev/", 5) && strncmp(path, "/dev/fd/", 8))
+            return NOT_OURS; /* /dev/stdin is a link to /proc/self/fd/0, as the host has it too */
+        return descriptor_link(p.fd, out, size);
+    default:
+        return -EINVAL;
+    }
+}

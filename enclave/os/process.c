@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The process as a whole: who it is, its limits, and calls that only pass numbers to the host. */
+#include "enclave/os/process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sched.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/sysinfo.h>
+#include <sys/time.h>
+#include <sys/utsname.h>
+
+#include <asm/prctl.h>
+#include <asm/unistd_64.h>
+
+#include "abi/arena.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/log.h"
+#include "enclave/os/memory.h"
+#include "enclave/os/syscalls.h"
+
+struct process process;
+
+void process_start(void)
+{
+    process.pid = (int)enclave.start.pid;
+    process.parent_pid = (int)enclave.start.parent_pid;
+}
+
+_Noreturn void process_end(int status)
+{
+    xsk_flush();
+    exit_process(status);
+}
+
+static uint64_t limit_get(int resource, struct rlimit *out)
+{
+    exit_checked(__NR_prlimit64, 0, 0, 0, (uint64_t)resource, 0, bounce().address, 0, 0);
+    return (uint64_t)untrusted_read(out, bounce(), sizeof *out);
+}
+
+uint64_t limit_nofile(void)
+{
+    static uint64_t known;
+    struct rlimit limit;
+    if (!known) {
+        limit_get(RLIMIT_NOFILE, &limit);
+        known = MIN(limit.rlim_cur, 1048576);
+    }
+    return known;
+}
+
+SYSCALL(prlimit64)
+{
+    struct rlimit new, old;
+    UNUSED_ARGUMENTS;
+    if ((int)a0 && (int)a0 != process.pid)
+        return -ESRCH;
+    if (a2 && user_get(&new, (const void *)a2))
+        return -EFAULT;
+    struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
+    if (a2)
+        untrusted_write(in, &new, sizeof new);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 ? in.address : 0, out.address, 0, 0);
+    if (result || !a3)
+        return result;
+    untrusted_read(&old, out, sizeof old);
+    if ((int)a1 == RLIMIT_STACK)
+        old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
+    return user_put((void *)a3, &old);
+}
+
+SYSCALL(getrlimit)
+{
+    return sys_prlimit64(0, a0, 0, a1, a4, a5);
+}
+
+SYSCALL(setrlimit)
+{
+    return sys_prlimit64(0, a0, a1, 0, a4, a5);
+}
+
+#define GETTER(name, value)                                                                        \
+    SYSCALL(name)                                                                                  \
+    {                                                                                              \
+        UNUSED_ARGUMENTS;                                                                          \
+        return (int64_t)(value);                                                                   \
+    }
+
+GETTER(getpid, process.pid)
+GETTER(getppid, process.parent_pid)
+GETTER(getuid, enclave.start.uid)
+GETTER(geteuid, enclave.start.euid)
+GETTER(getgid, enclave.start.gid)
+GETTER(getegid, enclave.start.egid)
+
+/* At least as new as the calls that are served; the machine's own name is the host's. */
+SYSCALL(uname)
+{
+    struct utsname name;
+    UNUSED_ARGUMENTS;
+    int64_t result = exit_checked(__NR_uname, 0, 0, bounce().address, 0, 0, 0, 0, 0);
+    if (result)
+        return result;
+    untrusted_read(&name, bounce(), sizeof name);
+    memset(name.release, 0, sizeof name.release);
+    memcpy(name.release, "6.1.0-rakis", 12);
+    name.nodename[sizeof name.nodename - 1] = 0;
+    return user_put((void *)a0, &name);
+}
+
+SYSCALL(sysinfo)
+{
+    struct sysinfo info;
+    UNUSED_ARGUMENTS;
+    int64_t result = exit_checked(__NR_sysinfo, 0, 0, bounce().address, 0, 0, 0, 0, 0);
+    if (result)
+        return result;
+    untrusted_read(&info, bounce(), sizeof info);
+    return user_put((void *)a0, &info);
+}
+
+SYSCALL(arch_prctl)
+{
+    struct thread_block *block = thread_block();
+    uint64_t fs;
+    UNUSED_ARGUMENTS;
+    switch ((int)a0) {
+    case ARCH_SET_FS:
+        if (user_range((const void *)a1, 1))
+            return -EPERM;
+        block->fs = a1;
+        __asm__ volatile("wrfsbase %0" : : "r"(a1));
+        return 0;
+    case ARCH_GET_FS:
+        __asm__ volatile("rdfsbase %0" : "=r"(fs));
+        return user_put((void *)a1, &fs);
+    }
+    return -EINVAL; /* GS is the thread block's */
+}
+
+SYSCALL(prctl)
+{
+    struct thread *t = current();
+    char name[16];
+    UNUSED_ARGUMENTS;
+    switch ((int)a0) {
+    case PR_SET_NAME: {
+        int64_t length = user_string(name, (const char *)a1, sizeof name);
+        if (length == -EFAULT)
+            return -EFAULT;
+        name[sizeof name - 1] = 0;
+        memcpy(t->name, name, sizeof name);
+        return 0;
+    }
+    case PR_GET_NAME:
+        return user_write((void *)a1, t->name, sizeof t->name);
+    case PR_SET_PDEATHSIG:
+    case PR_SET_DUMPABLE:
+    case PR_SET_TIMERSLACK:
+    case PR_SET_NO_NEW_PRIVS:
+    case PR_SET_KEEPCAPS:
+    case PR_SET_THP_DISABLE:
+        return exit_checked(__NR_prctl, 0, 0, a0, a1, a2, a3, a4, 0);
+    case PR_GET_DUMPABLE:
+    case PR_GET_TIMERSLACK:
+    case PR_GET_NO_NEW_PRIVS:
+    case PR_GET_KEEPCAPS:
+    case PR_CAPBSET_READ:
+    case PR_GET_SECUREBITS:
+        return exit_checked(__NR_prctl, 0, INT32_MAX, a0, a1, a2, a3, a4, 0);
+    }
+    return -EINVAL;
+}
+
+/* Random numbers are the CPU's: the host has no part in them. */
+static uint64_t random_word(void)
+{
+    uint64_t value;
+    unsigned char ok;
+    do
+        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
+    while (!ok);
+    return value;
+}
+
+SYSCALL(getrandom)
+{
+    UNUSED_ARGUMENTS;
+    if (a2 & ~7ull)
+        return -EINVAL;
+    uint64_t length = MIN(a1, 32u << 20);
+    for (uint64_t at = 0; at < length; at += 8) {
+        uint64_t word = random_word();
+        if (user_write((uint8_t *)a0 + at, &word, MIN(8, length - at)))
+            return at ? (int64_t)at : -EFAULT;
+    }
+    return (int64_t)length;
+}
+
+#define AFFINITY_BYTES 128
+
+static int known_thread(uint64_t tid)
+{
+    return (int)tid == 0 || thread_find((int)tid) ? 0 : -ESRCH;
+}
+
+/* Host thread ids are not ours: affinity of the calling thread is exact, of another one it is the
+ * process's. */
+SYSCALL(sched_getaffinity)
+{
+    UNUSED_ARGUMENTS;
+    if (known_thread(a0))
+        return -ESRCH;
+    uint64_t size = MIN(a1, AFFINITY_BYTES);
+    int64_t result = exit_checked(__NR_sched_getaffinity, 0, size, 0, size, bounce().address, 0, 0, 0);
+    if (result <= 0)
+        return result;
+    uint8_t mask[AFFINITY_BYTES];
+    untrusted_read(mask, bounce(), (size_t)result);
+    return user_write((void *)a2, mask, (size_t)result) ? -EFAULT : result;
+}
+
+SYSCALL(sched_setaffinity)
+{
+    uint8_t mask[AFFINITY_BYTES];
+    UNUSED_ARGUMENTS;
+    if (known_thread(a0))
+        return -ESRCH;
+    uint64_t size = MIN(a1, AFFINITY_BYTES);
+    if (user_read(mask, (const void *)a2, size))
+        return -EFAULT;
+    untrusted_write(bounce(), mask, size);
+    return exit_checked(__NR_sched_setaffinity, 0, 0, 0, size, bounce().address, 0, 0, 0);
+}
+
+SYSCALL(sched_yield)
+{
+    UNUSED_ARGUMENTS;
+    return exit_checked(__NR_sched_yield, 0, 0, 0, 0, 0, 0, 0, 0);
+}
+
+SYSCALL(sched_getscheduler)
+{
+    UNUSED_ARGUMENTS;
+    return known_thread(a0) ? -ESRCH : exit_checked(__NR_sched_getscheduler, 0, 6, 0, 0, 0, 0, 0, 0);
+}
+
+SYSCALL(sched_getparam)
+{
+    struct sched_param parameters;
+    UNUSED_ARGUMENTS;
+    if (known_thread(a0))
+        return -ESRCH;
+    int64_t result = exit_checked(__NR_sched_getparam, 0, 0, 0, bounce().address, 0, 0, 0, 0);
+    if (result)
+        return result;
+    untrusted_read(&parameters, bounce(), sizeof parameters);
+    return user_put((void *)a1, &parameters);
+}
+
+static int64_t set_scheduler(uint64_t number, uint64_t tid, uint64_t policy, uint64_t user)
+{
+    struct sched_param parameters;
+    if (known_thread(tid))
+        return -ESRCH;
+    if (user_get(&parameters, (const void *)user))
+        return -EFAULT;
+    untrusted_write(bounce(), &parameters, sizeof parameters);
+    uint64_t at = bounce().address;
+    return exit_checked(number, 0, 0, 0, number == __NR_sched_setscheduler ? policy : at, at, 0, 0, 0);
+}
+
+SYSCALL(sched_setscheduler)
+{
+    UNUSED_ARGUMENTS;
+    return set_scheduler(__NR_sched_setscheduler, a0, a1, a2);
+}
+
+SYSCALL(sched_setparam)
+{
+    UNUSED_ARGUMENTS;
+    return set_scheduler(__NR_sched_setparam, a0, 0, a1);
+}
+
+SYSCALL(getcpu)
+{
+    UNUSED_ARGUMENTS;
+    uint64_t at = bounce().address, words[2];
+    int64_t result = exit_checked(__NR_getcpu, 0, 0, at, at + 8, 0, 0, 0, 0);
+    if (result)
+        return result;
+    untrusted_read(words, bounce(), sizeof words);
+    uint32_t cpu = (uint32_t)words[0], node = (uint32_t)words[1];
+    if ((a0 && user_put((void *)a0, &cpu)) || (a1 && user_put((void *)a1, &node)))
+        return -EFAULT;
+    return 0;
+}
+
+SYSCALL(getgroups)
+{
+    UNUSED_ARGUMENTS;
+    if ((int)a0 < 0)
+        return -EINVAL;
+    uint64_t count = MIN(a0, 65536);
+    int64_t result = exit_checked(__NR_getgroups, 0, 65536, count, bounce().address, 0, 0, 0, 0);
+    if (result <= 0 || !count)
+        return result;
+    if ((uint64_t)result > count)
+        violation("getgroups returned %ld of %lu", result, count);
+    if (user_range((void *)a1, (size_t)result * 4))
+        return -EFAULT;
+    return untrusted_read((void *)a1, bounce(), (size_t)result * 4) ? -EFAULT : result;
+}
+
+static int64_t three_ids(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t at = bounce().address, words[3];
+    int64_t result = exit_checked(number, 0, 0, at, at + 8, at + 16, 0, 0, 0);
+    if (result)
+        return result;
+    untrusted_read(words, bounce(), sizeof words);
+    uint32_t ids[3] = {(uint32_t)words[0], (uint32_t)words[1], (uint32_t)words[2]};
+    if (user_put((void *)a, &ids[0]) || user_put((void *)b, &ids[1]) || user_put((void *)c, &ids[2]))
+        return -EFAULT;
+    return 0;
+}
+
+SYSCALL(getresuid)
+{
+    UNUSED_ARGUMENTS;
+    return three_ids(__NR_getresuid, a0, a1, a2);
+}
+
+SYSCALL(getresgid)
+{
+    UNUSED_ARGUMENTS;
+    return three_ids(__NR_getresgid, a0, a1, a2);
+}
+
+SYSCALL(capget)
+{
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    UNUSED_ARGUMENTS;
+    if (user_get(&header, (const void *)a0))
+        return -EFAULT;
+    header.pid = 0;
+    struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
+    untrusted_write(in, &header, sizeof header);
+    int64_t result = exit_checked(__NR_capget, 0, 0, in.address, a1 ? out.address : 0, 0, 0, 0, 0);
+    untrusted_read(&header, in, sizeof header);
+    if (user_put((void *)a0, &header))
+        return -EFAULT;
+    if (result || !a1)
+        return result;
+    untrusted_read(data, out, sizeof data);
+    return user_put((void *)a1, data);
+}
+
+/* struct of `size` bytes in (or NULL), struct out (or NULL): timers are the host's, whose signals arrive
+ * here like any other. */
+static int64_t pass_structs(uint64_t number, uint64_t first, uint64_t in, uint64_t out, size_t size)
+{
+    uint8_t copy[64];
+    struct untrusted to = bounce(), from = untrusted_at(bounce(), 64);
+    if (in) {
+        if (user_read(copy, (const void *)in, size))
+            return -EFAULT;
+        untrusted_write(to, copy, size);
+    }
+    int64_t result = exit_checked(number, 0, 0, first, in ? to.address : 0, out ? from.address : 0, 0, 0, 0);
+    if (result || !out)
+        return result;
+    untrusted_read(copy, from, size);
+    return user_write((void *)out, copy, size);
+}
+
+SYSCALL(setitimer)
+{
+    UNUSED_ARGUMENTS;
+    if ((int)a0 != ITIMER_REAL)
+        return -EINVAL; /* the process's CPU time is the host's business */
+    return pass_structs(__NR_setitimer, a0, a1, a2, 32);
+}
+
+SYSCALL(getitimer)
+{
+    UNUSED_ARGUMENTS;
+    int64_t result = exit_checked(__NR_getitimer, 0, 0, a0, bounce().address, 0, 0, 0, 0);
+    uint64_t words[4];
+    if (result)
+        return result;
+    untrusted_read(words, bounce(), sizeof words);
+    return user_put((void *)a1, &words);
+}
+
+/* Only numbers go out and come back. name, arguments are passed as they are; result 0..maximum. */
+#define PASS(name, maximum)                                                                        \
+    SYSCALL(name)                                                                                  \
+    {                                                                                              \
+        return exit_checked(__NR_##name, 0, maximum, a0, a1, a2, a3, a4, a5);                      \
+    }
+
+PASS(alarm, UINT32_MAX)
+PASS(getpgid, INT32_MAX)
+PASS(getpgrp, INT32_MAX)
+PASS(getsid, INT32_MAX)
+PASS(setpgid, 0)
+PASS(setsid, INT32_MAX)
+PASS(getpriority, 40)
+PASS(setpriority, 0)
+PASS(sched_get_priority_max, 99)
+PASS(sched_get_priority_min, 99)
+PASS(personality, UINT32_MAX)
+
+/* Identity: the answer of later getters must be true. */
+#define IDENTITY(name)                                                                             \
+    SYSCALL(name)                                                                                  \
+    {                                                                                              \
+        int64_t result = exit_checked(__NR_##name, 0, INT32_MAX, a0, a1, a2, 0, 0, 0);             \
+        UNUSED_ARGUMENTS;                                                                          \
+        if (result >= 0)                                                                           \
+            identity_refresh();                                                                    \
+        return result;                                                                             \
+    }
+
+static void identity_refresh(void)
+{
+    enclave.start.uid = (uint64_t)exit_checked(__NR_getuid, 0, UINT32_MAX, 0, 0, 0, 0, 0, 0);
+    enclave.start.euid = (uint64_t)exit_checked(__NR_geteuid, 0, UINT32_MAX, 0, 0, 0, 0, 0, 0);
+    enclave.start.gid = (uint64_t)exit_checked(__NR_getgid, 0, UINT32_MAX, 0, 0, 0, 0, 0, 0);
+    enclave.start.egid = (uint64_t)exit_checked(__NR_getegid, 0, UINT32_MAX, 0, 0, 0, 0, 0, 0);
+}
+
+IDENTITY(setuid)
+IDENTITY(setgid)
+IDENTITY(setreuid)
+IDENTITY(setregid)
+IDENTITY(setresuid)
+IDENTITY(setresgid)

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What all threads of the program share, and how it ends. */
+#ifndef OS_PROCESS_H
+#define OS_PROCESS_H
+
+#include <stdint.h>
+
+#include "enclave/lib/lock.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/thread.h"
+
+struct process {
+    int pid, parent_pid;
+    struct lock threads_lock; /* guards the table and live flags */
+    struct thread *threads;   /* one per thread area */
+    uint32_t thread_count;    /* areas */
+    uint32_t threads_live;
+    char name[16];
+
+    struct lock signal_lock; /* guards what follows, and pending of all threads */
+    uint64_t pending;        /* directed at the process, bit n-1 */
+    struct signal_action actions[SIGNAL_COUNT + 1];
+    struct signal_cause causes[SIGNAL_COUNT + 1]; /* of pending ones, process- or thread-directed */
+};
+
+extern struct process process;
+
+void process_start(void);
+
+/* RLIMIT_NOFILE's soft limit. */
+uint64_t limit_nofile(void);
+
+/* End the program: what waits for a kick leaves first. `status` as wait(2) encodes it. */
+_Noreturn void process_end(int status);
+#define STATUS_EXITED(code) (((code)&0xff) << 8)
+#define STATUS_SIGNALLED(signal) (signal)
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Signals: actions, masks, who gets one, and the frame on the program's stack. */
+#ifndef OS_SIGNAL_H
+#define OS_SIGNAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define SIGNAL_COUNT 64
+#define SIGNAL_BIT(signal) (1ull << ((signal)-1))
+
+/* struct kernel_sigaction of x86-64 */
+struct signal_action {
+    uint64_t handler, flags, restorer, mask;
+};
+
+/* Where a signal comes from, for siginfo. */
+struct signal_cause {
+    int32_t code;
+    int32_t pid;
+    uint32_t uid;
+    uint64_t address; /* of a fault */
+    uint64_t value;   /* of sigqueue */
+};
+
+struct registers;
+struct thread;
+
+void signal_start(void);
+
+/* To this thread, by its own doing (SIGPIPE, ...); delivered when it returns to the program. */
+void signal_raise_self(int signal);
+/* For an exception of the program: delivered even when blocked or ignored (then the program ends). */
+void signal_force(int signal, const struct signal_cause *cause);
+/* To the process or to one thread. */
+void signal_send_process(int signal, const struct signal_cause *cause);
+void signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause);
+
+/* Set the mask until the return to the program; what is delivered then restores the old one. */
+void signal_mask_temporary(const uint64_t *mask);
+
+/* Takes over what the host reported for this thread. */
+void signal_collect(void);
+
+/* Would anything that is pending run a handler or end the program? And may the call that it interrupted
+ * be made again after (SA_RESTART)? */
+bool signal_deliverable(bool *restart);
+
+/* Before the return to the program: deliver. */
+void signal_deliver(struct registers *r);
+
+#endif

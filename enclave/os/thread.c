@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Threads: clone, exit, sleeping and waking. */
+#include "enclave/os/thread.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <linux/sched.h>
+
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/entry.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/log.h"
+#include "enclave/os/futex.h"
+#include "enclave/os/process.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/time.h"
+
+static struct thread_block *block_of(uint32_t index)
+{
+    return (struct thread_block *)(enclave.base + enclave.configuration->threads_offset +
+                                   index * THREAD_AREA_SIZE + THREAD_BLOCK);
+}
+
+void threads_start(void)
+{
+    process.thread_count = (uint32_t)enclave.configuration->threads;
+    process.threads = alloc(process.thread_count * sizeof *process.threads);
+    if (!process.threads)
+        panic("no memory for the table of threads");
+    for (uint32_t i = 0; i < process.thread_count; i++) {
+        process.threads[i].index = i;
+        process.threads[i].block = block_of(i);
+        process.threads[i].tid = process.pid + (int)i;
+    }
+    process.threads[0].live = true;
+    process.threads_live = 1;
+    thread_block()->thread = &process.threads[0];
+}
+
+struct thread *thread_find(int tid)
+{
+    uint32_t index = (uint32_t)(tid - process.pid);
+    if (index >= process.thread_count || !process.threads[index].live)
+        return NULL;
+    return &process.threads[index];
+}
+
+void thread_sleep_prepare(void)
+{
+    __atomic_store_n(&current()->woken, 0, __ATOMIC_SEQ_CST);
+}
+
+int thread_sleep(uint64_t timeout_ns)
+{
+    struct thread *t = current();
+    uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
+    int result;
+    xsk_flush();
+    for (;;) {
+        __atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {
+            result = 0;
+            break;
+        }
+        result = (int)exit_checked(EXIT_PARK, EXIT_INTERRUPTIBLE, 0, timeout_ns, 0, 0, 0, 0, 0);
+        if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {
+            result = 0;
+            break;
+        }
+        if (result == -EINTR)
+            break;
+        if (deadline != UINT64_MAX) {
+            uint64_t now = time_monotonic_ns();
+            if (now >= deadline) {
+                result = -ETIMEDOUT;
+                break;
+            }
+            timeout_ns = deadline - now;
+        }
+    }
+    __atomic_store_n(&t->asleep, 0, __ATOMIC_SEQ_CST);
+    return result;
+}
+
+void thread_wake(struct thread *t)
+{
+    __atomic_store_n(&t->woken, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->asleep, __ATOMIC_SEQ_CST))
+        exit_checked(EXIT_UNPARK, 0, 0, t->index, 0, 0, 0, 0, 0);
+}
+
+/* A thread area that no thread is on, marked live; NULL: all are taken. */
+static struct thread *thread_claim(void)
+{
+    struct thread *found = NULL;
+    lock_take(&process.threads_lock);
+    for (uint32_t i = 0; i < process.thread_count && !found; i++) {
+        struct thread *t = &process.threads[i];
+        if (!t->live && __atomic_load_n(&t->block->state, __ATOMIC_ACQUIRE) == TB_STATE_UNUSED)
+            found = t;
+    }
+    if (found) {
+        struct thread_block *block = found->block;
+        uint32_t index = found->index;
+        memset(found, 0, sizeof *found);
+        found->index = index;
+        found->block = block;
+        found->tid = process.pid + (int)index;
+        found->live = true;
+        process.threads_live++;
+    }
+    lock_release(&process.threads_lock);
+    return found;
+}
+
+static void thread_unclaim(struct thread *t)
+{
+    lock_take(&process.threads_lock);
+    t->live = false;
+    process.threads_live--;
+    lock_release(&process.threads_lock);
+}
+
+struct clone_request {
+    uint64_t flags, stack, parent_tid, child_tid, tls;
+};
+
+#define CLONE_REQUIRED (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
+#define CLONE_KNOWN                                                                                \
+    (CLONE_REQUIRED | CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID |  \
+     CLONE_CHILD_SETTID | CLONE_DETACHED)
+
+static int64_t thread_create(const struct clone_request *q)
+{
+    if ((q->flags & CLONE_REQUIRED) != CLONE_REQUIRED) {
+        static bool said;
+        if (!said)
+            log_warning("the program asks for a new process (fork): not supported, ENOSYS");
+        said = true;
+        return -ENOSYS;
+    }
+    if (q->flags & ~(uint64_t)CLONE_KNOWN || !q->stack)
+        return -EINVAL;
+    struct thread *me = current(), *t = thread_claim();
+    if (!t) {
+        log_warning("all %u threads of the enclave are in use", process.thread_count);
+        return -EAGAIN;
+    }
+    struct thread_block *block = t->block;
+    thread_block_prepare(block, t->index);
+    block->thread = t;
+    block->xsave_mask = me->block->xsave_mask;
+    block->fs = q->flags & CLONE_SETTLS ? q->tls : (uint64_t)block;
+    fpu_save(block);
+    struct registers *r = (struct registers *)block->stack_top - 1;
+    *r = *((struct registers *)me->block->stack_top - 1);
+    r->rax = 0;
+    r->rsp = q->stack;
+    r->rflags = 0x202;
+    r->number = UINT64_MAX;
+    t->mask = me->mask;
+    memcpy(t->name, me->name, sizeof t->name);
+    if (q->flags & CLONE_CHILD_CLEARTID)
+        t->clear_child_tid = q->child_tid;
+
+    int64_t result = t->tid;
+    if ((q->flags & CLONE_PARENT_SETTID) && user_put((void *)q->parent_tid, &t->tid))
+        result = -EFAULT;
+    if ((q->flags & CLONE_CHILD_SETTID) && user_put((void *)q->child_tid, &t->tid))
+        result = -EFAULT;
+    if (result > 0) {
+        __atomic_store_n(&block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
+        int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, 0, 0, 0, 0, 0);
+        if (error) {
+            __atomic_store_n(&block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
+            result = error;
+        }
+    }
+    if (result < 0)
+        thread_unclaim(t);
+    return result;
+}
+
+SYSCALL(clone)
+{
+    (void)a5;
+    struct clone_request q = {.flags = a0 & ~0xffull, .stack = a1, .parent_tid = a2, .child_tid = a3,
+                              .tls = a4};
+    return thread_create(&q);
+}
+
+SYSCALL(clone3)
+{
+    struct clone_args args;
+    UNUSED_ARGUMENTS;
+    if (a1 < CLONE_ARGS_SIZE_VER0)
+        return -EINVAL;
+    memset(&args, 0, sizeof args);
+    if (user_read(&args, (const void *)a0, MIN(a1, sizeof args)))
+        return -EFAULT;
+    struct clone_request q = {.flags = args.flags, .stack = args.stack + args.stack_size,
+                              .parent_tid = args.parent_tid, .child_tid = args.child_tid,
+                              .tls = args.tls};
+    return thread_create(&q);
+}
+
+SYSCALL(fork)
+{
+    UNUSED_ARGUMENTS;
+    struct clone_request q = {0};
+    return thread_create(&q);
+}
+
+/* The list of robust mutexes that a dying thread holds: mark each as abandoned and wake one waiter. */
+static void robust_list_release(struct thread *t)
+{
+    struct robust_list_head head;
+    if (!t->robust_list || user_get(&head, (const void *)t->robust_list))
+        return;
+    uint64_t entry = (uint64_t)head.list.next;
+    for (int bound = 0; bound < 2048 && entry != t->robust_list; bound++) {
+        uint64_t next, address = (entry & ~1ull) + (uint64_t)head.futex_offset;
+        if (user_get(&next, (const void *)(entry & ~1ull)))
+            return;
+        futex_abandon(address, t->tid);
+        entry = next;
+    }
+    if (head.list_op_pending)
+        futex_abandon(((uint64_t)head.list_op_pending & ~1ull) + (uint64_t)head.futex_offset, t->tid);
+}
+
+static _Noreturn void thread_end(int code)
+{
+    struct thread *t = current();
+    robust_list_release(t);
+    lock_take(&process.threads_lock);
+    bool last = process.threads_live == 1;
+    if (!last) {
+        t->live = false;
+        process.threads_live--;
+    }
+    lock_release(&process.threads_lock);
+    if (last)
+        process_end(STATUS_EXITED(code));
+    if (t->clear_child_tid) {
+        int zero = 0;
+        if (!user_put((void *)t->clear_child_tid, &zero))
+            futex_wake(t->clear_child_tid, 1);
+    }
+    xsk_flush();
+    exit_thread();
+}
+
+SYSCALL(exit)
+{
+    UNUSED_ARGUMENTS;
+    thread_end((int)a0);
+}
+
+SYSCALL(exit_group)
+{
+    UNUSED_ARGUMENTS;
+    process_end(STATUS_EXITED((int)a0));
+}
+
+SYSCALL(set_tid_address)
+{
+    UNUSED_ARGUMENTS;
+    current()->clear_child_tid = a0;
+    return current()->tid;
+}
+
+SYSCALL(gettid)
+{
+    UNUSED_ARGUMENTS;
+    return current()->tid;
+}
+
+SYSCALL(set_robust_list)
+{
+    UNUSED_ARGUMENTS;
+    if (a1 != sizeof(struct robust_list_head))
+        return -EINVAL;
+    current()->robust_list = a0;
+    return 0;
+}
+
+SYSCALL(get_robust_list)
+{
+    UNUSED_ARGUMENTS;
+    struct thread *t = a0 ? thread_find((int)a0) : current();
+    uint64_t size = sizeof(struct robust_list_head);
+    if (!t)
+        return -ESRCH;
+    return user_put((void *)a1, &t->robust_list) || user_put((void *)a2, &size) ? -EFAULT : 0;
+}

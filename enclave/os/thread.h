@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread of the program, on one TCS. */
+#ifndef OS_THREAD_H
+#define OS_THREAD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enclave/entry/thread_block.h"
+#include "enclave/lib/list.h"
+#include "enclave/lib/lock.h"
+
+struct thread {
+    struct thread_block *block;
+    uint32_t index; /* of the TCS */
+    int tid;        /* as the program sees it; the first thread's is the pid */
+    bool live;
+    char name[16];
+
+    /* signals: guarded by process.signal_lock but for the thread's own mask */
+    uint64_t mask;         /* bit n-1: signal n is blocked */
+    uint64_t pending;      /* directed at this thread */
+    uint64_t saved_mask;   /* to restore after sigsuspend, ppoll, pselect, epoll_pwait */
+    bool restore_mask;
+    uint64_t waiting_for; /* in sigtimedwait */
+    stack_t alternate_stack;
+
+    uint64_t clear_child_tid; /* user address, 0: none */
+    uint64_t robust_list;
+    uint64_t robust_list_size;
+
+    uint64_t fault_address; /* of the last page fault that was to be tried again */
+    uint32_t fault_repeats;
+
+    /* sleeping: see wait.h */
+    uint32_t woken;
+    uint32_t asleep;
+};
+
+static inline struct thread *current(void)
+{
+    return thread_block()->thread;
+}
+
+void threads_start(void); /* makes the table; the caller is the first thread */
+struct thread *thread_find(int tid); /* NULL: no such thread */
+
+/*
+ * Sleep until thread_wake(this), a signal that this thread would take, or the timeout.
+ * `timeout_ns`: relative, UINT64_MAX: none. A wake that came since thread_sleep_prepare() is not lost.
+ * Returns 0 (woken), -ETIMEDOUT, -EINTR. One exit.
+ */
+void thread_sleep_prepare(void);
+int thread_sleep(uint64_t timeout_ns);
+/* Wake it: an exit only if it sleeps. */
+void thread_wake(struct thread *t);
+
+/* Is there a signal that the current thread must act on before it goes on? No exit. */
+bool signal_pending(void);
+
+#endif

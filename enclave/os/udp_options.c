@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Options of UDP sockets: the host socket takes them; what they mean for datagrams by XSKs is noted. */
+#include <netinet/in.h>
+#include <netinet/udp.h>
+#include <poll.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/udp_socket.h"
+
+enum option_effect {
+    OPTION_NONE,
+    OPTION_SEND_BY_HOST,
+    OPTION_RECEIVE_BY_HOST,
+    OPTION_BY_HOST,
+};
+
+/* Options whose effect on datagrams only the kernel can have. Once set, the host's way it is. */
+static enum option_effect effect_of(int level, int name)
+{
+    if (level == SOL_SOCKET) {
+        switch (name) {
+        case SO_DONTROUTE:
+        case SO_MARK:
+        case 61: /* SO_TXTIME */
+            return OPTION_SEND_BY_HOST;
+        case SO_TIMESTAMP:
+        case SO_TIMESTAMPNS:
+        case SO_TIMESTAMPING:
+        case 63: /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW */
+        case 64:
+        case 65:
+        case SO_RXQ_OVFL:
+        case SO_PEEK_OFF:
+            return OPTION_RECEIVE_BY_HOST;
+        case SO_BINDTODEVICE:
+        case 62: /* SO_BINDTOIFINDEX */
+            return OPTION_BY_HOST;
+        }
+    } else if (level == IPPROTO_IP) {
+        switch (name) {
+        case IP_OPTIONS:
+        case IP_UNICAST_IF:
+            return OPTION_SEND_BY_HOST;
+        case IP_RECVOPTS:
+        case IP_RETOPTS:
+        case IP_RECVORIGDSTADDR:
+        case IP_PASSSEC:
+        case IP_CHECKSUM:
+        case IP_MINTTL:
+            return OPTION_RECEIVE_BY_HOST;
+        case IP_TRANSPARENT:
+            return OPTION_BY_HOST;
+        }
+    } else if (level == IPPROTO_UDP) {
+        switch (name) {
+        case UDP_CORK:
+        case 103: /* UDP_SEGMENT */
+            return OPTION_SEND_BY_HOST;
+        case UDP_ENCAP:
+            return OPTION_BY_HOST;
+        }
+    }
+    return OPTION_NONE;
+}
+
+static uint64_t timeout_of(const void *value, socklen_t n)
+{
+    int64_t time[2] = {0, 0}; /* struct timeval */
+    if (n >= sizeof time)
+        memcpy(time, value, sizeof time);
+    if ((!time[0] && !time[1]) || time[0] >= INT64_MAX / 2000000000)
+        return NO_TIMEOUT;
+    return time[0] < 0 ? 0 : (uint64_t)time[0] * 1000000000 + (uint64_t)time[1] * 1000;
+}
+
+/* An option as the kernel took it. */
+static int option_read(const struct file *f, int level, int name, int otherwise)
+{
+    int value = 0;
+    socklen_t n = sizeof value;
+    return host_getsockopt(f->host_fd, level, name, &value, &n) || n != sizeof value ? otherwise : value;
+}
+
+static bool set(const void *value, socklen_t n)
+{
+    for (socklen_t i = 0; i < n; i++)
+        if (((const uint8_t *)value)[i])
+            return true;
+    return false;
+}
+
+static void note_socket_option(struct file *f, int name, const void *value, socklen_t n)
+{
+    struct udp_socket *s = socket_of(f);
+    switch (name) {
+    case SO_RCVTIMEO:
+    case 66: /* SO_RCVTIMEO_NEW */
+        s->receive_timeout = timeout_of(value, n);
+        break;
+    case SO_SNDTIMEO:
+    case 67: /* SO_SNDTIMEO_NEW */
+        s->send_timeout = timeout_of(value, n);
+        break;
+    case SO_REUSEPORT:
+        s->endpoint.shares = set(value, n);
+        break;
+    case SO_RCVBUF:
+    case SO_RCVBUFFORCE:
+        s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+        break;
+    }
+}
+
+static void note_ip_option(struct file *f, int name, const void *value, socklen_t n)
+{
+    struct udp_socket *s = socket_of(f);
+    int discover;
+    switch (name) {
+    case IP_TTL:
+        s->ttl = (uint8_t)option_read(f, IPPROTO_IP, IP_TTL, UDP_TTL_DEFAULT);
+        break;
+    case IP_TOS:
+        s->tos = (uint8_t)option_read(f, IPPROTO_IP, IP_TOS, 0);
+        break;
+    case IP_MTU_DISCOVER:
+        discover = option_read(f, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
+        s->may_fragment = discover != IP_PMTUDISC_WANT && discover != IP_PMTUDISC_DO &&
+                          discover != IP_PMTUDISC_PROBE;
+        break;
+    case IP_PKTINFO:
+        s->report_interface = set(value, n);
+        break;
+    case IP_RECVTTL:
+        s->report_ttl = set(value, n);
+        break;
+    case IP_RECVTOS:
+        s->report_tos = set(value, n);
+        break;
+    }
+}
+
+int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n)
+{
+    struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    int result = host_setsockopt(f->host_fd, level, name, value, n);
+    if (result) {
+        lock_release(&s->lock);
+        return result;
+    }
+    enum option_effect effect = set(value, n) ? effect_of(level, name) : OPTION_NONE;
+    if (effect == OPTION_SEND_BY_HOST || effect == OPTION_BY_HOST)
+        s->send_by_host = true;
+    if (effect == OPTION_RECEIVE_BY_HOST || effect == OPTION_BY_HOST) {
+        s->receive_by_host = true;
+        udp_steer(s);
+    }
+    if (level == SOL_SOCKET)
+        note_socket_option(f, name, value, n);
+    if (level == IPPROTO_IP)
+        note_ip_option(f, name, value, n);
+    lock_release(&s->lock);
+    return 0;
+}
+
+int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
+{
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        socket_of(f)->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+    return host_getsockopt(f->host_fd, level, name, value, n);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of UDP sockets share. */
+#ifndef OS_UDP_SOCKET_H
+#define OS_UDP_SOCKET_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "enclave/lib/lock.h"
+#include "enclave/net/endpoint.h"
+#include "enclave/os/file.h"
+
+#define UDP_TTL_DEFAULT 64
+
+struct udp_socket {
+    struct udp_endpoint endpoint;
+
+    struct lock lock;  /* guards the rest; held while a datagram is put together, never while sleeping */
+    uint32_t address;  /* local, host order; as the host last told */
+    uint16_t port;     /* 0: not bound */
+    uint16_t peer_port; /* 0: not connected */
+    uint32_t peer;
+    uint8_t ttl, tos;
+    bool may_fragment;
+    bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
+    bool receive_by_host; /* the same for receiving */
+    bool shut_read, shut_write;
+    bool report_interface, report_ttl, report_tos; /* IP_PKTINFO, IP_RECVTTL, IP_RECVTOS */
+    uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
+    uint8_t *staging; /* TRANSMIT_MAX bytes, from the first datagram on */
+
+    /* What is known of the host socket; racing threads at worst ask it once too often. */
+    uint32_t host_reported; /* poll events that hold as far as is known */
+    bool host_likely;       /* its last receive got something: there may be more */
+    bool found_empty;       /* poll saw nothing last time: a sleep since then looked at the host socket */
+    uint64_t sleeps_seen;   /* net_sleeps() then */
+    uint64_t host_looked;   /* TSC: when it was last looked at and found empty, 0: never */
+    uint64_t sends_seen;    /* host_sends, before that look */
+    uint64_t host_arrivals;
+};
+
+static inline struct udp_socket *socket_of(struct file *f)
+{
+    return f->data;
+}
+
+/* Datagrams for the port come here, or no longer, as the socket's state has it. s->lock is held. */
+void udp_steer(struct udp_socket *s);
+
+/* udp_options.c */
+int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);
+int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n);
+
+#endif

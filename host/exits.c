@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the enclave asks for, done. */
+#include <cpuid.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include "abi/syscall_names.h"
+#include "host/law4.h"
+#include "host/thread.h"
+
+static const char *const names[] = {
+#define NAME(name) [EXIT_##name - EXIT_BASE] = #name,
+    EXIT_LIST(NAME)
+#undef NAME
+};
+
+const char *exit_name(uint64_t number)
+{
+    if (number >= EXIT_BASE && number < EXIT_END_)
+        return names[number - EXIT_BASE];
+    if (number < sizeof syscall_names / sizeof *syscall_names && syscall_names[number])
+        return syscall_names[number];
+    return "unknown";
+}
+
+/* A place in the arena, NULL: not within. */
+static void *arena_place(uint64_t offset, uint64_t length)
+{
+    if (offset > host.arena_size || length > host.arena_size - offset)
+        return NULL;
+    return host.arena + offset;
+}
+
+static int64_t serve_park(struct host_thread *t, uint64_t timeout_ns)
+{
+    struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),
+                               .tv_nsec = (long)(timeout_ns % 1000000000)};
+    for (;;) {
+        if (atomic_exchange(&t->park, 0))
+            return 0;
+        const uint64_t argument[] = {(uint64_t)&t->park, FUTEX_WAIT_PRIVATE, 0,
+                                     timeout_ns == UINT64_MAX ? 0 : (uint64_t)&timeout, 0, 0};
+        int64_t result = interruptible_syscall(argument, SYS_futex, &t->kicked);
+        if (result == -EINTR)
+            atomic_store(&t->kicked, 0);
+        if (result == -EINTR || result == -ETIMEDOUT)
+            return result;
+        /* Woken or a race: with a timeout the enclave looks at the clock itself. */
+        if (timeout_ns != UINT64_MAX) {
+            atomic_store(&t->park, 0);
+            return 0;
+        }
+    }
+}
+
+static int64_t serve_unpark(uint64_t index)
+{
+    struct host_thread *t = host_thread((uint32_t)index);
+    if (!t)
+        return -EINVAL;
+    atomic_store(&t->park, 1);
+    syscall(SYS_futex, &t->park, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    return 0;
+}
+
+static uint64_t nanoseconds(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static struct {
+    uint64_t tsc, raw;
+} epoch;
+
+/* As early as possible: the longer the baseline, the better the frequency. */
+__attribute__((constructor)) static void epoch_start(void)
+{
+    epoch.raw = nanoseconds(CLOCK_MONOTONIC_RAW);
+    epoch.tsc = __rdtsc();
+}
+
+static int64_t serve_clock(uint64_t offset)
+{
+    struct clock_sample *out = arena_place(offset, sizeof *out);
+    if (!out)
+        return -EFAULT;
+    struct clock_sample best = {0};
+    uint64_t narrowest = UINT64_MAX;
+    for (int i = 0; i < 3; i++) {
+        uint64_t before = __rdtsc();
+        struct clock_sample now = {.monotonic_ns = nanoseconds(CLOCK_MONOTONIC)};
+        uint64_t after = __rdtsc();
+        if (after - before >= narrowest)
+            continue;
+        narrowest = after - before;
+        now.tsc = before + (after - before) / 2;
+        /* The other clocks tick with this one: their distance to it is what is asked. */
+        uint64_t base = nanoseconds(CLOCK_MONOTONIC);
+        now.realtime_ns = nanoseconds(CLOCK_REALTIME) - base + now.monotonic_ns;
+        base = nanoseconds(CLOCK_MONOTONIC);
+        now.boottime_ns = nanoseconds(CLOCK_BOOTTIME) - base + now.monotonic_ns;
+        base = nanoseconds(CLOCK_MONOTONIC);
+        now.raw_ns = nanoseconds(CLOCK_MONOTONIC_RAW) - base + now.monotonic_ns;
+        best = now;
+    }
+    if (best.raw_ns > epoch.raw + 1000000)
+        best.tsc_hz = (uint64_t)((double)(best.tsc - epoch.tsc) * 1e9 / (double)(best.raw_ns - epoch.raw));
+    memcpy(out, &best, sizeof best);
+    return 0;
+}
+
+static int64_t serve_log(uint64_t level, uint64_t offset, uint64_t length)
+{
+    const char *line = arena_place(offset, length);
+    if (!line)
+        return -EFAULT;
+    static const char *const prefix[] = {"", "", "", "debug: ", "trace: "};
+    fprintf(stderr, "rakis: %s%.*s\n", level < 5 ? prefix[level] : "", (int)length, line);
+    return 0;
+}
+
+static int64_t serve_cpuid(uint64_t leaf, uint64_t subleaf, uint64_t offset)
+{
+    uint64_t *out = arena_place(offset, 4 * sizeof *out);
+    uint32_t a, b, c, d;
+    if (!out)
+        return -EFAULT;
+    __cpuid_count((uint32_t)leaf, (uint32_t)subleaf, a, b, c, d);
+    out[0] = a;
+    out[1] = b;
+    out[2] = c;
+    out[3] = d;
+    return 0;
+}
+
+static int64_t serve_xsk_open(uint64_t offset)
+{
+    struct xsk_setup setup, *shared = arena_place(offset, sizeof setup);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&setup, shared, sizeof setup);
+    int64_t result = xsk_host_open(&setup);
+    memcpy(shared, &setup, sizeof setup);
+    return result;
+}
+
+static int64_t serve_interfaces(uint64_t offset, uint64_t size)
+{
+    struct interface_list list = {0}, *shared = arena_place(offset, sizeof list);
+    if (!shared || size < sizeof list)
+        return -EFAULT;
+    int error = netinfo_interfaces(host.options->interfaces, host.options->interface_count, &list);
+    memcpy(shared, &list, sizeof list);
+    return error;
+}
+
+static int64_t serve_route(uint64_t offset)
+{
+    struct route_query query, *shared = arena_place(offset, sizeof query);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&query, shared, sizeof query);
+    int error = netinfo_route(&query);
+    memcpy(shared, &query, sizeof query);
+    return error;
+}
+
+static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
+{
+    void *out = arena_place(offset, size);
+    return out ? sites_of_file(fd, out, size) : -EFAULT;
+}
+
+static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
+{
+    switch (number) {
+    case EXIT_THREAD_START:
+        return thread_run((uint32_t)a[0]);
+    case EXIT_PROCESS_END:
+        process_end((int)a[0]);
+    case EXIT_PARK:
+        return serve_park(t, a[0]);
+    case EXIT_UNPARK:
+        return serve_unpark(a[0]);
+    case EXIT_INTERRUPT: {
+        struct host_thread *other = host_thread((uint32_t)a[0]);
+        if (other)
+            signal_interrupt(other);
+        return other ? 0 : -EINVAL;
+    }
+    case EXIT_PAGES:
+        return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3]);
+    case EXIT_CLOCK:
+        return serve_clock(a[0]);
+    case EXIT_SITES:
+        return serve_sites((int)a[0], a[1], a[2]);
+    case EXIT_CPUID:
+        return serve_cpuid(a[0], a[1], a[2]);
+    case EXIT_LOG:
+        return serve_log(a[0], a[1], a[2]);
+    case EXIT_INTERFACES:
+        return serve_interfaces(a[0], a[1]);
+    case EXIT_ROUTE:
+        return serve_route(a[0]);
+    case EXIT_XSK_OPEN:
+        return serve_xsk_open(a[0]);
+    case EXIT_PORT:
+        return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
+    case EXIT_XSK_KICK:
+        return xsk_host_kick(a[0]);
+    }
+    return -ENOSYS;
+}
+
+static int64_t plain_syscall(uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
+{
+    int64_t result;
+    register uint64_t r10 __asm__("r10") = a[3];
+    register uint64_t r8 __asm__("r8") = a[4];
+    register uint64_t r9 __asm__("r9") = a[5];
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+
+int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
+                   const uint64_t argument[EXIT_ARGUMENTS])
+{
+    const char *wrong = law4_check(&host, number, argument);
+    if (wrong) {
+        fprintf(stderr, "rakis: exit %s hands out an address inside the enclave: %s\n",
+                exit_name(number), wrong);
+        process_end(SIGABRT);
+    }
+    if (number < EXIT_END_)
+        __atomic_fetch_add(&host.exit_counts[number], 1, __ATOMIC_RELAXED);
+    if (number >= EXIT_BASE)
+        return serve_own(t, number, argument);
+    if (flags & EXIT_INTERRUPTIBLE) {
+        int64_t result = interruptible_syscall(argument, number, &t->kicked);
+        if (result == -EINTR)
+            atomic_store(&t->kicked, 0);
+        return result;
+    }
+    return plain_syscall(number, argument);
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The untrusted runtime of one enclave: what cli/ asks it to run, and the state that its parts share.
+ */
+#ifndef HOST_HOST_H
+#define HOST_HOST_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "abi/config.h"
+#include "abi/exits.h"
+#include "abi/net.h"
+#include "abi/start.h"
+#include "platform/enclave.h"
+
+/* What to run: filled by cli/. Strings belong to the caller. */
+struct run_options {
+    const struct platform *platform;
+    bool rings;
+    const char *interfaces[INTERFACES_MAX];
+    size_t interface_count;
+    uint64_t transition_cycles;
+    uint64_t enclave_size;
+    const char *statistics_path; /* NULL: none */
+    int log_level;
+    const char *image_path; /* of rakis-enclave */
+    const char *program;    /* as looked up */
+    char **arguments;       /* argv of the program, NULL-terminated */
+    char **environment;
+};
+
+/* An enclave that is loaded: image.c. */
+struct image {
+    struct machine *machine;
+    const struct platform *platform;
+    uint64_t base, size;
+    uint64_t threads, threads_offset;
+    uint8_t mrenclave[32];
+};
+
+struct host {
+    const struct run_options *options;
+    struct image image;
+    uint8_t *arena; /* ARENA_SIZE(threads) bytes */
+    uint64_t arena_size;
+    uint64_t *exit_counts; /* [EXIT_BASE + EXIT_COUNT], atomic */
+};
+
+extern struct host host;
+
+/* image.c: measure, create, add, initialise. 0, or -1 after a message on stderr. */
+int image_load(struct image *image, const struct run_options *options);
+
+/* run.c: the whole life of an enclave. Returns the wait(2) status that the program ended with, having
+ * written statistics; -1 after a message when it could not be started. */
+int host_run(const struct run_options *options);
+
+/* stats.c: write host.options->statistics_path (JSON); called at the end and on SIGUSR2 from a plain
+ * thread context. */
+void statistics_write(void);
+
+/* sites.c: struct site_list of the file into out; bytes, or -errno (-ENOEXEC: not x86-64 ELF). */
+int64_t sites_of_file(int fd, void *out, size_t size);
+
+/* netinfo.c: answers of the host's tables by netlink. 0 or -errno. Thread-safe. */
+int netinfo_interfaces(const char *const *names, size_t count, struct interface_list *out);
+int netinfo_route(struct route_query *query);
+
+/* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
+int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
+int64_t xsk_host_kick(uint64_t index);          /* 0, -EAGAIN, -errno */
+int port_steer(int operation, uint32_t address, uint16_t port);
+/* Before the platform restricts system calls: find or start a daemon for each interface. Says on stderr,
+ * once an interface, why there is none. True if XSKs can be opened on at least one. A named interface
+ * that does not exist or is down is an error: -1 after a message. */
+int xsk_host_start(const char *const *names, size_t count);
+void xsk_host_stop(void);
+
+/* monitor.c: the late kick. The first kick of an XSK after a quiet time arms it: a thread that for as
+ * long as kicks keep coming looks each millisecond at the TX rings and transmits what was left in them;
+ * asleep otherwise. */
+void monitor_armed(void); /* after each kick: cheap */
+
+#endif

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* int64_t interruptible_syscall(const uint64_t argument[6], uint64_t number, _Atomic uint32_t *kicked) */
+    .text
+    .globl interruptible_syscall, interruptible_begin, interruptible_end, interruptible_abort
+    .type interruptible_syscall, @function
+interruptible_syscall:
+    push %rbx
+    mov %rdx, %rbx
+    mov %rsi, %rax
+    mov %rdi, %r11
+    mov 0(%r11), %rdi
+    mov 8(%r11), %rsi
+    mov 16(%r11), %rdx
+    mov 24(%r11), %r10
+    mov 32(%r11), %r8
+    mov 40(%r11), %r9
+interruptible_begin:
+    cmpl $0, (%rbx)
+    jne interruptible_abort
+    syscall
+interruptible_end:
+    pop %rbx
+    ret
+interruptible_abort:
+    movl $0, (%rbx)
+    mov $-4, %rax
+    pop %rbx
+    ret
+    .section .note.GNU-stack, "", @progbits

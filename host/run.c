@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of an enclave, from loading to the status that its program ends with. */
+#include <errno.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "abi/arena.h"
+#include "host/thread.h"
+
+struct host host;
+extern struct start_parameters start_parameters;
+
+enum { NEWS_END = 1, NEWS_STATISTICS = 2 };
+
+/* What the main thread waits for. */
+static _Atomic uint32_t news;
+static _Atomic int end_status;
+
+static void news_post(uint32_t bit)
+{
+    atomic_fetch_or(&news, bit);
+    syscall(SYS_futex, &news, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void statistics_request(void)
+{
+    news_post(NEWS_STATISTICS);
+}
+
+_Noreturn void process_end(int status)
+{
+    atomic_store(&end_status, status);
+    news_post(NEWS_END);
+    for (;;)
+        pause();
+}
+
+static int arena_make(void)
+{
+    host.arena_size = ARENA_SIZE(host.image.threads);
+    void *arena = mmap(NULL, host.arena_size, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (arena == MAP_FAILED)
+        return -errno;
+    madvise(arena, host.arena_size, MADV_NOHUGEPAGE);
+    host.arena = arena;
+    host.exit_counts = calloc(EXIT_END_, sizeof *host.exit_counts);
+    return host.exit_counts ? 0 : -ENOMEM;
+}
+
+static uint64_t signals_ignored(void)
+{
+    uint64_t ignored = 0;
+    for (int signal = 1; signal <= 64; signal++) {
+        struct sigaction action;
+        if (!sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN)
+            ignored |= 1ull << (signal - 1);
+    }
+    return ignored;
+}
+
+static void parameters_fill(const sigset_t *blocked, bool xsk)
+{
+    uint64_t mask;
+    memcpy(&mask, blocked, sizeof mask);
+    start_parameters = (struct start_parameters){
+        .version = ABI_VERSION,
+        .arena_address = (uint64_t)host.arena,
+        .arena_size = host.arena_size,
+        .pid = (uint64_t)getpid(),
+        .parent_pid = (uint64_t)getppid(),
+        .tid = (uint64_t)getpid(),
+        .uid = getuid(),
+        .euid = geteuid(),
+        .gid = getgid(),
+        .egid = getegid(),
+        .cores = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN),
+        .signals_ignored = signals_ignored(),
+        .signals_blocked = mask,
+        .hwcap2 = getauxval(AT_HWCAP2),
+        .clock_tick = (uint64_t)sysconf(_SC_CLK_TCK),
+        .xsk_allowed = xsk,
+    };
+}
+
+static int wait_for_end(void)
+{
+    for (;;) {
+        uint32_t seen = atomic_exchange(&news, 0);
+        if (seen & NEWS_END)
+            return atomic_load(&end_status);
+        if (seen & NEWS_STATISTICS)
+            statistics_write();
+        if (!seen)
+            syscall(SYS_futex, &news, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
+    }
+}
+
+int host_run(const struct run_options *options)
+{
+    host.options = options;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, NULL, &old);
+
+    int xsk = options->rings ? xsk_host_start(options->interfaces, options->interface_count) : 0;
+    if (xsk < 0)
+        return -1;
+    if (image_load(&host.image, options)) {
+        xsk_host_stop();
+        return -1;
+    }
+    int error = arena_make();
+    if (!error)
+        error = threads_start();
+    parameters_fill(&old, xsk > 0);
+    if (!error)
+        error = signals_start();
+    pthread_sigmask(SIG_SETMASK, &all, NULL);
+    if (!error)
+        error = thread_run(0);
+    if (error) {
+        fprintf(stderr, "rakis: cannot start the enclave: %s\n", strerror(-error));
+        xsk_host_stop();
+        return -1;
+    }
+    int status = wait_for_end();
+    if (options->statistics_path)
+        statistics_write();
+    xsk_host_stop();
+    return status;
+}

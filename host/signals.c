@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Signals of the host become signals of the program: whichever thread gets one enters the enclave with
+ * it, or hands it over with the answer to the exit that it is serving.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "host/thread.h"
+
+static void retry_later(struct host_thread *t)
+{
+    struct itimerspec soon = {.it_value.tv_nsec = 200000};
+    if (t->retry_made)
+        timer_settime(t->retry, 0, &soon, NULL);
+}
+
+/* Inside: one entry a signal. The enclave answers 1 when it only took note, being about to do
+ * something else: then a blocking exit must not block. */
+static void deliver_inside(struct host_thread *t, int signal)
+{
+    uint64_t tcs = host.image.threads_offset + t->index * THREAD_AREA_SIZE + THREAD_TCS;
+    struct machine_entry entry = {.rdi = EVENT_SIGNAL, .rsi = (uint64_t)signal};
+    if (host.options->platform->enter(host.image.machine, tcs, &entry) == 0 && entry.rdi == 1)
+        atomic_store(&t->kicked, 1);
+}
+
+static void handler(int signal, siginfo_t *info, void *outside)
+{
+    struct host_thread *t = self;
+    (void)info;
+    if (signal == SIGUSR2 && host.options->statistics_path) {
+        statistics_request();
+        return;
+    }
+    if (!t)
+        return;
+    bool mine = signal == SIGNAL_RETRY; /* not the program's */
+    if (!outside) {
+        uint64_t pending = atomic_exchange(&t->pending, 0);
+        if (!mine)
+            pending |= 1ull << (signal - 1);
+        if (!pending)
+            deliver_inside(t, 0);
+        for (; pending; pending &= pending - 1)
+            deliver_inside(t, __builtin_ctzll(pending) + 1);
+        return;
+    }
+    if (!mine)
+        atomic_fetch_or(&t->pending, 1ull << (signal - 1));
+    if (atomic_load(&t->phase) == PHASE_ENTERING) {
+        retry_later(t);
+        return;
+    }
+    atomic_store(&t->kicked, 1);
+    greg_t *rip = &((ucontext_t *)outside)->uc_mcontext.gregs[REG_RIP];
+    if ((uint64_t)*rip >= (uint64_t)interruptible_begin && (uint64_t)*rip < (uint64_t)interruptible_end)
+        *rip = (greg_t)interruptible_abort;
+}
+
+void signal_interrupt(struct host_thread *t)
+{
+    int tid = atomic_load(&t->tid);
+    if (tid)
+        syscall(SYS_tgkill, getpid(), tid, SIGNAL_RETRY);
+}
+
+int signals_start(void)
+{
+    for (int signal = 1; signal <= 64; signal++) {
+        switch (signal) {
+        case SIGKILL:
+        case SIGSTOP:
+        case SIGPIPE: /* the LibOS raises it itself when a write says EPIPE */
+        case SIGCHLD: /* the children are ours */
+        case 32:
+        case 33: /* the C library's own */
+            continue;
+        }
+        int error = host.options->platform->signal(signal, handler);
+        if (error)
+            return error;
+    }
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, NULL);
+    return 0;
+}

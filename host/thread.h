@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A host thread on a TCS: enters, serves what the enclave exits with, enters again. */
+#ifndef HOST_THREAD_H
+#define HOST_THREAD_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+#include <time.h>
+
+#include "host/host.h"
+
+enum thread_phase {
+    PHASE_OUTSIDE,  /* serving an exit: a signal is handed over with its answer */
+    PHASE_ENTERING, /* the answer is written, EENTER not yet done: a signal must be tried again */
+};
+
+struct host_thread {
+    uint32_t index;           /* of the thread area */
+    volatile struct exit_slot *slot;
+    _Atomic uint64_t pending; /* signals that arrived while outside, bit n-1 */
+    _Atomic uint32_t kicked;  /* the next interruptible exit returns -EINTR at once */
+    _Atomic uint32_t phase;
+    _Atomic uint32_t park;    /* 1: an unpark came */
+    _Atomic uint32_t busy;    /* a host thread is on this TCS; futex for the next one */
+    _Atomic int tid;
+    timer_t retry;            /* fires SIGNAL_RETRY at this thread */
+    bool retry_made;
+};
+
+/* Not the program's: tries again to hand over a signal that came at a bad moment. */
+#define SIGNAL_RETRY 63
+
+struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
+extern __thread struct host_thread *self;
+
+int threads_start(void); /* makes the table */
+/* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
+int thread_run(uint32_t index);
+
+/* exits.c */
+int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
+                   const uint64_t argument[EXIT_ARGUMENTS]);
+const char *exit_name(uint64_t number);
+
+/* signals.c */
+int signals_start(void);
+void signal_interrupt(struct host_thread *t);
+
+/* interruptible.S: the system call, unless *kicked is or becomes nonzero before it is made or while it
+ * waits: then -EINTR. The handler moves a thread that is between begin and end to abort. */
+int64_t interruptible_syscall(const uint64_t argument[EXIT_ARGUMENTS], uint64_t number,
+                              _Atomic uint32_t *kicked);
+extern const char interruptible_begin[], interruptible_end[], interruptible_abort[];
+
+/* run.c */
+_Noreturn void process_end(int status);
+void statistics_request(void); /* async-signal-safe: the main thread writes them */
+
+#endif

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SGX in software, in the same process: creating, measuring, initialising and entering an enclave with
+ * the meaning that the SDM gives them. It gives no confidentiality against the host.
+ */
+#include "platform/emu/emu.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "abi/exits.h"
+#include "platform/sigstruct.h"
+
+_Static_assert(offsetof(struct emu_thread, host_fs) == EMU_THREAD_HOST_FS, "");
+_Static_assert(offsetof(struct emu_thread, host_gs) == EMU_THREAD_HOST_GS, "");
+_Static_assert(offsetof(struct emu_thread, inside) == EMU_THREAD_INSIDE, "");
+_Static_assert(offsetof(struct emu_thread, half) == EMU_THREAD_HALF, "");
+_Static_assert(offsetof(struct emu_thread, scratch) == EMU_THREAD_SCRATCH, "");
+_Static_assert(offsetof(struct emu_tcs, address) == EMU_TCS_ADDRESS, "");
+_Static_assert(offsetof(struct emu_tcs, entry) == EMU_TCS_ENTRY, "");
+_Static_assert(offsetof(struct emu_tcs, fs) == EMU_TCS_FS, "");
+_Static_assert(offsetof(struct emu_tcs, gs) == EMU_TCS_GS, "");
+_Static_assert(offsetof(struct emu_tcs, thread) == EMU_TCS_THREAD, "");
+_Static_assert(offsetof(struct emu_tcs, cssa) == EMU_TCS_CSSA, "");
+
+struct machine *emu_machine;
+struct emu_tcs **emu_by_gs;
+uint64_t emu_base;
+__thread struct emu_thread *emu_self;
+
+static int emu_probe(void)
+{
+    uint64_t value;
+    /* FSGSBASE faults where the kernel does not allow it: the auxiliary vector tells (AT_HWCAP2). */
+    extern unsigned long getauxval(unsigned long);
+    value = getauxval(26);
+    if (!(value & 2)) {
+        platform_set_error("the kernel does not allow FSGSBASE, which the emulator needs");
+        return -ENOTSUP;
+    }
+    return 0;
+}
+
+static int emu_create(const struct machine_options *options, struct machine **out, uint64_t *base)
+{
+    if (emu_machine) {
+        platform_set_error("the emulator runs one enclave a process");
+        return -EBUSY;
+    }
+    struct machine *m = calloc(1, sizeof *m);
+    if (!m)
+        return -ENOMEM;
+    m->options = *options;
+
+    /* ECREATE wants the range aligned to its size. */
+    uint64_t size = options->size;
+    uint8_t *twice = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (twice == MAP_FAILED) {
+        int error = errno;
+        platform_set_error("cannot reserve %lu MiB of addresses for the enclave: %s", size >> 20,
+                           strerror(error));
+        free(m);
+        return -error;
+    }
+    m->base = ((uint64_t)twice + size - 1) & ~(size - 1);
+    if (m->base > (uint64_t)twice)
+        munmap(twice, m->base - (uint64_t)twice);
+    munmap((void *)(m->base + size), (uint64_t)twice + size - m->base);
+
+    int error = measure_create(&m->measurement, options->ssa_frame_pages, size);
+    if (error) {
+        munmap((void *)m->base, size);
+        free(m);
+        return error;
+    }
+    emu_machine = m;
+    *out = m;
+    *base = m->base;
+    return 0;
+}
+
+static int protection_of(uint64_t flags)
+{
+    return (flags & SECINFO_R ? PROT_READ : 0) | (flags & SECINFO_W ? PROT_WRITE : 0) |
+           (flags & SECINFO_X ? PROT_EXEC : 0);
+}
+
+static int tcs_add(struct machine *m, uint64_t offset, const struct sgx_tcs *contents)
+{
+    struct emu_tcs *tcs = calloc(1, sizeof *tcs);
+    if (!tcs)
+        return -ENOMEM;
+    tcs->address = m->base + offset;
+    tcs->entry = m->base + contents->oentry;
+    tcs->fs = m->base + contents->ofsbase;
+    tcs->gs = m->base + contents->ogsbase;
+    tcs->ossa = m->base + contents->ossa;
+    tcs->nssa = contents->nssa;
+    tcs->next = m->threads;
+    m->threads = tcs;
+    return 0;
+}
+
+static int emu_add(struct machine *m, uint64_t offset, const void *contents, uint64_t length,
+                   uint64_t flags, bool measure)
+{
+    static const uint8_t zeros[256];
+    if (m->initialised || offset % 4096 || length % 4096 || offset >= m->options.size ||
+        length > m->options.size - offset) {
+        platform_set_error("page at 0x%lx cannot be added", offset);
+        return -EINVAL;
+    }
+    for (uint64_t page = 0; page < length; page += 4096) {
+        measure_add(m->measurement, offset + page, flags);
+        for (uint64_t chunk = 0; measure && chunk < 4096; chunk += 256)
+            measure_extend(m->measurement, offset + page + chunk,
+                           contents ? (const uint8_t *)contents + page + chunk : zeros);
+        if (flags & SECINFO_TCS) {
+            int error = contents ? tcs_add(m, offset + page, (const void *)((const uint8_t *)contents + page))
+                                 : -EINVAL;
+            if (error)
+                return error;
+        }
+    }
+    if (flags & SECINFO_TCS)
+        return 0; /* no software can read a TCS: its page stays without access */
+    void *at = (void *)(m->base + offset);
+    if (contents) {
+        if (mprotect(at, length, PROT_READ | PROT_WRITE))
+            return -errno;
+        memcpy(at, contents, length);
+    }
+    if (mprotect(at, length, protection_of(flags)))
+        return -errno;
+    return 0;
+}
+
+struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset)
+{
+    for (struct emu_tcs *t = m->threads; t; t = t->next)
+        if (t->address == m->base + offset)
+            return t;
+    return NULL;
+}
+
+/* The table by which EEXIT finds its TCS. */
+static int index_by_gs(struct machine *m)
+{
+    uint64_t last = 0;
+    for (struct emu_tcs *t = m->threads; t; t = t->next)
+        if (t->gs - m->base > last)
+            last = t->gs - m->base;
+    m->by_gs_pages = last / 4096 + 1;
+    m->by_gs = calloc(m->by_gs_pages, sizeof *m->by_gs);
+    if (!m->by_gs)
+        return -ENOMEM;
+    for (struct emu_tcs *t = m->threads; t; t = t->next) {
+        struct emu_tcs **slot = &m->by_gs[(t->gs - m->base) / 4096];
+        if (*slot || t->gs % 4096) {
+            platform_set_error("two TCSs share a GS base, which the emulator cannot tell apart");
+            return -EINVAL;
+        }
+        *slot = t;
+    }
+    emu_by_gs = m->by_gs;
+    emu_base = m->base;
+    return 0;
+}
+
+static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
+{
+    measure_final(m->measurement, m->mrenclave);
+    m->measurement = NULL;
+    int error = sigstruct_verify(sigstruct, m->mrenclave, m->options.attributes, m->options.xfrm,
+                                 m->options.miscselect);
+    if (error) {
+        platform_set_error("EINIT: the signature does not cover this enclave");
+        return error;
+    }
+    if ((error = index_by_gs(m)) || (error = emu_sites_patch(m)) || (error = emu_signals_start(m)))
+        return error;
+    m->initialised = true;
+    return 0;
+}
+
+static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection)
+{
+    if (offset % 4096 || length % 4096 || offset >= m->options.size || length > m->options.size - offset)
+        return -EINVAL;
+    void *at = (void *)(m->base + offset);
+    switch (operation) {
+    case PAGES_MAP:
+    case PAGES_PROTECT:
+        return mprotect(at, length, protection) ? -errno : 0;
+    case PAGES_UNMAP:
+        return mmap(at, length, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+                   ? -errno
+                   : 0;
+    case PAGES_DISCARD:
+        return madvise(at, length, MADV_DONTNEED) ? -errno : 0;
+    }
+    return -EINVAL;
+}
+
+static int emu_thread_start(struct machine *m, machine_exception_handler *handler, void *context)
+{
+    uint8_t *stack = mmap(NULL, EMU_STACK_SIZE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (stack == MAP_FAILED)
+        return -errno;
+    struct emu_thread *t = (struct emu_thread *)stack;
+    *t = (struct emu_thread){.half = m->options.transition_cycles / 2, .machine = m,
+                             .handler = handler, .context = context};
+    __asm__ volatile("rdfsbase %0" : "=r"(t->host_fs));
+    __asm__ volatile("rdgsbase %0" : "=r"(t->host_gs));
+    stack_t alternate = {.ss_sp = stack, .ss_size = EMU_STACK_SIZE};
+    if (sigaltstack(&alternate, NULL)) {
+        int error = errno;
+        munmap(stack, EMU_STACK_SIZE);
+        return -error;
+    }
+    emu_self = t;
+    return 0;
+}
+
+static void emu_thread_end(struct machine *m)
+{
+    (void)m;
+    stack_t none = {.ss_flags = SS_DISABLE};
+    struct emu_thread *t = emu_self;
+    sigaltstack(&none, NULL);
+    emu_self = NULL;
+    munmap(t, EMU_STACK_SIZE);
+}
+
+static int emu_enter(struct machine *m, uint64_t tcs_offset, struct machine_entry *entry)
+{
+    struct emu_thread *t = emu_self;
+    /* The same TCS again, nearly always. */
+    struct emu_tcs *tcs = t->tcs && t->tcs->address == m->base + tcs_offset
+                              ? t->tcs
+                              : emu_tcs_find(m, tcs_offset);
+    if (!tcs)
+        return -EINVAL;
+    struct emu_thread *nobody = NULL;
+    bool nested = tcs->thread == t;
+    if (!nested && !__atomic_compare_exchange_n(&tcs->thread, &nobody, t, false, __ATOMIC_ACQUIRE,
+                                                __ATOMIC_RELAXED))
+        return -EBUSY; /* #GP on the CPU: another thread is inside */
+    if (tcs->cssa >= tcs->nssa) {
+        if (!nested)
+            __atomic_store_n(&tcs->thread, NULL, __ATOMIC_RELEASE);
+        return -EFAULT;
+    }
+    t->tcs = tcs;
+    /* EENTER remembers the outside stack in the frame that an AEX would fill. */
+    struct sgx_gpr *g = (struct sgx_gpr *)(tcs->ossa +
+                        (tcs->cssa + 1) * m->options.ssa_frame_pages * 4096) - 1;
+    __asm__ volatile("mov %%rsp, %0\n\tmov %%rbp, %1" : "=m"(g->ursp), "=m"(g->urbp));
+    emu_eenter(t, tcs, entry);
+    if (!nested)
+        __atomic_store_n(&tcs->thread, NULL, __ATOMIC_RELEASE);
+    return 0;
+}
+
+static void emu_measurement(const struct machine *m, uint8_t mrenclave[32])
+{
+    memcpy(mrenclave, m->mrenclave, 32);
+}
+
+static uint64_t emu_asynchronous_exits(const struct machine *m)
+{
+    return atomic_load(&m->aex);
+}
+
+static void emu_destroy(struct machine *m)
+{
+    munmap((void *)m->base, m->options.size);
+    while (m->threads) {
+        struct emu_tcs *t = m->threads;
+        m->threads = t->next;
+        free(t);
+    }
+    free(m->by_gs);
+    free(m);
+    emu_machine = NULL;
+}
+
+const struct platform platform_emu = {
+    .name = "emu",
+    .probe = emu_probe,
+    .create = emu_create,
+    .add = emu_add,
+    .init = emu_init,
+    .pages = emu_pages,
+    .thread_start = emu_thread_start,
+    .thread_end = emu_thread_end,
+    .enter = emu_enter,
+    .signal = emu_signal,
+    .measurement = emu_measurement,
+    .asynchronous_exits = emu_asynchronous_exits,
+    .destroy = emu_destroy,
+};

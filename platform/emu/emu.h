@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* SGX in software: what its parts share. Offsets used by enter.S are checked in emu.c. */
+#ifndef PLATFORM_EMU_EMU_H
+#define PLATFORM_EMU_EMU_H
+
+/* struct emu_thread */
+#define EMU_THREAD_HOST_FS 0
+#define EMU_THREAD_HOST_GS 8
+#define EMU_THREAD_INSIDE 16
+#define EMU_THREAD_HALF 24 /* TSC cycles that one direction of a transition takes */
+#define EMU_THREAD_SCRATCH 32
+/* struct emu_tcs */
+#define EMU_TCS_ADDRESS 0
+#define EMU_TCS_ENTRY 8
+#define EMU_TCS_FS 16
+#define EMU_TCS_GS 24
+#define EMU_TCS_THREAD 32
+#define EMU_TCS_CSSA 40
+
+#ifndef __ASSEMBLER__
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "platform/enclave.h"
+#include "platform/measure.h"
+
+/* A host thread that enters. It lies at the bottom of its alternate signal stack, so that a handler
+ * finds it before anything that needs the host's FS. */
+struct emu_thread {
+    uint64_t host_fs, host_gs;
+    uint64_t inside; /* between EENTER or ERESUME and EEXIT or AEX */
+    uint64_t half;
+    uint64_t scratch;
+    struct machine *machine;
+    struct emu_tcs *tcs; /* where it is inside */
+    machine_exception_handler *handler;
+    void *context;
+};
+
+#define EMU_STACK_SIZE 0x10000
+
+struct emu_tcs {
+    uint64_t address, entry, fs, gs; /* absolute */
+    struct emu_thread *thread;       /* who is inside, NULL: not busy */
+    uint64_t cssa;
+    uint64_t nssa, ossa;             /* ossa: absolute */
+    struct emu_tcs *next;
+};
+
+struct machine {
+    struct machine_options options;
+    uint64_t base;
+    struct measurement *measurement;
+    uint8_t mrenclave[32];
+    bool initialised;
+    struct emu_tcs *threads;     /* all TCSs */
+    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE */
+    uint64_t by_gs_pages;
+    _Atomic uint64_t aex;
+};
+
+extern struct machine *emu_machine; /* one enclave a process, as the patched sites and the filter need */
+
+int emu_signals_start(struct machine *m);
+int emu_signal(int signal, machine_signal_handler *handler);
+int emu_sites_patch(struct machine *m);
+uint64_t emu_eenter(struct emu_thread *t, struct emu_tcs *tcs, struct machine_entry *entry);
+struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset);
+extern __thread struct emu_thread *emu_self;
+
+/* enter.S */
+extern const char emu_code_begin[], emu_code_end[], emu_eexit[], emu_leaf_entry[];
+/* Read by enter.S: by_gs and the base it counts from. */
+extern struct emu_tcs **emu_by_gs;
+extern uint64_t emu_base;
+#endif
+#endif

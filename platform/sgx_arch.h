@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Structures and numbers of SGX as Intel's SDM volume 3D lays them out. */
+#ifndef PLATFORM_SGX_ARCH_H
+#define PLATFORM_SGX_ARCH_H
+
+#include <stdint.h>
+
+/* ENCLU leaves (SDM 3D, table of ENCLU) */
+enum enclu_leaf {
+    ENCLU_EREPORT = 0,
+    ENCLU_EGETKEY = 1,
+    ENCLU_EENTER = 2,
+    ENCLU_ERESUME = 3,
+    ENCLU_EEXIT = 4,
+    ENCLU_EACCEPT = 5,
+    ENCLU_EMODPE = 6,
+    ENCLU_EACCEPTCOPY = 7,
+};
+
+/* SECINFO.FLAGS (SDM 3D 35.12) */
+#define SECINFO_R 0x1ull
+#define SECINFO_W 0x2ull
+#define SECINFO_X 0x4ull
+#define SECINFO_PENDING 0x8ull
+#define SECINFO_MODIFIED 0x10ull
+#define SECINFO_PR 0x20ull
+#define SECINFO_TCS 0x100ull
+#define SECINFO_REG 0x200ull
+
+#define ATTRIBUTE_INIT 0x1ull
+#define ATTRIBUTE_DEBUG 0x2ull
+#define ATTRIBUTE_MODE64BIT 0x4ull
+#define MISCSELECT_EXINFO 0x1u
+
+/* XFRM: x87, SSE, AVX, AVX-512 */
+#define XFRM_LEGACY 0x3ull
+#define XFRM_AVX 0x4ull
+#define XFRM_AVX512 0xe0ull
+
+struct sgx_tcs {
+    uint64_t state, flags, ossa;
+    uint32_t cssa, nssa;
+    uint64_t oentry, aep, ofsbase, ogsbase;
+    uint32_t fslimit, gslimit;
+    uint8_t reserved[4024];
+};
+
+/* The end of an SSA frame (SDM 3D 35.9.1.1) */
+struct sgx_gpr {
+    uint64_t rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi;
+    uint64_t r8, r9, r10, r11, r12, r13, r14, r15;
+    uint64_t rflags, rip, ursp, urbp;
+    uint32_t exitinfo; /* vector 0-7, type 8-10, valid 31 */
+    uint32_t reserved;
+    uint64_t fsbase, gsbase;
+};
+
+#define EXITINFO_VALID 0x80000000u
+#define EXITINFO_HARDWARE (3u << 8)
+#define EXITINFO_SOFTWARE (6u << 8)
+
+/* MISC region, just before the GPRs, when MISCSELECT.EXINFO is set (SDM 3D 35.9.2) */
+struct sgx_exinfo {
+    uint64_t maddr;
+    uint32_t errcd;
+    uint32_t reserved;
+};
+
+struct sgx_sigstruct {
+    uint8_t header[16];
+    uint32_t vendor;
+    uint32_t date; /* BCD yyyymmdd */
+    uint8_t header2[16];
+    uint32_t swdefined;
+    uint8_t reserved1[84];
+    uint8_t modulus[384];
+    uint32_t exponent;
+    uint8_t signature[384];
+    uint32_t miscselect;
+    uint32_t miscmask;
+    uint8_t reserved2[4];
+    uint8_t isvfamilyid[16];
+    uint64_t attributes, xfrm;
+    uint64_t attributesmask, xfrmmask;
+    uint8_t enclavehash[32];
+    uint8_t reserved3[16];
+    uint8_t isvextprodid[16];
+    uint16_t isvprodid;
+    uint16_t isvsvn;
+    uint8_t reserved4[12];
+    uint8_t q1[384];
+    uint8_t q2[384];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct sgx_tcs) == 4096, "TCS is a page");
+_Static_assert(sizeof(struct sgx_gpr) == 184, "GPRSGX is 184 bytes");
+_Static_assert(sizeof(struct sgx_sigstruct) == 1808, "SIGSTRUCT is 1808 bytes");
+
+#endif

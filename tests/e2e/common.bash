@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the end-to-end tests share.
+
+rakis() { timeout 60 "$RAKIS" run --log error "$@"; }
+
+need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+# Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1) and $NS_B (v1, 10.78.0.2).
+netns_up() {
+    NS_A=rakis-test-$$-a NS_B=rakis-test-$$-b
+    ip netns add "$NS_A"
+    ip netns add "$NS_B"
+    ip -n "$NS_A" link set lo up
+    ip -n "$NS_B" link set lo up
+    ip -n "$NS_A" link add v0 type veth peer name v1 netns "$NS_B"
+    ip -n "$NS_A" address add 10.78.0.1/24 dev v0
+    ip -n "$NS_B" address add 10.78.0.2/24 dev v1
+    ip -n "$NS_A" link set v0 up
+    ip -n "$NS_B" link set v1 up
+    local i
+    for i in $(seq 100); do
+        ip -n "$NS_A" link show v0 | grep -q LOWER_UP && return
+        sleep 0.02
+    done
+    return 1
+}
+
+netns_down() {
+    ip netns del "$NS_A" 2>/dev/null || true
+    ip netns del "$NS_B" 2>/dev/null || true
+}
+
+in_a() { ip netns exec "$NS_A" "$@"; }
+in_b() { ip netns exec "$NS_B" "$@"; }
+
+# Wait until something listens on a TCP port in a namespace: wait_listen NS PORT
+wait_listen() {
+    local i
+    for i in $(seq 250); do
+        ip netns exec "$1" ss -Hltn "sport = :$2" | grep -q . && return
+        sleep 0.02
+    done
+    echo "nothing listens on port $2" >&2
+    return 1
+}
+
+# End a background process that we started, by its id, and wait for it.
+stop() {
+    kill "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+field() { /usr/bin/python3 -c 'import json, sys
+value = json.load(open(sys.argv[1]))
+for key in sys.argv[2].split("."):
+    value = value[int(key)] if isinstance(value, list) else value[key]
+print(value)' "$1" "$2"; }

@@ -1,0 +1,147 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# The distribution's programs, and programs of ours that print what the kernel does: the same as natively.
+
+load common
+
+setup() { cd "$BATS_TEST_TMPDIR"; }
+
+# The same output and status as natively: same PROGRAM [ARG...]
+same() {
+    local native enclave native_status=0 enclave_status=0
+    native=$(timeout 60 "$@" 2>&1 </dev/null) || native_status=$?
+    enclave=$(rakis -- "$@" 2>&1 </dev/null) || enclave_status=$?
+    if [ "$native" != "$enclave" ] || [ $native_status != $enclave_status ]; then
+        diff <(echo "$native") <(echo "$enclave")
+        echo "status native $native_status, enclave $enclave_status"
+        return 1
+    fi
+}
+
+@test "true and false" {
+    same /bin/true
+    same /bin/false
+}
+
+@test "echo with arguments" {
+    same echo 'a b' c ''
+}
+
+@test "signals as natively" { same "$BUILD/tests/signals"; }
+
+@test "threads as natively" { same "$BUILD/tests/threads"; }
+
+@test "exit status of a program killed by a signal" {
+    run rakis -- /usr/bin/python3 -c 'import os; os.abort()'
+    [ "$status" = 134 ]
+}
+
+@test "busybox applets" {
+    seq 1000 >numbers
+    mkdir -p tree/sub
+    cp numbers tree/sub
+    same busybox cat numbers
+    same busybox sort -rn numbers
+    same busybox wc numbers
+    same busybox sha256sum numbers
+    same busybox find tree
+    same busybox grep -c 7 numbers
+    same busybox sed -n 10,20p numbers
+    same busybox awk '{s += $1} END {print s}' numbers
+    same busybox head -n 3 numbers
+    same busybox tail -n 3 numbers
+    same busybox ls -l tree/sub
+    same busybox stat -c %s numbers
+    same busybox readlink -f tree/sub
+    same busybox uname -s
+    same busybox id
+    same busybox dd if=numbers bs=100 count=3
+}
+
+@test "busybox changes files as natively" {
+    rakis -- busybox mkdir made
+    echo hello >made/file
+    rakis -- busybox cp made/file made/copy
+    cmp made/file made/copy
+    rakis -- busybox mv made/copy made/moved
+    [ "$(cat made/moved)" = hello ]
+    rakis -- busybox rm -r made
+    [ ! -e made ]
+}
+
+@test "python: numbers, imports, files, sockets, select, threads" {
+    same /usr/bin/python3 -c 'print(sum(i * i for i in range(100000)))'
+    same /usr/bin/python3 -c 'import json, re, hashlib, decimal; print(json.dumps({"a": hashlib.sha256(b"x").hexdigest()}))'
+    same /usr/bin/python3 -c '
+import os, tempfile
+with tempfile.TemporaryDirectory() as d:
+    open(d + "/f", "w").write("x" * 100000)
+    print(os.listdir(d), os.path.getsize(d + "/f"), len(open(d + "/f").read()))'
+    same /usr/bin/python3 -c '
+import select, socket, threading
+a, b = socket.socketpair()
+t = threading.Thread(target=lambda: b.sendall(b"hello"))
+t.start()
+print(select.select([a], [], [], 5)[0] == [a], a.recv(5))
+t.join()
+s = socket.create_server(("127.0.0.1", 0))
+c = socket.create_connection(s.getsockname())
+d, peer = s.accept()
+print(peer == c.getsockname())
+d.sendall(b"y" * 200000)
+d.close()
+n = 0
+while (x := c.recv(65536)): n += len(x)
+print(n)'
+    same /usr/bin/python3 -c 'import sys; sys.exit(7)'
+    same /usr/bin/python3 -c 'import os; print(os.cpu_count(), os.path.realpath("/proc/self/exe"))'
+}
+
+@test "standard input and pipes" {
+    [ "$(seq 100 | rakis -- busybox tail -n 1)" = 100 ]
+    [ "$(rakis -- busybox seq 100000 | tail -n 1)" = 100000 ]
+}
+
+@test "SIGTERM and SIGINT end the program as natively" {
+    local signal pid
+    for signal in TERM INT; do
+        # A shell starts background jobs with SIGINT ignored: python undoes that.
+        /usr/bin/python3 -c 'import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+os.execv(sys.argv[1], sys.argv[1:])' "$RAKIS" run --log error -- sleep 30 3>&- &
+        pid=$!
+        sleep 1
+        kill -s $signal $pid
+        status=0
+        wait $pid || status=$?
+        [ $status = $((128 + $(kill -l $signal))) ]
+    done
+}
+
+@test "a handler for SIGINT runs" {
+    rakis -- /usr/bin/python3 -c '
+import signal, sys, time
+def handler(*_):
+    print("caught", flush=True)
+    sys.exit(5)
+signal.signal(signal.SIGINT, handler)
+print("ready", flush=True)
+time.sleep(30)' >out 3>&- &
+    local pid=$!
+    for i in $(seq 200); do grep -q ready out && break; sleep 0.05; done
+    # `timeout` passes the signal on to its child.
+    kill -s INT $pid
+    status=0
+    wait $pid || status=$?
+    grep -q caught out
+    [ $status = 5 ]
+}
+
+@test "nearly all system calls come from rewritten sites" {
+    rakis --stats stats.json -- busybox dd if=/dev/zero of=/dev/null bs=64 count=20000
+    local rewritten trapped
+    rewritten=$(field stats.json syscalls.rewritten)
+    trapped=$(field stats.json syscalls.trapped)
+    [ "$rewritten" -ge 40000 ]
+    [ $((trapped * 1000)) -le $((rewritten + trapped)) ]
+}

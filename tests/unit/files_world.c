@@ -1,0 +1,451 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/files_world.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+#include "enclave/lib/log.h"
+#include "enclave/net/net.h"
+#include "enclave/os/files.h"
+#include "enclave/os/memory.h"
+#include "enclave/os/process.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/thread.h"
+#include "enclave/os/time.h"
+
+struct world world;
+struct enclave enclave;
+struct process process;
+int log_threshold = LOG_WARNING;
+bool (*world_net_poll)(void);
+
+#define THREADS 4
+#define BOUNCE 0x20000
+
+static struct thread_block blocks[THREADS];
+static struct thread threads[THREADS];
+static pthread_t handles[THREADS];
+static uint8_t *arena;
+static jmp_buf violated;
+static bool expecting;
+
+static void nothing(int signal)
+{
+    (void)signal;
+}
+
+void world_thread(uint32_t index)
+{
+    struct thread_block *b = &blocks[index];
+    b->self = b;
+    b->index = index;
+    b->thread = &threads[index];
+    b->bounce_address = (uint64_t)arena + index * BOUNCE;
+    threads[index].index = index;
+    threads[index].block = b;
+    threads[index].tid = getpid() + (int)index;
+    threads[index].live = true;
+    handles[index] = pthread_self();
+    syscall(SYS_arch_prctl, ARCH_SET_GS, b);
+}
+
+int world_start(void **state)
+{
+    (void)state;
+    struct sigaction action = {.sa_handler = nothing};
+    sigaction(SIGUSR1, &action, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    world.no_file = 1024;
+    process.pid = getpid();
+    process.threads = threads;
+    process.thread_count = THREADS;
+    process.threads_live = 1;
+    arena =
+        mmap(NULL, THREADS * BOUNCE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    world_thread(0);
+    file_table_start();
+    return 0;
+}
+
+/* ---- boundary ---- */
+
+struct untrusted bounce(void)
+{
+    return (struct untrusted){thread_block()->bounce_address};
+}
+
+uint64_t bounce_size(void)
+{
+    return BOUNCE;
+}
+
+static void check_argument(uint64_t number, uint64_t a)
+{
+    if (a < 1ull << 32 || a >= 1ull << 47 || number == SYS_lseek)
+        return;
+    if (a - (uint64_t)arena >= THREADS * BOUNCE)
+        fail_msg("call %lu hands 0x%lx to the host", number, a);
+}
+
+static uint64_t next_random(void)
+{
+    world.hostile = world.hostile * 6364136223846793005ull + 1442695040888963407ull;
+    return world.hostile >> 33;
+}
+
+/* What a host may do to the answer of any call: a wrong result, wrong bytes where the call wrote.
+ */
+static int64_t hostile(int64_t result)
+{
+    static const int64_t lies[] = {0,    1,         2,         3,     7,        64,
+                                   4096, INT32_MAX, INT64_MAX, -1,    -EINTR,   -EAGAIN,
+                                   -512, -514,      -4095,     -4096, INT64_MIN};
+    uint64_t *words = (uint64_t *)bounce().address;
+    if (next_random() % 4 == 0)
+        for (int n = 0; n < 16; n++)
+            words[next_random() % (n < 12 ? 64 : BOUNCE / 8)] =
+                next_random() % 2 ? next_random() % 300 : next_random() << 33 | next_random();
+    return next_random() % 8 ? result : lies[next_random() % ARRAY_SIZE(lies)];
+}
+
+int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2,
+                  uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    struct thread_block *block = thread_block();
+    if ((flags & EXIT_INTERRUPTIBLE) && __atomic_load_n(&block->pending, __ATOMIC_SEQ_CST))
+        return -EINTR;
+    __atomic_add_fetch(&world.exits, 1, __ATOMIC_RELAXED);
+    if (number == EXIT_INTERRUPT) {
+        assert_true(a0 < THREADS);
+        __atomic_store_n(&blocks[a0].pending, TB_PENDING_SIGNAL, __ATOMIC_SEQ_CST);
+        pthread_kill(handles[a0], SIGUSR1);
+        return 0;
+    }
+    if (world.lying) {
+        world.lying = false;
+        return world.lie;
+    }
+    uint64_t arguments[] = {a0, a1, a2, a3, a4, a5};
+    for (int i = 0; i < 6; i++)
+        check_argument(number, arguments[i]);
+    int64_t result = syscall((long)number, a0, a1, a2, a3, a4, a5);
+    result = result < 0 ? -errno : result;
+    return world.hostile ? hostile(result) : result;
+}
+
+int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    int64_t result = exit_call(number, flags, a0, a1, a2, a3, a4, a5);
+    if (result < -4095 || (result > 0 && (uint64_t)result > maximum))
+        violation("call %lu returned %ld", number, result);
+    return result;
+}
+
+_Noreturn void violation(const char *format, ...)
+{
+    va_list arguments;
+    if (expecting)
+        longjmp(violated, 1);
+    if (world.hostile)
+        _exit(0); /* found out */
+    va_start(arguments, format);
+    vfprintf(stderr, format, arguments);
+    va_end(arguments);
+    fail();
+    abort();
+}
+
+void violation_count(void)
+{
+    world.violations++;
+}
+
+void world_interrupt(void)
+{
+    thread_block()->pending = TB_PENDING_SIGNAL;
+}
+
+bool world_violates(void (*fn)(void))
+{
+    expecting = true;
+    bool did = true;
+    if (!setjmp(violated)) {
+        fn();
+        did = false;
+    }
+    expecting = false;
+    world.lying = false;
+    return did;
+}
+
+int user_range(const void *pointer, size_t length)
+{
+    return (uint64_t)pointer >= 4096 && length < INT64_MAX ? 0 : -EFAULT;
+}
+
+int user_read(void *to, const void *from, size_t length)
+{
+    if (user_range(from, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+int user_write(void *to, const void *from, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+int user_zero(void *to, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    memset(to, 0, length);
+    return 0;
+}
+
+int64_t user_string(char *to, const char *from, size_t size)
+{
+    if (user_range(from, 1))
+        return -EFAULT;
+    size_t n = strnlen(from, size);
+    memcpy(to, from, n < size ? n + 1 : n);
+    return n == size ? -ENAMETOOLONG : (int64_t)n;
+}
+
+/* ---- lib, os, io, net ---- */
+
+void *alloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void *alloc_resize(void *p, size_t old_size, size_t new_size)
+{
+    uint8_t *q = realloc(p, new_size);
+    if (q && new_size > old_size)
+        memset(q + old_size, 0, new_size - old_size);
+    return q;
+}
+
+void alloc_free(void *p)
+{
+    free(p);
+}
+
+void lock_slow(struct lock *l)
+{
+    while (!lock_try(l))
+        sched_yield();
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    (void)level;
+    (void)format;
+}
+
+void signal_raise_self(int signal)
+{
+    world.signal_raised = signal;
+}
+
+void signal_mask_temporary(const uint64_t *mask)
+{
+    (void)mask;
+    thread_block()->pending = TB_PENDING_SIGNAL;
+}
+
+bool signal_pending(void)
+{
+    if (!__atomic_load_n(&thread_block()->pending, __ATOMIC_SEQ_CST) && !world.signal)
+        return false;
+    __atomic_store_n(&thread_block()->pending, 0, __ATOMIC_SEQ_CST);
+    return world.signal;
+}
+
+void signal_collect(void)
+{
+    __atomic_store_n(&thread_block()->pending, 0, __ATOMIC_SEQ_CST);
+}
+
+void thread_sleep_prepare(void)
+{
+}
+
+int thread_sleep(uint64_t timeout_ns)
+{
+    (void)timeout_ns;
+    process.pending |= world.signal_while_asleep;
+    return -EINTR;
+}
+
+void world_signal(int signal, int pid)
+{
+    process.causes[signal] = (struct signal_cause){.code = SI_USER, .pid = pid};
+    process.pending |= SIGNAL_BIT(signal);
+}
+
+uint64_t limit_nofile(void)
+{
+    return world.no_file;
+}
+
+struct thread *thread_find(int tid)
+{
+    uint32_t index = (uint32_t)(tid - process.pid);
+    return index < THREADS && threads[index].live ? &threads[index] : NULL;
+}
+
+uint64_t time_monotonic_ns(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+int memory_print_maps(char *out, uint64_t size)
+{
+    return snprintf(out, size, "1000-2000 r-xp 00000000 00:00 0\n");
+}
+
+void memory_usage(uint64_t *total, uint64_t *resident)
+{
+    *total = 8 << 20;
+    *resident = 4 << 20;
+}
+
+static const struct {
+    struct configuration c;
+    uint32_t offsets[2];
+    char strings[32];
+} blob = {
+    .c = {.program = offsetof(__typeof__(blob), strings),
+          .arguments = {2, offsetof(__typeof__(blob), offsets)},
+          .environment = {1, offsetof(__typeof__(blob), offsets)}},
+    .offsets = {offsetof(__typeof__(blob), strings), offsetof(__typeof__(blob), strings) + 8},
+    .strings = "/bin/sh\0-c",
+};
+
+const char *configuration_string(uint32_t offset)
+{
+    return (const char *)&blob + offset;
+}
+
+uint32_t configuration_strings(const struct configuration_strings *table, uint32_t index)
+{
+    return ((const uint32_t *)((const char *)&blob + table->offsets))[index];
+}
+
+__attribute__((constructor)) static void configure(void)
+{
+    enclave.configuration = &blob.c;
+}
+
+bool net_active(void)
+{
+    return world.net_active;
+}
+
+bool net_poll(void)
+{
+    world.net_polls++;
+    return world_net_poll && world_net_poll();
+}
+
+void net_count_sleep(void)
+{
+    world.net_sleeps++;
+}
+
+struct file *udp_socket_file(int host_fd, int family, int flags)
+{
+    (void)family;
+    return host_socket_new(host_fd, SOCK_DGRAM, flags);
+}
+
+int xsk_count(void)
+{
+    return 0;
+}
+
+struct xsk *xsk_at(int i)
+{
+    (void)i;
+    return NULL;
+}
+
+int xsk_descriptor(const struct xsk *x)
+{
+    (void)x;
+    return -1;
+}
+
+void xsk_flush(void)
+{
+    world.flushes++;
+}
+
+/* ---- a file that the LibOS answers for ---- */
+
+static uint32_t inner_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+{
+    struct inner *i = f->data;
+    __atomic_add_fetch(&i->asked, 1, __ATOMIC_RELAXED);
+    if (wait->reported)
+        i->reported = wait->reported;
+    if (i->on_ask)
+        i->on_ask(i);
+    wait->host_fd = i->host_fd;
+    wait->events = events & POLLIN;
+    wait->answer = false;
+    wait->net = i->net;
+    return __atomic_load_n(&i->ready, __ATOMIC_SEQ_CST);
+}
+
+static uint64_t inner_arrivals(struct file *f)
+{
+    return ((struct inner *)f->data)->arrivals;
+}
+
+static void inner_release(struct file *f)
+{
+    ((struct inner *)f->data)->released = true;
+}
+
+static const struct file_ops inner_ops = {
+    .name = "inner", .poll = inner_poll, .arrivals = inner_arrivals, .release = inner_release};
+
+int world_inner(struct inner *i)
+{
+    struct file *f = file_new(&inner_ops, -1, O_RDWR);
+    f->data = i;
+    return file_install(f, 0, false);
+}

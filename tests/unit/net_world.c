@@ -1,0 +1,743 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/net_world.h"
+
+#include <asm/prctl.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+#include "enclave/lib/log.h"
+#include "enclave/net/bytes.h"
+#include "enclave/net/checksum.h"
+#include "enclave/net/net.h"
+#include "enclave/net/udp.h"
+#include "enclave/os/files.h"
+#include "enclave/os/thread.h"
+
+struct world world;
+struct enclave enclave;
+int log_threshold = LOG_WARNING;
+
+/* ---- the enclave's surroundings ---- */
+
+static struct thread_block block;
+
+static struct {
+    uint8_t none[4096]; /* offset 0 is no place */
+    uint8_t bounce[0x100000];
+    _Alignas(4096) uint8_t statistics[0x10000];
+    _Alignas(4096) uint8_t frames[WORLD_FRAMES][WORLD_FRAME_SIZE];
+} arena __attribute__((aligned(4096)));
+
+static struct statistics *const statistics = (struct statistics *)arena.statistics;
+
+void world_thread(uint64_t index)
+{
+    block.index = index;
+}
+
+struct untrusted arena_at(uint64_t offset)
+{
+    return (struct untrusted){(uint64_t)&arena + offset};
+}
+
+struct untrusted arena_statistics(void)
+{
+    return (struct untrusted){(uint64_t)arena.statistics};
+}
+
+struct untrusted bounce(void)
+{
+    return (struct untrusted){(uint64_t)arena.bounce};
+}
+
+uint64_t bounce_size(void)
+{
+    return sizeof arena.bounce;
+}
+
+const struct statistics *world_statistics(void)
+{
+    return statistics;
+}
+
+/* What net/ counts of XSKs it counts for as long as it lives, over all worlds. */
+static uint64_t drops_before[DROP_COUNT], wakeups_before;
+
+static void statistics_reset(void)
+{
+    const struct statistics_xsk *x = &statistics->xsk[0];
+    for (int i = 0; i < DROP_COUNT; i++)
+        drops_before[i] = MAX(drops_before[i], x->drops[i]);
+    wakeups_before = MAX(wakeups_before, x->wakeups);
+    memset(arena.statistics, 0, sizeof arena.statistics);
+}
+
+uint64_t world_drops(enum drop_cause cause)
+{
+    uint64_t now = statistics->xsk[0].drops[cause];
+    return now ? now - drops_before[cause] : 0;
+}
+
+uint64_t world_wakeups(void)
+{
+    uint64_t now = statistics->xsk[0].wakeups;
+    return now ? now - wakeups_before : 0;
+}
+
+void violation_count(void)
+{
+    statistics->violations++;
+}
+
+void lock_slow(struct lock *l)
+{
+    (void)l;
+    fail_msg("a lock is taken twice");
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    (void)level, (void)format;
+}
+
+void *alloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void alloc_free(void *p)
+{
+    free(p);
+}
+
+bool signal_pending(void)
+{
+    block.pending = 0;
+    return world.signal;
+}
+
+/* The program's memory is everything but the first page. */
+int user_range(const void *pointer, size_t length)
+{
+    return (uint64_t)pointer >= 4096 && length < INT64_MAX ? 0 : -EFAULT;
+}
+
+int user_read(void *to, const void *from, size_t length)
+{
+    if (user_range(from, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+int user_write(void *to, const void *from, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
+{
+    struct file *f = calloc(1, sizeof *f);
+    f->ops = ops;
+    f->host_fd = host_fd;
+    f->flags = flags;
+    f->references = 1;
+    return f;
+}
+
+void file_put(struct file *f)
+{
+    f->ops->release(f);
+    free(f);
+}
+
+struct file *host_socket_new(int host_fd, int type, int flags)
+{
+    (void)host_fd, (void)type, (void)flags;
+    return NULL;
+}
+
+int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
+{
+    (void)f, (void)command, (void)argument;
+    return -ENOTTY;
+}
+
+/* ---- exits ---- */
+
+static int64_t serve_port(uint64_t operation, uint32_t address, uint16_t port)
+{
+    world.steerings++;
+    if (operation == PORT_ADD && world.port_error)
+        return world.port_error;
+    for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++) {
+        bool same = world.steered[i].steered && world.steered[i].address == address &&
+                    world.steered[i].port == port;
+        if (operation == PORT_ADD && same)
+            fail_msg("port %u is steered twice", port);
+        if (operation == PORT_ADD && !world.steered[i].steered) {
+            world.steered[i].steered = true;
+            world.steered[i].address = address;
+            world.steered[i].port = port;
+            return 0;
+        }
+        if (operation == PORT_REMOVE && same) {
+            world.steered[i].steered = false;
+            return 0;
+        }
+    }
+    fail_msg("port %u: nothing to do for operation %lu", port, operation);
+    return -EINVAL;
+}
+
+bool world_steered(uint32_t address, uint16_t port)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++)
+        if (world.steered[i].steered && world.steered[i].address == address &&
+            world.steered[i].port == port)
+            return true;
+    return false;
+}
+
+int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
+                  uint64_t a4, uint64_t a5)
+{
+    uint8_t *place = (uint8_t *)&arena + a0;
+    (void)flags, (void)a3, (void)a4, (void)a5;
+    world.exits.total++;
+    switch (number) {
+    case EXIT_INTERFACES:
+        world.exits.interfaces++;
+        assert_int_equal(a1, sizeof world.interfaces);
+        memcpy(place, &world.interfaces, sizeof world.interfaces);
+        return 0;
+    case EXIT_ROUTE: {
+        struct route_query q, answer = world.route;
+        world.exits.routes++;
+        memcpy(&q, place, sizeof q);
+        if (q.source)
+            answer.source = q.source;
+        memcpy(place, &answer, sizeof answer);
+        return world.route_error;
+    }
+    case EXIT_PORT:
+        return serve_port(a0, (uint32_t)a1, (uint16_t)a2);
+    case EXIT_INTERRUPT:
+        world.exits.interrupts++;
+        world.exits.interrupted |= 1ull << a0;
+        return 0;
+    case EXIT_CLOCK: {
+        struct clock_sample sample = {.tsc_hz = 1000000000};
+        memcpy(place, &sample, sizeof sample);
+        return 0;
+    }
+    }
+    fail_msg("unexpected exit %lu", number);
+    return -ENOSYS;
+}
+
+int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    int64_t result = exit_call(number, flags, a0, a1, a2, a3, a4, a5);
+    assert_true(result >= -4095 && result <= (int64_t)maximum);
+    return result;
+}
+
+/* ---- XSK ---- */
+
+struct xsk {
+    enum { FREE, RECEIVED, HELD, SENDING } owner[WORLD_FRAMES];
+    struct xsk_packet ring[WORLD_FRAMES];
+    int ring_count;
+    bool open;
+};
+
+static struct xsk one;
+
+int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
+{
+    assert_int_equal(interface->index, INTERFACE_INDEX);
+    assert_int_equal(queue, 0);
+    one.open = true;
+    *out = &one;
+    return 0;
+}
+
+int xsk_count(void)
+{
+    return one.open;
+}
+
+struct xsk *xsk_at(int i)
+{
+    assert_int_equal(i, 0);
+    return &one;
+}
+
+int xsk_descriptor(const struct xsk *x)
+{
+    (void)x;
+    return XSK_DESCRIPTOR;
+}
+
+uint64_t xsk_interface(const struct xsk *x)
+{
+    (void)x;
+    return INTERFACE_INDEX;
+}
+
+uint32_t xsk_frame_size(const struct xsk *x)
+{
+    (void)x;
+    return WORLD_FRAME_SIZE;
+}
+
+bool xsk_readable(const struct xsk *x)
+{
+    return x->ring_count > 0;
+}
+
+static int frame_free(struct xsk *x)
+{
+    for (int i = 0; i < WORLD_FRAMES; i++)
+        if (x->owner[i] == FREE)
+            return i;
+    return -1;
+}
+
+int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
+{
+    int n = MIN(MIN(count, XSK_BATCH), x->ring_count);
+    for (int i = 0; i < n; i++) {
+        out[i] = x->ring[i];
+        x->owner[out[i].frame] = HELD;
+        world.frames_out++;
+    }
+    memmove(x->ring, x->ring + n, (size_t)(x->ring_count - n) * sizeof *x->ring);
+    x->ring_count -= n;
+    return n;
+}
+
+void xsk_release(struct xsk *x, uint32_t frame)
+{
+    assert_int_equal(x->owner[frame], HELD);
+    x->owner[frame] = FREE;
+    world.frames_out--;
+}
+
+uint32_t xsk_frames_low(const struct xsk *x)
+{
+    (void)x;
+    return MAX((uint32_t)(WORLD_FRAMES - world.frames_out), world.frames_low);
+}
+
+int xsk_frame_take(struct xsk *x)
+{
+    int i = frame_free(x);
+    if (i < 0)
+        return -ENOBUFS;
+    x->owner[i] = SENDING;
+    world.frames_taken++;
+    return i;
+}
+
+void xsk_frame_give(struct xsk *x, int frame)
+{
+    assert_int_equal(x->owner[frame], SENDING);
+    x->owner[frame] = FREE;
+    world.frames_taken--;
+}
+
+int xsk_send(struct xsk *x, int frame, uint32_t length)
+{
+    assert_int_equal(x->owner[frame], SENDING);
+    if (world.transmit_full)
+        return -EAGAIN;
+    assert_true(length <= WORLD_FRAME_SIZE - XSK_TX_OFFSET);
+    assert_true(world.sent < WORLD_WIRE);
+    world.wire[world.sent].length = length;
+    memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + XSK_TX_OFFSET, length);
+    xsk_frame_give(x, frame);
+    return 0;
+}
+
+void xsk_flush(void)
+{
+    world.exits.flushes++;
+}
+
+struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)
+{
+    assert_true(x->owner[frame] == HELD || x->owner[frame] == SENDING);
+    assert_true(offset <= WORLD_FRAME_SIZE);
+    return (struct untrusted){(uint64_t)arena.frames[frame] + offset};
+}
+
+void world_receive_frame(const void *bytes, size_t length)
+{
+    static uint32_t offset = 262; /* the kernel's headroom and ours */
+    int i = frame_free(&one);
+    assert_true(i >= 0);
+    memset(arena.frames[i], 0xaa, WORLD_FRAME_SIZE);
+    memcpy(arena.frames[i] + offset, bytes, length);
+    one.owner[i] = RECEIVED;
+    one.ring[one.ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
+}
+
+void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, uint16_t port,
+                   const void *payload, size_t length, enum world_checksum checksum)
+{
+    uint8_t frame[WORLD_FRAME_SIZE] = {0}, *field = frame + UDP_OVERHEAD - 2;
+    const struct udp_fields f = {
+        .source_mac = PEER_MAC,
+        .destination_mac = OUR_MAC,
+        .source = source,
+        .destination = destination,
+        .source_port = source_port,
+        .destination_port = port,
+        .length = (uint16_t)length,
+        .payload_sum = (uint16_t)checksum_sum(payload, length),
+        .ttl = 33,
+        .tos = 0x28,
+    };
+    udp_build(frame, &f);
+    memcpy(frame + UDP_OVERHEAD, payload, length);
+    if (checksum == CHECKSUM_NONE)
+        store_be16(field, 0);
+    if (checksum == CHECKSUM_PARTIAL)
+        store_be16(field, checksum_fold(checksum_pseudo(source, destination,
+                                                        (uint16_t)(length + UDP_HEADER))));
+    if (checksum == CHECKSUM_WRONG)
+        store_be16(field, load_be16(field) ^ 0x0101);
+    world_receive_frame(frame, UDP_OVERHEAD + length);
+}
+
+void world_scribble(void)
+{
+    for (int i = 0; i < WORLD_FRAMES; i++)
+        memset(arena.frames[i], 0xbb, WORLD_FRAME_SIZE);
+}
+
+struct world_datagram world_sent(int i)
+{
+    struct world_datagram out = {0};
+    struct udp_datagram d;
+    const uint8_t *bytes = world.wire[i].bytes;
+    assert_true(i < world.sent);
+    assert_int_equal(udp_parse(bytes, world.wire[i].length, world.wire[i].length, &d), 0);
+    assert_int_equal(checksum_fold(d.sum + checksum_sum(bytes + d.offset, d.length)), 0xffff);
+    out.source = d.source;
+    out.destination = d.destination;
+    out.source_port = d.source_port;
+    out.destination_port = d.destination_port;
+    out.length = d.length;
+    memcpy(out.bytes, bytes + d.offset, d.length);
+    return out;
+}
+
+/* ---- the host's sockets: descriptors 100 and up ---- */
+
+#define FIRST_DESCRIPTOR 100
+
+static struct world_host_socket *host_socket_at(int fd)
+{
+    assert_true(fd >= FIRST_DESCRIPTOR && fd < FIRST_DESCRIPTOR + WORLD_HOST_SOCKETS);
+    struct world_host_socket *s = &world.host[fd - FIRST_DESCRIPTOR];
+    assert_true(s->open);
+    return s;
+}
+
+int world_host_socket(void)
+{
+    for (int i = 0; i < WORLD_HOST_SOCKETS; i++) {
+        if (world.host[i].open)
+            continue;
+        world.host[i] = (struct world_host_socket){.open = true, .receive_buffer = 212992};
+        return FIRST_DESCRIPTOR + i;
+    }
+    fail();
+    return -1;
+}
+
+int host_close(int fd)
+{
+    host_socket_at(fd)->open = false;
+    return 0;
+}
+
+static void autobind(struct world_host_socket *s)
+{
+    if (!s->port)
+        s->port = world.port_next++;
+}
+
+int host_bind(int fd, const struct sockaddr *a, socklen_t n)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+    world.exits.total++;
+    if (n < sizeof *in || s->port)
+        return -EINVAL;
+    s->address = ntohl(in->sin_addr.s_addr);
+    s->port = ntohs(in->sin_port);
+    autobind(s);
+    return 0;
+}
+
+int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_flags)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+    (void)exit_flags;
+    world.exits.total++;
+    if (n < sizeof(sa_family_t))
+        return -EINVAL;
+    memset(&s->peer, 0, sizeof s->peer);
+    if (a->sa_family == AF_UNSPEC)
+        return 0;
+    if (n < sizeof *in)
+        return -EINVAL;
+    memcpy(&s->peer, a, n);
+    autobind(s);
+    if (!s->address)
+        s->address = ntohl(in->sin_addr.s_addr) >> 24 == 127 ? INADDR_LOOPBACK : OUR_ADDRESS;
+    return 0;
+}
+
+int host_getsockname(int fd, struct sockaddr_storage *a, socklen_t *n)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    const struct sockaddr_in in = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(s->address),
+                                   .sin_port = htons(s->port)};
+    world.exits.total++;
+    memcpy(a, &in, sizeof in);
+    *n = sizeof in;
+    return 0;
+}
+
+int host_getpeername(int fd, struct sockaddr_storage *a, socklen_t *n)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    *a = s->peer;
+    *n = sizeof(struct sockaddr_in);
+    return s->peer.ss_family ? 0 : -ENOTCONN;
+}
+
+int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    if (level == SOL_SOCKET && name == SO_RCVBUF && n == sizeof(int)) {
+        memcpy(&s->receive_buffer, value, sizeof(int));
+        s->receive_buffer *= 2;
+    }
+    return 0;
+}
+
+int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    int answer = level == SOL_SOCKET && name == SO_RCVBUF ? s->receive_buffer : 0;
+    memcpy(value, &answer, sizeof answer);
+    *n = sizeof answer;
+    return 0;
+}
+
+int64_t host_plain(uint64_t number, uint64_t exit_flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                   uint64_t a2, uint64_t a3, uint64_t a4)
+{
+    (void)exit_flags, (void)maximum, (void)a1, (void)a2, (void)a3, (void)a4;
+    assert_int_equal(number, SYS_shutdown);
+    return host_socket_at((int)a0)->peer.ss_family ? 0 : -ENOTCONN;
+}
+
+int host_fstat(int fd, struct stat *out)
+{
+    (void)host_socket_at(fd);
+    memset(out, 0, sizeof *out);
+    out->st_mode = S_IFSOCK;
+    return 0;
+}
+
+int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
+                     uint64_t *asked)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    const struct sockaddr_in *in = (const struct sockaddr_in *)(m->msg_namelen ? m->msg_name : &s->peer);
+    (void)exit_flags;
+    assert_int_equal(skip, 0);
+    assert_true(flags & MSG_DONTWAIT);
+    world.exits.total++;
+    s->sends++;
+    if (!in->sin_port)
+        return -EDESTADDRREQ;
+    autobind(s);
+    memset(&s->last, 0, sizeof s->last);
+    s->last.destination = ntohl(in->sin_addr.s_addr);
+    s->last.destination_port = ntohs(in->sin_port);
+    *asked = 0;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        size_t n = MIN(m->msg_iov[i].iov_len, sizeof s->last.bytes - s->last.length);
+        memcpy(s->last.bytes + s->last.length, m->msg_iov[i].iov_base, n);
+        s->last.length += n;
+        *asked += m->msg_iov[i].iov_len;
+    }
+    return (int64_t)*asked;
+}
+
+int64_t host_recvmsg(int fd, struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
+                     uint64_t *asked)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    (void)exit_flags, (void)asked;
+    assert_int_equal(skip, 0);
+    assert_true(flags & MSG_DONTWAIT);
+    world.exits.total++;
+    s->receives++;
+    if (s->error) {
+        int error = s->error;
+        s->error = 0;
+        return error;
+    }
+    if (!s->queued)
+        return -EAGAIN;
+    struct world_datagram d = s->queue[0];
+    if (!(flags & MSG_PEEK))
+        memmove(s->queue, s->queue + 1, (size_t)--s->queued * sizeof d);
+    size_t done = 0;
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        size_t n = MIN(m->msg_iov[i].iov_len, d.length - done);
+        memcpy(m->msg_iov[i].iov_base, d.bytes + done, n);
+        done += n;
+    }
+    m->msg_flags = done < d.length ? MSG_TRUNC : 0;
+    m->msg_controllen = 0;
+    if (m->msg_name) {
+        const struct sockaddr_in in = {.sin_family = AF_INET,
+                                       .sin_addr.s_addr = htonl(d.source),
+                                       .sin_port = htons(d.source_port)};
+        memcpy(m->msg_name, &in, sizeof in);
+        m->msg_namelen = sizeof in;
+    }
+    return (int64_t)(flags & MSG_TRUNC ? d.length : done);
+}
+
+void world_host_receive(int fd, uint32_t source, uint16_t source_port, const void *payload,
+                        size_t length)
+{
+    struct world_host_socket *s = host_socket_at(fd);
+    struct world_datagram *d = &s->queue[s->queued++];
+    d->source = source;
+    d->source_port = source_port;
+    d->length = length;
+    memcpy(d->bytes, payload, length);
+}
+
+int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t exit_flags)
+{
+    int ready = 0;
+    assert_true(exit_flags & EXIT_INTERRUPTIBLE);
+    if (block.pending)
+        return -EINTR;
+    world.exits.total++;
+    world.exits.sleeps++;
+    world.slept_ns = *timeout_ns;
+    if (world.full_sleeps && --world.full_sleeps == 0)
+        world.transmit_full = false;
+    if (world.on_sleep)
+        world.on_sleep();
+    if (world.sleep_result) {
+        int result = world.sleep_result;
+        world.sleep_result = 0;
+        return result;
+    }
+    world.looked_at_xsks = false;
+    for (unsigned i = 0; i < count; i++) {
+        short events = 0;
+        if (p[i].fd == XSK_DESCRIPTOR) {
+            world.looked_at_xsks = true;
+            events = (short)((one.ring_count ? POLLIN : 0) | (world.transmit_full ? 0 : POLLOUT));
+        } else if (p[i].fd >= 0) {
+            const struct world_host_socket *s = host_socket_at(p[i].fd);
+            events = (short)((s->queued ? POLLIN : 0) | POLLOUT | (s->error ? POLLERR : 0));
+        }
+        p[i].revents = events & (p[i].events | POLLERR);
+        ready += p[i].revents != 0;
+    }
+    if (!ready && *timeout_ns == NO_TIMEOUT && !world.full_sleeps)
+        fail_msg("sleeps for ever");
+    if (!ready && *timeout_ns != NO_TIMEOUT)
+        *timeout_ns = 0;
+    return ready;
+}
+
+/* ---- */
+
+void world_start(void)
+{
+    memset(&world, 0, sizeof world);
+    memset(&one, 0, sizeof one);
+    statistics_reset();
+    memset(&block, 0, sizeof block);
+    block.self = &block;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
+    world.port_next = 33000;
+    world.interfaces.count = 1;
+    world.interfaces.interface[0] = (struct interface_info){
+        .index = INTERFACE_INDEX,
+        .mac = OUR_MAC,
+        .mtu = 1500,
+        .queues = 1,
+        .up = 1,
+        .address_count = 1,
+        .address = {OUR_ADDRESS | 24ull << 32},
+    };
+    world.route = (struct route_query){
+        .source = OUR_ADDRESS,
+        .interface_index = INTERFACE_INDEX,
+        .kind = ROUTE_UNICAST,
+        .mtu = 1500,
+        .next_hop = PEER_ADDRESS,
+        .mac = PEER_MAC,
+        .neighbour_known = 1,
+    };
+    enclave.rings = true;
+    enclave.start.xsk_allowed = 1;
+    net_start();
+    assert_true(net_active());
+    memset(&world.exits, 0, sizeof world.exits);
+}
+
+void world_end(void)
+{
+    assert_int_equal(world.frames_out, 0);
+    assert_int_equal(world.frames_taken, 0);
+    for (int i = 0; i < WORLD_HOST_SOCKETS; i++)
+        assert_false(world.host[i].open);
+    for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++)
+        assert_false(world.steered[i].steered);
+    for (int i = 0; i < STATISTICS_SOCKETS; i++)
+        assert_int_equal(statistics->socket[i].local_port, 0);
+}

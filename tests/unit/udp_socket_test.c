@@ -1,0 +1,1169 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* UDP sockets as a program sees them: datagrams by the XSK and by the host socket, both ways. */
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/time.h>
+
+#include <cmocka.h>
+
+#include "enclave/net/net.h"
+#include "enclave/os/file.h"
+#include "enclave/os/syscalls.h"
+#include "tests/unit/net_world.h"
+
+#define PORT 5201
+#define PEER_PORT 40000
+#define LOOPBACK 0x7f000001u
+
+static int fresh(void **state)
+{
+    (void)state;
+    world_start();
+    return 0;
+}
+
+static int over(void **state)
+{
+    (void)state;
+    world_end();
+    return 0;
+}
+
+/* ---- short words for the calls ---- */
+
+static struct sockaddr_in address(uint32_t ip, uint16_t port)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(ip),
+                                .sin_port = htons(port)};
+}
+
+static struct file *open_socket(void)
+{
+    struct file *f = udp_socket_file(world_host_socket(), AF_INET, O_RDWR);
+    assert_non_null(f);
+    return f;
+}
+
+static int bind_to(struct file *f, uint32_t ip, uint16_t port)
+{
+    struct sockaddr_in a = address(ip, port);
+    return f->ops->socket->bind(f, (struct sockaddr *)&a, sizeof a);
+}
+
+static int connect_to(struct file *f, uint32_t ip, uint16_t port)
+{
+    struct sockaddr_in a = address(ip, port);
+    return f->ops->socket->connect(f, (struct sockaddr *)&a, sizeof a);
+}
+
+static struct file *bound_socket(void)
+{
+    struct file *f = open_socket();
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    return f;
+}
+
+static void close_socket(struct file *f)
+{
+    file_put(f);
+}
+
+static int set_option(struct file *f, int level, int name, int value)
+{
+    return f->ops->socket->setsockopt(f, level, name, &value, sizeof value);
+}
+
+static void set_receive_timeout(struct file *f, long microseconds)
+{
+    struct timeval t = {.tv_usec = microseconds};
+    assert_int_equal(f->ops->socket->setsockopt(f, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t), 0);
+}
+
+struct received {
+    int64_t result;
+    char bytes[2048];
+    struct sockaddr_in from;
+    socklen_t from_length;
+    int flags;
+};
+
+static struct received receive_into(struct file *f, size_t room, int flags)
+{
+    struct received r = {.result = 0};
+    struct iovec v = {r.bytes, room};
+    struct sockaddr_storage from;
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof from};
+    r.result = f->ops->socket->recvmsg(f, &m, flags);
+    r.from_length = m.msg_namelen;
+    r.flags = m.msg_flags;
+    if (r.result >= 0 && m.msg_namelen >= sizeof r.from)
+        memcpy(&r.from, &from, sizeof r.from);
+    return r;
+}
+
+static struct received receive(struct file *f, int flags)
+{
+    return receive_into(f, sizeof((struct received *)0)->bytes, flags);
+}
+
+static void expect(struct file *f, const char *text)
+{
+    struct received r = receive(f, MSG_DONTWAIT);
+    if (r.result != (int64_t)strlen(text) || memcmp(r.bytes, text, strlen(text)))
+        fail_msg("received %ld: %.20s, not %s", r.result, r.bytes, text);
+}
+
+static int64_t send_to(struct file *f, uint32_t ip, uint16_t port, const void *bytes, size_t length,
+                       int flags)
+{
+    struct sockaddr_in a = address(ip, port);
+    struct iovec v = {(void *)(uintptr_t)bytes, length};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
+    if (port) {
+        m.msg_name = &a;
+        m.msg_namelen = sizeof a;
+    }
+    return f->ops->socket->sendmsg(f, &m, flags);
+}
+
+static void arrive(const char *text)
+{
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, text, strlen(text), CHECKSUM_PARTIAL);
+}
+
+static struct world_host_socket *host_of(const struct file *f)
+{
+    return &world.host[f->host_fd - 100];
+}
+
+static uint32_t poll_it(struct file *f, uint32_t events, uint32_t reported, struct poll_wait *wait)
+{
+    *wait = (struct poll_wait){.host_fd = -1, .reported = reported};
+    return f->ops->poll(f, events, wait);
+}
+
+static const struct statistics_socket *statistics_of(uint16_t port)
+{
+    for (int i = 0; i < STATISTICS_SOCKETS; i++)
+        if (world_statistics()->socket[i].local_port == port)
+            return &world_statistics()->socket[i];
+    fail();
+    return NULL;
+}
+
+/* ---- names and steering ---- */
+
+static void binding_steers_the_port(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(world.steerings, 0);
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    assert_true(world_steered(0, PORT));
+    assert_int_equal(host_of(f)->port, PORT);
+    close_socket(f);
+    assert_false(world_steered(0, PORT));
+}
+
+static void port_0_is_chosen_by_the_host(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(f, OUR_ADDRESS, 0), 0);
+    assert_true(world_steered(OUR_ADDRESS, 33000));
+    close_socket(f);
+}
+
+static void loopback_stays_with_the_host(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(f, LOOPBACK, PORT), 0);
+    assert_int_equal(world.steerings, 0);
+    world_host_receive(f->host_fd, LOOPBACK, 9, "near", 4);
+    expect(f, "near");
+    close_socket(f);
+}
+
+static void an_address_that_came_later_is_found(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    world.interfaces.interface[0].address[1] = 0x0a000009 | 24ull << 32;
+    world.interfaces.interface[0].address_count = 2;
+    assert_int_equal(bind_to(f, 0x0a000009, PORT), 0);
+    assert_true(world_steered(0x0a000009, PORT));
+    close_socket(f);
+}
+
+static void a_port_that_cannot_be_steered_still_works(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    world.port_error = -ENOSPC;
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    world_host_receive(f->host_fd, PEER_ADDRESS, 9, "host", 4);
+    expect(f, "host");
+    close_socket(f);
+}
+
+static void connecting_binds_and_steers(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(connect_to(f, PEER_ADDRESS, PEER_PORT), 0);
+    assert_true(world_steered(OUR_ADDRESS, 33000));
+    assert_int_equal(send_to(f, 0, 0, "first", 5, 0), 5);
+    assert_int_equal(world_sent(0).source_port, 33000);
+    close_socket(f);
+}
+
+static void sending_binds_and_steers(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "first", 5, 0), 5);
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_true(world_steered(0, 33000));
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "second", 6, 0), 6);
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_int_equal(world_sent(0).source_port, 33000);
+    close_socket(f);
+}
+
+static void dissolving_a_connection_opens_the_socket_to_all(void **state)
+{
+    struct file *f = bound_socket();
+    struct sockaddr none = {.sa_family = AF_UNSPEC};
+    (void)state;
+    assert_int_equal(connect_to(f, PEER_ADDRESS, PEER_PORT), 0);
+    world_receive(PEER_ADDRESS, 1, OUR_ADDRESS, PORT, "x", 1, CHECKSUM_NONE);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    assert_int_equal(f->ops->socket->connect(f, &none, sizeof none), 0);
+    world_receive(PEER_ADDRESS, 1, OUR_ADDRESS, PORT, "y", 1, CHECKSUM_NONE);
+    expect(f, "y");
+    assert_int_equal(send_to(f, 0, 0, "z", 1, 0), -EDESTADDRREQ);
+    close_socket(f);
+}
+
+/* ---- receiving ---- */
+
+static void a_datagram_arrives(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    arrive("hello");
+    struct received r = receive(f, 0);
+    assert_int_equal(r.result, 5);
+    assert_memory_equal(r.bytes, "hello", 5);
+    assert_int_equal(r.from_length, sizeof(struct sockaddr_in));
+    assert_int_equal(r.from.sin_family, AF_INET);
+    assert_int_equal(ntohl(r.from.sin_addr.s_addr), PEER_ADDRESS);
+    assert_int_equal(ntohs(r.from.sin_port), PEER_PORT);
+    assert_int_equal(r.flags, 0);
+    assert_int_equal(statistics_of(PORT)->packets_in, 1);
+    assert_int_equal(statistics_of(PORT)->bytes_in, 5);
+    close_socket(f);
+}
+
+static void datagrams_keep_their_order_and_bounds(void **state)
+{
+    struct file *f = bound_socket();
+    char text[8];
+    (void)state;
+    for (int i = 0; i < 200; i++) { /* more than a batch, more than the queue has room for at first */
+        text[0] = (char)i;
+        world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, text, 1 + (size_t)i % 5, CHECKSUM_FULL);
+    }
+    for (int i = 0; i < 70; i++)
+        net_poll();
+    for (int i = 0; i < 200; i++) {
+        struct received r = receive(f, MSG_DONTWAIT);
+        assert_int_equal(r.result, 1 + i % 5);
+        assert_int_equal(r.bytes[0], (char)i);
+    }
+    close_socket(f);
+}
+
+static void a_short_buffer_cuts(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    arrive("a long datagram");
+    struct received r = receive_into(f, 6, 0);
+    assert_int_equal(r.result, 6);
+    assert_int_equal(r.flags, MSG_TRUNC);
+    assert_memory_equal(r.bytes, "a long\0", 7);
+    arrive("a long datagram");
+    r = receive_into(f, 6, MSG_TRUNC);
+    assert_int_equal(r.result, 15);
+    assert_int_equal(r.flags, MSG_TRUNC);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    close_socket(f);
+}
+
+static void an_empty_datagram_is_a_datagram(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, "", 0, CHECKSUM_FULL);
+    arrive("next");
+    struct received r = receive(f, 0);
+    assert_int_equal(r.result, 0);
+    assert_int_equal(ntohs(r.from.sin_port), PEER_PORT);
+    expect(f, "next");
+    close_socket(f);
+}
+
+static void two_looks_see_one_content(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    arrive("once");
+    struct received r = receive(f, MSG_PEEK);
+    assert_int_equal(r.result, 4);
+    world_scribble();
+    r = receive(f, MSG_PEEK);
+    assert_memory_equal(r.bytes, "once", 4);
+    world_scribble();
+    expect(f, "once");
+    assert_int_equal(receive(f, MSG_DONTWAIT | MSG_PEEK).result, -EAGAIN);
+    close_socket(f);
+}
+
+static void several_buffers_are_filled_in_turn(void **state)
+{
+    struct file *f = bound_socket();
+    char a[3], b[1], c[20];
+    struct iovec v[] = {{a, sizeof a}, {NULL, 0}, {b, sizeof b}, {c, sizeof c}};
+    (void)state;
+    arrive("abcdefghi");
+    assert_int_equal(f->ops->read(f, v, 4, -1, 0), 9);
+    assert_memory_equal(a, "abc", 3);
+    assert_memory_equal(b, "d", 1);
+    assert_memory_equal(c, "efghi", 5);
+    assert_int_equal(f->ops->read(f, v, 4, 0, 0), -ESPIPE);
+    close_socket(f);
+}
+
+static void a_bad_buffer_costs_the_datagram_and_no_frame(void **state)
+{
+    struct file *f = bound_socket();
+    struct iovec v = {(void *)8, 100};
+    (void)state;
+    arrive("lost");
+    arrive("kept");
+    assert_int_equal(f->ops->read(f, &v, 1, -1, 0), -EFAULT);
+    expect(f, "kept");
+    close_socket(f);
+}
+
+static void checksums_of_all_forms(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    for (int form = CHECKSUM_FULL; form <= CHECKSUM_WRONG; form++)
+        world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, &"0123"[form], 1,
+                      (enum world_checksum)form);
+    arrive("end");
+    expect(f, "0");
+    expect(f, "1");
+    expect(f, "2");
+    expect(f, "end");
+    assert_int_equal(statistics_of(PORT)->drops[DROP_checksum], 1);
+    assert_int_equal(world_drops(DROP_checksum), 1);
+    close_socket(f);
+}
+
+static void a_wrong_datagram_does_not_make_readable(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, "x", 1, CHECKSUM_WRONG);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    close_socket(f);
+}
+
+static void what_nobody_wants_is_dropped_and_counted(void **state)
+{
+    struct file *f = bound_socket();
+    uint8_t noise[64] = {0};
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT + 1, "x", 1, CHECKSUM_FULL);
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0b000001, PORT, "x", 1, CHECKSUM_FULL);
+    world_receive_frame(noise, sizeof noise);
+    world_receive_frame(noise, 1);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    assert_int_equal(world_drops(DROP_no_socket), 2);
+    assert_int_equal(world_drops(DROP_malformed), 2);
+    assert_int_equal(world.frames_out, 0);
+    close_socket(f);
+}
+
+static void a_new_address_of_the_interface_is_learnt(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.interfaces.interface[0].address[0] = 0x0a000009 | 24ull << 32;
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0a000009, PORT, "lost", 4, CHECKSUM_FULL);
+    net_poll();
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0a000009, PORT, "found", 5, CHECKSUM_FULL);
+    expect(f, "found");
+    close_socket(f);
+}
+
+static void broadcasts_reach_a_socket_bound_to_any(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0a0000ff, PORT, "all", 3, CHECKSUM_FULL);
+    expect(f, "all");
+    close_socket(f);
+}
+
+static void the_most_particular_socket_gets_it(void **state)
+{
+    struct file *any = bound_socket(), *newer = bound_socket(), *here = open_socket(),
+                *connected = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(here, OUR_ADDRESS, PORT), 0);
+    assert_int_equal(bind_to(connected, INADDR_ANY, PORT), 0);
+    assert_int_equal(connect_to(connected, PEER_ADDRESS, PEER_PORT), 0);
+    assert_int_equal(world.steerings, 2); /* one for any address, one for ours */
+
+    arrive("connected");
+    world_receive(PEER_ADDRESS, 1, OUR_ADDRESS, PORT, "here", 4, CHECKSUM_FULL);
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0a0000ff, PORT, "any", 3, CHECKSUM_FULL);
+    expect(connected, "connected");
+    expect(here, "here");
+    expect(newer, "any");
+    assert_int_equal(receive(any, MSG_DONTWAIT).result, -EAGAIN);
+
+    close_socket(newer);
+    assert_true(world_steered(0, PORT));
+    world_receive(PEER_ADDRESS, PEER_PORT, 0x0a0000ff, PORT, "any", 3, CHECKSUM_FULL);
+    expect(any, "any");
+    close_socket(connected);
+    close_socket(here);
+    close_socket(any);
+}
+
+static void sockets_that_share_a_port_share_its_senders(void **state)
+{
+    struct file *f[3];
+    int got[3] = {0, 0, 0};
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        f[i] = open_socket();
+        assert_int_equal(set_option(f[i], SOL_SOCKET, SO_REUSEPORT, 1), 0);
+        assert_int_equal(bind_to(f[i], INADDR_ANY, PORT), 0);
+    }
+    for (uint16_t sender = 1000; sender < 1060; sender++)
+        for (int i = 0; i < 2; i++) {
+            world_receive(PEER_ADDRESS, sender, OUR_ADDRESS, PORT, "x", 1, CHECKSUM_NONE);
+            net_poll();
+        }
+    for (int i = 0; i < 3; i++) {
+        uint16_t last = 0;
+        for (;; got[i]++) {
+            struct received r = receive(f[i], MSG_DONTWAIT);
+            if (r.result == -EAGAIN)
+                break;
+            if (got[i] % 2)
+                assert_int_equal(r.from.sin_port, last); /* both of a sender come to one socket */
+            last = r.from.sin_port;
+        }
+        assert_in_range(got[i], 10, 80);
+        close_socket(f[i]);
+    }
+    assert_int_equal(got[0] + got[1] + got[2], 120);
+}
+
+static void a_full_buffer_drops_what_comes_last(void **state)
+{
+    struct file *f = bound_socket();
+    int received = 0;
+    (void)state;
+    assert_int_equal(set_option(f, SOL_SOCKET, SO_RCVBUF, 4096), 0); /* the host makes 8192 of it */
+    for (int i = 0; i < 60; i++)
+        arrive("fill");
+    net_poll();
+    while (receive(f, MSG_DONTWAIT).result == 4)
+        received++;
+    assert_in_range(received, 8192 / 768, 30); /* as many as the kernel would keep, and no end of them */
+    assert_int_equal(statistics_of(PORT)->drops[DROP_queue_full], 60 - received);
+    assert_int_equal(world.frames_out, 0);
+    close_socket(f);
+}
+
+static void what_waits_moves_inside_when_frames_are_scarce(void **state)
+{
+    struct file *f = bound_socket();
+    char text[64];
+    (void)state;
+    assert_int_equal(set_option(f, SOL_SOCKET, SO_RCVBUF, 4000000), 0);
+    for (int i = 0; i < WORLD_FRAMES - 100; i++) {
+        text[0] = (char)i;
+        text[1] = (char)(i >> 8);
+        world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, text, sizeof text, CHECKSUM_NONE);
+        net_poll();
+    }
+    assert_true(WORLD_FRAMES - world.frames_out >= 256);
+    for (int i = 0; i < WORLD_FRAMES - 100; i++) {
+        struct received r = receive(f, MSG_DONTWAIT);
+        assert_int_equal(r.result, sizeof text);
+        assert_int_equal((uint8_t)r.bytes[0] + 256 * (uint8_t)r.bytes[1], i);
+    }
+    close_socket(f);
+}
+
+static void closing_gives_the_frames_back(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    for (int i = 0; i < 10; i++)
+        arrive("unread");
+    net_poll();
+    assert_int_equal(receive(f, MSG_PEEK).result, 6);
+    assert_int_equal(world.frames_out, 9);
+    close_socket(f);
+    assert_int_equal(world.frames_out, 0);
+}
+
+static void the_next_length_is_told(void **state)
+{
+    struct file *f = bound_socket();
+    int length = -1;
+    (void)state;
+    arrive("seven..");
+    arrive("x");
+    assert_int_equal(f->ops->ioctl(f, FIONREAD, (uint64_t)&length), 0);
+    assert_int_equal(length, 7);
+    expect(f, "seven..");
+    assert_int_equal(f->ops->ioctl(f, FIONREAD, (uint64_t)&length), 0);
+    assert_int_equal(length, 1);
+    close_socket(f);
+}
+
+static void control_data_tells_of_the_way(void **state)
+{
+    struct file *f = bound_socket();
+    _Alignas(8) char control[256];
+    char bytes[8];
+    struct iovec v = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    int seen = 0;
+    (void)state;
+    set_option(f, IPPROTO_IP, IP_PKTINFO, 1);
+    set_option(f, IPPROTO_IP, IP_RECVTTL, 1);
+    set_option(f, IPPROTO_IP, IP_RECVTOS, 1);
+    arrive("x");
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+        assert_int_equal(c->cmsg_level, IPPROTO_IP);
+        if (c->cmsg_type == IP_PKTINFO) {
+            struct in_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            assert_int_equal(info.ipi_ifindex, INTERFACE_INDEX);
+            assert_int_equal(ntohl(info.ipi_addr.s_addr), OUR_ADDRESS);
+            assert_int_equal(ntohl(info.ipi_spec_dst.s_addr), OUR_ADDRESS);
+            seen |= 1;
+        } else if (c->cmsg_type == IP_TTL) {
+            int ttl;
+            memcpy(&ttl, CMSG_DATA(c), sizeof ttl);
+            assert_int_equal(ttl, 33);
+            seen |= 2;
+        } else if (c->cmsg_type == IP_TOS) {
+            assert_int_equal(*CMSG_DATA(c), 0x28);
+            seen |= 4;
+        }
+    }
+    assert_int_equal(seen, 7);
+    arrive("y");
+    m.msg_controllen = 20; /* too little for any of them but the TOS */
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
+    assert_true(m.msg_flags & MSG_CTRUNC);
+    assert_true(m.msg_controllen <= 20);
+    close_socket(f);
+}
+
+static void an_option_that_only_the_kernel_honours_ends_steering(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    arrive("before");
+    net_poll();
+    set_option(f, SOL_SOCKET, SO_TIMESTAMP, 0);
+    assert_true(world_steered(0, PORT));
+    set_option(f, SOL_SOCKET, SO_TIMESTAMP, 1);
+    assert_false(world_steered(0, PORT));
+    expect(f, "before");
+    world_host_receive(f->host_fd, PEER_ADDRESS, 9, "after", 5);
+    expect(f, "after");
+    close_socket(f);
+}
+
+/* ---- the host socket ---- */
+
+static void an_empty_queue_asks_the_host(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world_host_receive(f->host_fd, LOOPBACK, 9, "host", 4);
+    expect(f, "host");
+    assert_int_equal(statistics_of(PORT)->host_in, 1);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    close_socket(f);
+}
+
+static void what_the_enclave_sent_by_the_host_is_found(void **state)
+{
+    struct file *f = bound_socket(), *other = open_socket();
+    (void)state;
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    assert_int_equal(bind_to(other, LOOPBACK, 7), 0);
+    assert_int_equal(send_to(other, LOOPBACK, PORT, "near", 4, 0), 4);
+    world_host_receive(f->host_fd, LOOPBACK, 7, "near", 4);
+    expect(f, "near");
+    close_socket(other);
+    close_socket(f);
+}
+
+static void errors_come_from_the_host(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    host_of(f)->error = -ECONNREFUSED;
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -ECONNREFUSED);
+    close_socket(f);
+}
+
+/* A busy XSK does not hide the host socket for longer than it takes to be looked at again. */
+static void a_busy_xsk_does_not_starve_the_host(void **state)
+{
+    struct file *f = bound_socket();
+    bool found = false;
+    (void)state;
+    world_host_receive(f->host_fd, LOOPBACK, 9, "host", 4);
+    for (int i = 0; i < 10000000 && !found; i++) {
+        arrive("xsk");
+        struct received r = receive(f, 0);
+        found = r.result == 4;
+    }
+    assert_true(found);
+    while (receive(f, MSG_DONTWAIT).result == 3)
+        continue;
+    close_socket(f);
+}
+
+/* ---- sleeping ---- */
+
+static void arrive_late(void)
+{
+    arrive("late");
+}
+
+static void a_sleep_is_one_exit_and_nothing_else(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.on_sleep = arrive_late;
+    for (int i = 0; i < 5; i++) {
+        int before = world.exits.total;
+        struct received r = receive(f, 0);
+        assert_int_equal(r.result, 4);
+        assert_int_equal(world.exits.total - before, 1);
+    }
+    assert_int_equal(world.exits.sleeps, 5);
+    assert_true(world.exits.flushes >= 5); /* what is to be sent leaves first */
+    assert_int_equal(world_wakeups(), 5);
+    close_socket(f);
+}
+
+static void a_busy_receiver_makes_no_exits(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.on_sleep = arrive_late;
+    assert_int_equal(receive(f, 0).result, 4);
+    world.on_sleep = NULL;
+    for (int i = 0; i < 60; i++)
+        arrive("busy");
+    int before = world.exits.total;
+    for (int i = 0; i < 60; i++)
+        assert_int_equal(receive(f, 0).result, 4);
+    assert_in_range(world.exits.total - before, 0, 1); /* the host socket's turn may have come */
+    close_socket(f);
+}
+
+static int woken_descriptor;
+
+static void host_arrives_late(void)
+{
+    world_host_receive(woken_descriptor, LOOPBACK, 9, "host", 4);
+}
+
+static void the_host_socket_wakes_too(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    woken_descriptor = f->host_fd;
+    world.on_sleep = host_arrives_late;
+    struct received r = receive(f, 0);
+    assert_int_equal(r.result, 4);
+    assert_memory_equal(r.bytes, "host", 4);
+    assert_int_equal(world.exits.sleeps, 1);
+    close_socket(f);
+}
+
+static void a_socket_of_the_host_alone_does_not_wake_for_xsks(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(f, LOOPBACK, PORT), 0);
+    woken_descriptor = f->host_fd;
+    world.on_sleep = host_arrives_late;
+    assert_int_equal(receive(f, 0).result, 4);
+    assert_false(world.looked_at_xsks);
+    close_socket(f);
+}
+
+static void a_receive_times_out(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    set_receive_timeout(f, 1000);
+    assert_int_equal(receive(f, 0).result, -EAGAIN);
+    assert_in_range(world.slept_ns, 1, 1000000);
+    close_socket(f);
+}
+
+static void a_signal_interrupts(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.signal = true;
+    world.sleep_result = -EINTR;
+    assert_int_equal(receive(f, 0).result, RESTART_SYS);
+    set_receive_timeout(f, 500000); /* a call with a time limit is not made again */
+    world.sleep_result = -EINTR;
+    assert_int_equal(receive(f, 0).result, -EINTR);
+    close_socket(f);
+}
+
+static void an_interruption_without_a_signal_is_a_reason_to_look(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.sleep_result = -EINTR;
+    world.on_sleep = arrive_late;
+    assert_int_equal(receive(f, 0).result, 4);
+    close_socket(f);
+}
+
+static void nonblocking_never_sleeps(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    f->flags |= O_NONBLOCK;
+    assert_int_equal(receive(f, 0).result, -EAGAIN);
+    assert_int_equal(world.exits.sleeps, 0);
+    close_socket(f);
+}
+
+static void drain_as_thread_2(void)
+{
+    world_thread(2);
+    arrive("for thread 1");
+    assert_true(net_poll());
+    world_thread(1);
+    world.sleep_result = -EINTR;
+    world.on_sleep = NULL;
+}
+
+static void who_drains_for_another_wakes_it(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world_thread(1);
+    world.on_sleep = drain_as_thread_2;
+    assert_int_equal(receive(f, 0).result, 12);
+    assert_int_equal(world.exits.interrupts, 1);
+    assert_int_equal(world.exits.interrupted, 1 << 1);
+
+    arrive("nobody waits");
+    world_thread(2);
+    assert_true(net_poll());
+    assert_int_equal(world.exits.interrupts, 1);
+    expect(f, "nobody waits");
+    close_socket(f);
+}
+
+static void binding_wakes_who_waits_for_the_host_alone(void **state)
+{
+    struct file *f = open_socket();
+    struct poll_wait wait;
+    (void)state;
+    world_thread(1);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    assert_false(wait.net);
+    world_thread(2);
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    assert_int_equal(world.exits.interrupted, 1 << 1);
+    close_socket(f);
+}
+
+/* ---- poll ---- */
+
+static void poll_tells_what_is_there(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    (void)state;
+    assert_int_equal(poll_it(f, POLLIN | POLLOUT, 0, &wait), POLLOUT);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    assert_int_equal(wait.host_fd, f->host_fd);
+    assert_true(wait.net);
+    assert_false(wait.answer);
+    assert_true(wait.events & POLLIN);
+    uint64_t arrivals = f->ops->arrivals(f);
+    arrive("x");
+    net_count_sleep();
+    int before = world.exits.total;
+    assert_int_equal(poll_it(f, POLLIN | POLLRDNORM, 0, &wait), POLLIN | POLLRDNORM);
+    assert_true(f->ops->arrivals(f) > arrivals);
+    expect(f, "x");
+    assert_int_equal(world.exits.total, before); /* the sleep has looked at the host socket */
+    close_socket(f);
+}
+
+static void poll_believes_what_the_host_reported_until_it_is_taken(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    (void)state;
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    world_host_receive(f->host_fd, LOOPBACK, 9, "host", 4);
+    assert_int_equal(poll_it(f, POLLIN, POLLIN, &wait), POLLIN);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), POLLIN);
+    expect(f, "host");
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    close_socket(f);
+}
+
+static void poll_tells_errors_until_they_are_read(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    int error;
+    socklen_t n = sizeof error;
+    (void)state;
+    assert_int_equal(poll_it(f, POLLIN, POLLERR, &wait), POLLERR);
+    assert_int_equal(f->ops->socket->getsockopt(f, SOL_SOCKET, SO_ERROR, &error, &n), 0);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    close_socket(f);
+}
+
+static void a_drain_for_a_file_that_was_just_polled_prevents_the_sleep(void **state)
+{
+    struct file *a = bound_socket(), *b = open_socket();
+    struct poll_wait wait;
+    (void)state;
+    assert_int_equal(bind_to(b, INADDR_ANY, PORT + 1), 0);
+    assert_int_equal(poll_it(a, POLLIN, 0, &wait), 0);
+    arrive("for a");
+    assert_int_equal(poll_it(b, POLLIN, 0, &wait), 0); /* which takes in a's datagram */
+    uint64_t no_timeout = UINT64_MAX;
+    uint32_t reported;
+    assert_int_equal(net_sleep(-1, 0, true, &reported, &no_timeout), -EINTR);
+    assert_int_equal(world.exits.sleeps, 0);
+    assert_int_equal(poll_it(a, POLLIN, 0, &wait), POLLIN);
+    expect(a, "for a");
+    close_socket(a);
+    close_socket(b);
+}
+
+static void a_socket_that_is_shut_down_does_not_wait(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    (void)state;
+    assert_int_equal(connect_to(f, PEER_ADDRESS, PEER_PORT), 0);
+    assert_int_equal(f->ops->socket->shutdown(f, SHUT_RD), 0);
+    assert_int_equal(receive(f, 0).result, 0);
+    assert_int_equal(poll_it(f, POLLIN | POLLRDHUP, 0, &wait), POLLIN | POLLRDHUP);
+    close_socket(f);
+}
+
+/* ---- sending ---- */
+
+static void a_datagram_leaves(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "hello there, all of you", 23, 0), 23);
+    assert_int_equal(world.sent, 1);
+    struct world_datagram d = world_sent(0);
+    assert_int_equal(d.length, 23);
+    assert_memory_equal(d.bytes, "hello there, all of you", 23);
+    assert_int_equal(d.source, OUR_ADDRESS);
+    assert_int_equal(d.source_port, PORT);
+    assert_int_equal(d.destination, PEER_ADDRESS);
+    assert_int_equal(d.destination_port, PEER_PORT);
+    assert_memory_equal(world.wire[0].bytes, "\x02\0\0\0\0\x01\x02\0\0\0\0\x02\x08\0", 14);
+    assert_int_equal(host_of(f)->sends, 0);
+    assert_int_equal(statistics_of(PORT)->packets_out, 1);
+    assert_int_equal(statistics_of(PORT)->bytes_out, 23);
+    close_socket(f);
+}
+
+static void sending_again_makes_no_exits(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), 1);
+    int before = world.exits.total;
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), 1);
+    assert_int_equal(world.exits.total, before);
+    close_socket(f);
+}
+
+static void every_length_up_to_the_mtu(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[1473];
+    (void)state;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i * 7);
+    for (size_t n = 0; n < sizeof bytes; n += n < 80 ? 1 : 116) {
+        world.sent = 0;
+        assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, n, 0), n);
+        struct world_datagram d = world_sent(0);
+        assert_int_equal(d.length, n);
+        assert_memory_equal(d.bytes, bytes, n);
+        assert_true(world.wire[0].length >= 60); /* the shortest that Ethernet knows */
+    }
+    world.sent = 0;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 1472, 0), 1472);
+    assert_int_equal(world.sent, 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 1473, 0), 1473); /* in fragments */
+    assert_int_equal(world.sent, 1);
+    assert_int_equal(host_of(f)->sends, 1);
+    close_socket(f);
+}
+
+static void several_buffers_make_one_datagram(void **state)
+{
+    struct file *f = bound_socket();
+    struct iovec v[] = {{"abc", 3}, {NULL, 0}, {"d", 1}, {"efghijklm", 9}};
+    (void)state;
+    assert_int_equal(connect_to(f, PEER_ADDRESS, PEER_PORT), 0);
+    assert_int_equal(f->ops->write(f, v, 4, -1, 0), 13);
+    assert_int_equal(world_sent(0).length, 13);
+    assert_memory_equal(world_sent(0).bytes, "abcdefghijklm", 13);
+    v[1] = (struct iovec){(void *)8, 1};
+    assert_int_equal(f->ops->write(f, v, 4, -1, 0), -EFAULT);
+    assert_int_equal(world.sent, 1);
+    close_socket(f);
+}
+
+static void wrong_calls_get_linux_errors(void **state)
+{
+    struct file *f = bound_socket();
+    static char big[65536];
+    struct sockaddr_in a = address(PEER_ADDRESS, PEER_PORT);
+    struct iovec v = {"x", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &a, .msg_namelen = 8};
+    struct iovec huge[] = {{big, 60000}, {big, SIZE_MAX / 4}};
+    (void)state;
+    assert_int_equal(send_to(f, 0, 0, "x", 1, 0), -EDESTADDRREQ);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, big, 65508, 0), -EMSGSIZE);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_OOB), -EOPNOTSUPP);
+    assert_int_equal(f->ops->socket->sendmsg(f, &m, 0), -EINVAL);
+    m.msg_namelen = sizeof a;
+    a.sin_family = AF_INET6;
+    assert_int_equal(f->ops->socket->sendmsg(f, &m, 0), -EAFNOSUPPORT);
+    a = address(PEER_ADDRESS, 0);
+    assert_int_equal(f->ops->socket->sendmsg(f, &m, 0), -EINVAL);
+    assert_int_equal(f->ops->write(f, huge, 2, -1, 0), -EMSGSIZE);
+    assert_int_equal(world.sent, 0);
+    close_socket(f);
+}
+
+static void an_unknown_neighbour_is_the_kernels_to_find(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.route.neighbour_known = 0;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "who", 3, 0), 3);
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_int_equal(host_of(f)->last.destination, PEER_ADDRESS);
+    assert_memory_equal(host_of(f)->last.bytes, "who", 3);
+    assert_int_equal(statistics_of(PORT)->host_out, 1);
+    world.route.neighbour_known = 1;
+    for (int i = 0; i < 10000000 && !world.sent; i++) /* it is asked for again soon */
+        assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "who", 3, 0), 3);
+    assert_int_equal(world.sent, 1);
+    close_socket(f);
+}
+
+static void what_an_xsk_cannot_say_goes_by_the_host(void **state)
+{
+    struct file *f = bound_socket();
+    _Alignas(8) char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct sockaddr_in a = address(PEER_ADDRESS, PEER_PORT);
+    struct iovec v = {"x", 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &a, .msg_namelen = sizeof a,
+                       .msg_control = control, .msg_controllen = sizeof control};
+    (void)state;
+    assert_int_equal(f->ops->socket->sendmsg(f, &m, 0), 1);
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_DONTROUTE), 1);
+    assert_int_equal(host_of(f)->sends, 2);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_CONFIRM), 1);
+    assert_int_equal(world.sent, 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_MORE), 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "y", 1, 0), 1);
+    assert_int_equal(host_of(f)->sends, 4);
+    close_socket(f);
+}
+
+static void a_full_ring_makes_a_sender_wait(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.transmit_full = true;
+    world.full_sleeps = 5; /* longer than the ring alone explains */
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), 1);
+    assert_int_equal(world.exits.sleeps, 5);
+    assert_true(world.exits.flushes >= 1);
+    assert_int_equal(world.sent, 1);
+
+    world.transmit_full = true;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_DONTWAIT), -EAGAIN);
+    assert_int_equal(world.exits.sleeps, 5);
+
+    world.sleep_result = -EINTR;
+    world.signal = true;
+    world.full_sleeps = 5;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), RESTART_SYS);
+    close_socket(f);
+}
+
+static void a_send_times_out(void **state)
+{
+    struct file *f = bound_socket();
+    struct timeval t = {.tv_usec = 1000};
+    (void)state;
+    assert_int_equal(f->ops->socket->setsockopt(f, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t), 0);
+    world.transmit_full = true;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), -EAGAIN);
+    close_socket(f);
+}
+
+/* What leaves one enclave enters another as it was. */
+static void the_wire_carries_what_was_sent(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[1472];
+    (void)state;
+    memset(bytes, 'w', sizeof bytes);
+    world.interfaces.interface[0].address[1] = PEER_ADDRESS | 24ull << 32;
+    world.interfaces.interface[0].address_count = 2; /* the peer is this very enclave */
+    world_receive(PEER_ADDRESS, 1, PEER_ADDRESS, PORT, "learn", 5, CHECKSUM_NONE);
+    net_poll();
+    assert_int_equal(send_to(f, PEER_ADDRESS, PORT, bytes, sizeof bytes, 0), sizeof bytes);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PORT, "short", 5, 0), 5);
+    for (int i = 0; i < world.sent; i++)
+        world_receive_frame(world.wire[i].bytes, world.wire[i].length);
+    struct received r = receive(f, MSG_DONTWAIT);
+    assert_int_equal(r.result, sizeof bytes);
+    assert_memory_equal(r.bytes, bytes, sizeof bytes);
+    assert_int_equal(ntohl(r.from.sin_addr.s_addr), OUR_ADDRESS);
+    expect(f, "short");
+    close_socket(f);
+}
+
+static void ipv6_is_the_hosts(void **state)
+{
+    (void)state;
+    assert_null(udp_socket_file(-1, AF_INET6, O_RDWR)); /* the world makes no host files */
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(binding_steers_the_port),
+        TEST(port_0_is_chosen_by_the_host),
+        TEST(loopback_stays_with_the_host),
+        TEST(an_address_that_came_later_is_found),
+        TEST(a_port_that_cannot_be_steered_still_works),
+        TEST(connecting_binds_and_steers),
+        TEST(sending_binds_and_steers),
+        TEST(dissolving_a_connection_opens_the_socket_to_all),
+        TEST(a_datagram_arrives),
+        TEST(datagrams_keep_their_order_and_bounds),
+        TEST(a_short_buffer_cuts),
+        TEST(an_empty_datagram_is_a_datagram),
+        TEST(two_looks_see_one_content),
+        TEST(several_buffers_are_filled_in_turn),
+        TEST(a_bad_buffer_costs_the_datagram_and_no_frame),
+        TEST(checksums_of_all_forms),
+        TEST(a_wrong_datagram_does_not_make_readable),
+        TEST(what_nobody_wants_is_dropped_and_counted),
+        TEST(a_new_address_of_the_interface_is_learnt),
+        TEST(broadcasts_reach_a_socket_bound_to_any),
+        TEST(the_most_particular_socket_gets_it),
+        TEST(sockets_that_share_a_port_share_its_senders),
+        TEST(a_full_buffer_drops_what_comes_last),
+        TEST(what_waits_moves_inside_when_frames_are_scarce),
+        TEST(closing_gives_the_frames_back),
+        TEST(the_next_length_is_told),
+        TEST(control_data_tells_of_the_way),
+        TEST(an_option_that_only_the_kernel_honours_ends_steering),
+        TEST(an_empty_queue_asks_the_host),
+        TEST(what_the_enclave_sent_by_the_host_is_found),
+        TEST(errors_come_from_the_host),
+        TEST(a_busy_xsk_does_not_starve_the_host),
+        TEST(a_sleep_is_one_exit_and_nothing_else),
+        TEST(a_busy_receiver_makes_no_exits),
+        TEST(the_host_socket_wakes_too),
+        TEST(a_socket_of_the_host_alone_does_not_wake_for_xsks),
+        TEST(a_receive_times_out),
+        TEST(a_signal_interrupts),
+        TEST(an_interruption_without_a_signal_is_a_reason_to_look),
+        TEST(nonblocking_never_sleeps),
+        TEST(who_drains_for_another_wakes_it),
+        TEST(binding_wakes_who_waits_for_the_host_alone),
+        TEST(poll_tells_what_is_there),
+        TEST(poll_believes_what_the_host_reported_until_it_is_taken),
+        TEST(poll_tells_errors_until_they_are_read),
+        TEST(a_drain_for_a_file_that_was_just_polled_prevents_the_sleep),
+        TEST(a_socket_that_is_shut_down_does_not_wait),
+        TEST(a_datagram_leaves),
+        TEST(sending_again_makes_no_exits),
+        TEST(every_length_up_to_the_mtu),
+        TEST(several_buffers_make_one_datagram),
+        TEST(wrong_calls_get_linux_errors),
+        TEST(an_unknown_neighbour_is_the_kernels_to_find),
+        TEST(what_an_xsk_cannot_say_goes_by_the_host),
+        TEST(a_full_ring_makes_a_sender_wait),
+        TEST(a_send_times_out),
+        TEST(the_wire_carries_what_was_sent),
+        TEST(ipv6_is_the_hosts),
+    };
+    return cmocka_run_group_tests_name("udp_socket", tests, NULL, NULL);
+}
