@@ -31,6 +31,7 @@ struct configuration {
     uint64_t enclave_size;
     uint64_t threads;        /* thread areas */
     uint64_t threads_offset; /* of the first, within the enclave */
+    uint64_t image_offset;   /* of the image: dynamic pages end there */
     uint64_t dynamic_offset; /* where dynamic pages start, within the enclave */
     uint64_t flags;          /* enum configuration_flag */
     uint64_t log_level;

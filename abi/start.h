@@ -15,11 +15,12 @@
 
 /*
  * Pages of the enclave, in order:
- *   image            the ELF's segments, linked at 0
- *   configuration    struct configuration (abi/config.h), read-only, measured
+ *   dynamic          from configuration.dynamic_offset: pages added as they are needed
+ *   image            the ELF's segments, linked at 0, at configuration.image_offset
+ *   configuration    struct configuration (abi/config.h), read-only, measured, on the page after the
+ *                    image's end (symbol _end, rounded up)
  *   threads          one area of THREAD_AREA_SIZE bytes each, at configuration.threads_offset
- *   dynamic          the rest, from configuration.dynamic_offset: pages added as they are needed
- * The image finds the configuration at the page after its own end (symbol _end, rounded up).
+ * A program with fixed addresses gets an enclave whose range starts at 0: they are then dynamic pages.
  */
 
 /* Offsets within a thread's area. Pages not named are never added: they catch overflows. */

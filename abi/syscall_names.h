@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of Linux's system calls on x86-64 by number, NULL where there is none: from <asm/unistd_64.h> of
- * Linux 6.18 as far as its numbers are fixed. */
+/* Names of Linux's system calls on x86-64 by number, NULL where there is none: syscall_64.tbl of Linux
+ * 6.18. */
 #ifndef ABI_SYSCALL_NAMES_H
 #define ABI_SYSCALL_NAMES_H
 
@@ -340,6 +340,8 @@ static const char *const syscall_names[] = {
     [332] = "statx",
     [333] = "io_pgetevents",
     [334] = "rseq",
+    [335] = "uretprobe",
+    [336] = "uprobe",
     [424] = "pidfd_send_signal",
     [425] = "io_uring_setup",
     [426] = "io_uring_enter",

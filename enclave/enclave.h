@@ -12,6 +12,7 @@
 struct enclave {
     uint64_t base; /* of the enclave's range */
     uint64_t size;
+    uint64_t image; /* address of the image: dynamic pages end there */
     uint64_t dynamic; /* address of the first dynamic page: the program's part starts here */
     uint64_t program_end; /* and ends here: the LibOS's own pages follow */
     const struct configuration *configuration;

@@ -18,6 +18,7 @@ struct machine; /* an enclave on its platform */
 
 struct machine_options {
     uint64_t size;               /* power of two */
+    bool at_zero;                /* the range starts at address 0 */
     uint32_t ssa_frame_pages;
     uint64_t attributes, xfrm;
     uint32_t miscselect;

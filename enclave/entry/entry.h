@@ -32,7 +32,7 @@ void os_exception(struct registers *registers);
 void os_return(struct registers *registers);
 void syscall_dispatch(struct registers *registers, bool trapped);
 
-/* Where the image lies: [enclave.base, image_end). */
+/* Where the image lies: [enclave.image, _end). */
 bool in_image(uint64_t address);
 
 #endif

@@ -39,7 +39,7 @@ _Static_assert(sizeof(struct registers) == 0x98, "entry.S's REGISTERS_SIZE");
 
 bool in_image(uint64_t address)
 {
-    return address >= enclave.base && address < (uint64_t)_end;
+    return address >= enclave.image && address < (uint64_t)_end;
 }
 
 static struct sgx_gpr *ssa_gpr(struct thread_block *block)
@@ -80,7 +80,7 @@ static _Noreturn void crash(struct sgx_gpr *copy)
 {
     struct thread_block *block = thread_block();
     panic("exception %lu in the LibOS at image offset 0x%lx, address 0x%lx, error 0x%lx, rsp 0x%lx",
-          block->trap_vector, copy->rip - enclave.base, block->trap_address, block->trap_error,
+          block->trap_vector, copy->rip - enclave.image, block->trap_address, block->trap_error,
           copy->rsp);
 }
 

@@ -59,12 +59,13 @@ static uint64_t xsave_mask(void)
 
 _Noreturn void enclave_start(uint64_t parameters, struct thread_block *block)
 {
-    uint64_t base = (uint64_t)__ehdr_start;
-    relocate(base);
+    uint64_t image = (uint64_t)__ehdr_start;
+    relocate(image);
 
-    enclave.base = base;
+    enclave.image = image;
     enclave.configuration =
         (const struct configuration *)(((uint64_t)_end + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1));
+    uint64_t base = enclave.base = image - enclave.configuration->image_offset;
     enclave.size = enclave.configuration->enclave_size;
     enclave.dynamic = base + enclave.configuration->dynamic_offset;
     enclave.rings = enclave.configuration->flags & CONFIGURATION_RINGS;

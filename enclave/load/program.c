@@ -22,6 +22,7 @@
 #define PAGE_UP(x) PAGE_DOWN((x) + PAGE_SIZE - 1)
 #define STATUS_CANNOT_EXECUTE 126
 #define STATUS_NOT_FOUND 127
+#define LOW_PROGRAM 0x100000 /* above the start of the range: where position-independent programs go */
 #define MINIMUM_SIGNAL_STACK 3632 /* AT_MINSIGSTKSZ: frame and AVX-512 state */
 
 struct program_image program_image;
@@ -60,9 +61,8 @@ static int map_load(struct file *file, const struct elf_load *l, uint64_t bias)
                         l->offset - skip, AREA_FILE, file->path);
         if (at < 0)
             return (int)at;
-        /* The rest of the last page is the file's: zero it where it is the program's bss. */
-        if (end > file_end && (protection & PROT_WRITE) &&
-            user_zero((void *)file_end, MIN(PAGE_UP(file_end), end) - file_end))
+        /* The rest of the last page is the file's: zero it, whole as Linux does (ld.so allocates there). */
+        if ((protection & PROT_WRITE) && user_zero((void *)file_end, PAGE_UP(file_end) - file_end))
             return -EFAULT;
         start = PAGE_UP(file_end);
     }
@@ -96,14 +96,13 @@ static void load(const char *path, bool low, struct loaded *out, struct file **o
     if (n != (int64_t)size || elf_segments(buffer, size, &out->elf))
         give_up(path, -ENOEXEC, "its program headers are not whole");
     alloc_free(buffer);
-    if (out->elf.type == ET_EXEC)
-        give_up(path, -ENOEXEC, "not position-independent (ET_EXEC), which is not supported yet");
-
     /* Reserve the whole span, then lay the segments over it. */
     const struct elf_load *first = &out->elf.load[0], *last = &out->elf.load[out->elf.loads - 1];
     uint64_t base = PAGE_DOWN(first->address), span = PAGE_UP(last->address + last->memory_size) - base;
-    uint64_t hint = low ? enclave.dynamic + 0x100000 : 0;
-    int64_t at = memory_map(hint, span, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, AREA_ANONYMOUS, NULL);
+    bool fixed = out->elf.type == ET_EXEC;
+    uint64_t hint = fixed ? base : low ? enclave.dynamic + LOW_PROGRAM : 0;
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED_NOREPLACE : 0);
+    int64_t at = memory_map(hint, span, PROT_NONE, flags, NULL, 0, AREA_ANONYMOUS, NULL);
     if (at < 0)
         give_up(path, (int)at, "");
     out->bias = (uint64_t)at - base;
@@ -252,7 +251,7 @@ static const char *last_component(const char *path)
 
 _Noreturn void program_start(void)
 {
-    struct loaded program, interpreter;
+    static struct loaded program, interpreter; /* large; this runs once */
     struct file *file, *interpreter_file;
     program_image.path = configuration_string(enclave.configuration->program);
     struct thread *t = current();

@@ -4,6 +4,7 @@
 #include <signal.h>
 
 #include "abi/exits.h"
+#include "abi/stats.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"

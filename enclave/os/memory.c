@@ -28,7 +28,6 @@
 #define PROTECTIONS (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define LIBOS_MAX (1ul << 30)  /* the LibOS's own part at most */
 #define LIBOS_STEP 0x40000ul   /* mapped at a time */
-#define LOW_PART 0x10000000ul  /* programs and their heap grow from below, all else from above */
 
 static struct {
     struct lock lock;
@@ -59,7 +58,7 @@ static int pages(enum pages_operation operation, uint64_t start, uint64_t end, i
 
 void memory_start(void)
 {
-    uint64_t end = enclave.base + enclave.size, dynamic = end - enclave.dynamic;
+    uint64_t end = enclave.image, dynamic = end - enclave.dynamic;
     libos.end = end;
     libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
     memory.table.low = enclave.dynamic;
@@ -308,7 +307,8 @@ int memory_fault(uint64_t address, uint64_t error)
     int need = error & FAULT_FETCH ? PROT_EXEC : error & FAULT_WRITE ? PROT_WRITE : PROT_READ;
     lock_take(&memory.lock);
     const struct area *a = area_find(&memory.table, address);
-    int protection = a ? a->protection : -1;
+    /* The stack's guard page is nobody's, as far as the program is told. */
+    int protection = !a || (a->kind == AREA_STACK && !a->protection) ? -1 : a->protection;
     lock_release(&memory.lock);
     if (protection < 0)
         return SEGV_MAPERR;

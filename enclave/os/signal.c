@@ -23,6 +23,7 @@
 #define ACTION_DEFAULT 0
 #define ACTION_IGNORE 1
 #define RED_ZONE 128
+#define MAPS_SIZE 16384
 #define SA_RESTORER_ 0x04000000ull
 
 enum disposition { DISPOSITION_IGNORE, DISPOSITION_END, DISPOSITION_STOP, DISPOSITION_HANDLE };
@@ -309,6 +310,22 @@ static int frame_write(struct registers *r, int signal, const struct signal_caus
     return 0;
 }
 
+/* Where a fatal exception happened, and what is mapped there. */
+static void crash_report(int signal, const struct registers *r, const struct signal_cause *cause)
+{
+    log_info("signal %d, code %d: rip 0x%lx, address 0x%lx, rsp 0x%lx, rax 0x%lx, rdi 0x%lx", signal,
+             cause->code, r->rip, cause->address, r->rsp, r->rax, r->rdi);
+    char *maps = log_threshold >= LOG_DEBUG ? alloc(MAPS_SIZE) : NULL;
+    if (!maps)
+        return;
+    memory_print_maps(maps, MAPS_SIZE);
+    for (char *line = maps, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
+        *end = 0;
+        log_debug("%s", line);
+    }
+    alloc_free(maps);
+}
+
 static void stop_process(void)
 {
     xsk_flush();
@@ -329,7 +346,7 @@ void signal_deliver(struct registers *r)
             continue;
         case DISPOSITION_END:
             if (cause.code > 0 && cause.code < SI_KERNEL)
-                log_info("signal %d at rip 0x%lx, address 0x%lx", signal, r->rip, cause.address);
+                crash_report(signal, r, &cause);
             process_end(STATUS_SIGNALLED(signal));
         case DISPOSITION_HANDLE:
             if (action.flags & SA_RESETHAND)
@@ -568,7 +585,7 @@ SYSCALL(sigaltstack)
             return -EINVAL;
         if (new.ss_flags & SS_DISABLE)
             new = (stack_t){.ss_flags = SS_DISABLE};
-        else if (new.ss_size < MINSIGSTKSZ)
+        else if (new.ss_size < 2048)
             return -ENOMEM;
         t->alternate_stack = new;
     }

@@ -39,7 +39,7 @@ static struct {
     uint64_t first_tsc, first_raw, first_monotonic;
     uint64_t hz;
     bool refined;
-} clock = {.data = &clock.own};
+} line = {.data = &line.own};
 
 static void sample(struct clock_sample *s)
 {
@@ -48,9 +48,20 @@ static void sample(struct clock_sample *s)
     untrusted_read(s, bounce(), sizeof *s);
 }
 
+/* a × b / c with the product whole; the largest value where the quotient does not fit. */
+static uint64_t multiply_divide(uint64_t a, uint64_t b, uint64_t c)
+{
+    uint64_t low, high, quotient, rest;
+    __asm__("mulq %3" : "=a"(low), "=d"(high) : "a"(a), "r"(b) : "cc");
+    if (high >= c)
+        return UINT64_MAX;
+    __asm__("divq %4" : "=a"(quotient), "=d"(rest) : "a"(low), "d"(high), "r"(c) : "cc");
+    return quotient;
+}
+
 static void publish(const struct clock_data *new)
 {
-    struct clock_data *d = clock.data;
+    struct clock_data *d = line.data;
     __atomic_store_n(&d->sequence, d->sequence + 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     d->shift = new->shift;
@@ -67,11 +78,11 @@ static void publish(const struct clock_data *new)
 /* Frequency of the TSC against the monotonic clock, from the first sample to this one. */
 static uint64_t frequency(const struct clock_sample *s)
 {
-    uint64_t counts = s->tsc - clock.first_tsc, ns = s->monotonic_ns - clock.first_monotonic;
+    uint64_t counts = s->tsc - line.first_tsc, ns = s->monotonic_ns - line.first_monotonic;
     if (ns < FIRST_STRETCH / 2)
-        return clock.hz;
-    uint64_t hz = (uint64_t)((unsigned __int128)counts * SECOND / ns);
-    return hz >= HZ_LOW && hz <= HZ_HIGH ? hz : clock.hz;
+        return line.hz;
+    uint64_t hz = multiply_divide(counts, SECOND, ns);
+    return hz >= HZ_LOW && hz <= HZ_HIGH ? hz : line.hz;
 }
 
 /* With the lock held, when the line is older than its stretch. */
@@ -79,12 +90,12 @@ static void resample(void)
 {
     struct clock_sample s;
     sample(&s);
-    uint64_t hz = clock.hz = frequency(&s);
-    uint64_t stretch = clock.refined ? SECOND : FIRST_STRETCH;
-    clock.refined = true;
+    uint64_t hz = line.hz = frequency(&s);
+    uint64_t stretch = line.refined ? SECOND : FIRST_STRETCH;
+    line.refined = true;
 
     /* What the old line says at this count: readers may have seen it. */
-    const struct clock_data *old = clock.data;
+    const struct clock_data *old = line.data;
     uint64_t passed = s.tsc > old->tsc ? s.tsc - old->tsc : 0;
     uint64_t was = old->monotonic + (uint64_t)(((unsigned __int128)passed * old->mult) >> SHIFT);
     uint64_t now = s.monotonic_ns, start = MAX(now, was);
@@ -94,8 +105,8 @@ static void resample(void)
         .shift = SHIFT,
         .tsc = s.tsc,
         .monotonic = start,
-        .mult = (uint64_t)((((unsigned __int128)(stretch - ahead) * SECOND) << SHIFT) / stretch / hz),
-        .stale = (uint64_t)((unsigned __int128)hz * stretch / SECOND),
+        .mult = multiply_divide((SECOND << SHIFT) / hz, stretch - ahead, stretch),
+        .stale = multiply_divide(hz, stretch, SECOND),
         .realtime = (int64_t)(s.realtime_ns - now),
         .boottime = (int64_t)(s.boottime_ns - now),
         .raw = (int64_t)(s.raw_ns - now),
@@ -108,41 +119,40 @@ void time_start(void)
 {
     struct clock_sample s;
     sample(&s);
-    clock.first_tsc = s.tsc;
-    clock.first_raw = s.raw_ns;
-    clock.first_monotonic = s.monotonic_ns;
-    clock.hz = s.tsc_hz >= HZ_LOW && s.tsc_hz <= HZ_HIGH ? s.tsc_hz : DEFAULT_HZ;
+    line.first_tsc = s.tsc;
+    line.first_raw = s.raw_ns;
+    line.first_monotonic = s.monotonic_ns;
+    line.hz = s.tsc_hz >= HZ_LOW && s.tsc_hz <= HZ_HIGH ? s.tsc_hz : DEFAULT_HZ;
     struct clock_data new = {
         .shift = SHIFT,
         .tsc = s.tsc,
         .monotonic = s.monotonic_ns,
-        .mult = (uint64_t)(((unsigned __int128)SECOND << SHIFT) / clock.hz),
-        .stale = clock.hz / SECOND * FIRST_STRETCH,
+        .mult = (SECOND << SHIFT) / line.hz,
+        .stale = multiply_divide(line.hz, FIRST_STRETCH, SECOND),
         .realtime = (int64_t)(s.realtime_ns - s.monotonic_ns),
         .boottime = (int64_t)(s.boottime_ns - s.monotonic_ns),
         .raw = (int64_t)(s.raw_ns - s.monotonic_ns),
     };
-    new.stale = (uint64_t)((unsigned __int128)clock.hz * FIRST_STRETCH / SECOND);
     publish(&new);
-    kick_start(clock.hz / 1000);
+    kick_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)
 {
-    *shared = clock.own;
-    clock.data = shared;
+    *shared = line.own;
+    line.data = shared;
 }
 
 static uint64_t now(struct clock_data *copy)
 {
     for (;;) {
-        uint64_t ns = clock_read(clock.data, copy);
+        uint64_t ns = clock_read(line.data, copy);
         if (ns)
             return ns;
-        lock_take(&clock.lock);
-        if (!clock_read(clock.data, copy))
+        lock_take(&line.lock);
+        if (!clock_read(line.data, copy))
             resample();
-        lock_release(&clock.lock);
+        lock_release(&line.lock);
     }
 }
 
@@ -161,7 +171,7 @@ uint64_t time_realtime_ns(void)
 
 uint64_t time_tsc_per_ms(void)
 {
-    return clock.hz / 1000;
+    return line.hz / 1000;
 }
 
 static struct timespec timespec_of(uint64_t ns)

@@ -28,7 +28,7 @@ _Static_assert(offsetof(struct emu_tcs, cssa) == EMU_TCS_CSSA, "");
 
 struct machine *emu_machine;
 struct emu_tcs **emu_by_gs;
-uint64_t emu_base;
+uint64_t emu_first_gs;
 __thread struct emu_thread *emu_self;
 
 static int emu_probe(void)
@@ -44,6 +44,35 @@ static int emu_probe(void)
     return 0;
 }
 
+/* Below it the kernel lets nobody map (vm.mmap_min_addr). */
+#define LOWEST 0x10000ul
+#define RESERVATION (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/* ECREATE wants the range aligned to its size. */
+static int reserve(uint64_t size, uint64_t *base)
+{
+    uint8_t *twice = mmap(NULL, 2 * size, PROT_NONE, RESERVATION, -1, 0);
+    if (twice == MAP_FAILED)
+        return -errno;
+    *base = ((uint64_t)twice + size - 1) & ~(size - 1);
+    if (*base > (uint64_t)twice)
+        munmap(twice, *base - (uint64_t)twice);
+    munmap((void *)(*base + size), (uint64_t)twice + size - *base);
+    return 0;
+}
+
+static int reserve_at_zero(uint64_t size)
+{
+    void *got = mmap((void *)LOWEST, size - LOWEST, PROT_NONE, RESERVATION | MAP_FIXED_NOREPLACE, -1, 0);
+    return got == MAP_FAILED ? -errno : 0;
+}
+
+static void release(const struct machine *m)
+{
+    uint64_t skip = m->options.at_zero ? LOWEST : 0;
+    munmap((void *)(m->base + skip), m->options.size - skip);
+}
+
 static int emu_create(const struct machine_options *options, struct machine **out, uint64_t *base)
 {
     if (emu_machine) {
@@ -55,24 +84,16 @@ static int emu_create(const struct machine_options *options, struct machine **ou
         return -ENOMEM;
     m->options = *options;
 
-    /* ECREATE wants the range aligned to its size. */
-    uint64_t size = options->size;
-    uint8_t *twice = mmap(NULL, 2 * size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (twice == MAP_FAILED) {
-        int error = errno;
-        platform_set_error("cannot reserve %lu MiB of addresses for the enclave: %s", size >> 20,
-                           strerror(error));
-        free(m);
-        return -error;
-    }
-    m->base = ((uint64_t)twice + size - 1) & ~(size - 1);
-    if (m->base > (uint64_t)twice)
-        munmap(twice, m->base - (uint64_t)twice);
-    munmap((void *)(m->base + size), (uint64_t)twice + size - m->base);
-
-    int error = measure_create(&m->measurement, options->ssa_frame_pages, size);
+    int error = options->at_zero ? reserve_at_zero(options->size) : reserve(options->size, &m->base);
     if (error) {
-        munmap((void *)m->base, size);
+        platform_set_error("cannot reserve %lu MiB of addresses%s for the enclave: %s", options->size >> 20,
+                           options->at_zero ? " from 0 on" : "", strerror(-error));
+        free(m);
+        return error;
+    }
+    error = measure_create(&m->measurement, options->ssa_frame_pages, options->size);
+    if (error) {
+        release(m);
         free(m);
         return error;
     }
@@ -149,16 +170,18 @@ struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset)
 /* The table by which EEXIT finds its TCS. */
 static int index_by_gs(struct machine *m)
 {
-    uint64_t last = 0;
-    for (struct emu_tcs *t = m->threads; t; t = t->next)
-        if (t->gs - m->base > last)
-            last = t->gs - m->base;
-    m->by_gs_pages = last / 4096 + 1;
-    m->by_gs = calloc(m->by_gs_pages, sizeof *m->by_gs);
+    uint64_t first = UINT64_MAX, last = 0;
+    for (struct emu_tcs *t = m->threads; t; t = t->next) {
+        first = t->gs < first ? t->gs : first;
+        last = t->gs > last ? t->gs : last;
+    }
+    if (!m->threads)
+        return -EINVAL;
+    m->by_gs = calloc((last - first) / 4096 + 1, sizeof *m->by_gs);
     if (!m->by_gs)
         return -ENOMEM;
     for (struct emu_tcs *t = m->threads; t; t = t->next) {
-        struct emu_tcs **slot = &m->by_gs[(t->gs - m->base) / 4096];
+        struct emu_tcs **slot = &m->by_gs[(t->gs - first) / 4096];
         if (*slot || t->gs % 4096) {
             platform_set_error("two TCSs share a GS base, which the emulator cannot tell apart");
             return -EINVAL;
@@ -166,7 +189,7 @@ static int index_by_gs(struct machine *m)
         *slot = t;
     }
     emu_by_gs = m->by_gs;
-    emu_base = m->base;
+    emu_first_gs = first;
     return 0;
 }
 
@@ -279,7 +302,7 @@ static uint64_t emu_asynchronous_exits(const struct machine *m)
 
 static void emu_destroy(struct machine *m)
 {
-    munmap((void *)m->base, m->options.size);
+    release(m);
     while (m->threads) {
         struct emu_tcs *t = m->threads;
         m->threads = t->next;

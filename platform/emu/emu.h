@@ -55,8 +55,7 @@ struct machine {
     uint8_t mrenclave[32];
     bool initialised;
     struct emu_tcs *threads;     /* all TCSs */
-    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE */
-    uint64_t by_gs_pages;
+    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from the lowest on */
     _Atomic uint64_t aex;
 };
 
@@ -73,6 +72,6 @@ extern __thread struct emu_thread *emu_self;
 extern const char emu_code_begin[], emu_code_end[], emu_eexit[], emu_leaf_entry[];
 /* Read by enter.S: by_gs and the base it counts from. */
 extern struct emu_tcs **emu_by_gs;
-extern uint64_t emu_base;
+extern uint64_t emu_first_gs;
 #endif
 #endif

@@ -76,7 +76,7 @@ emu_eenter:
     .p2align 4
 emu_eexit:
     rdgsbase %rcx
-    sub emu_base(%rip), %rcx
+    sub emu_first_gs(%rip), %rcx
     shr $12, %rcx
     shl $3, %rcx
     add emu_by_gs(%rip), %rcx

@@ -1,0 +1,368 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The enclave made: its image read, its layout decided, every page added and measured, the whole signed
+ * with the development key and initialised.
+ */
+#include <cpuid.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "host/configuration.h"
+#include "platform/measure.h"
+#include "platform/sigstruct.h"
+
+#define IMAGE_MAX (64ul << 20)
+#define DYNAMIC_OFFSET 0x10000ul     /* Linux lets no program map lower (vm.mmap_min_addr) */
+#define DYNAMIC_LEAST (4ul << 20) /* less serves no program */
+#define SITES_LEAST_ROOM 16
+#define SITES_COUNT_MAX 256
+
+struct elf_file {
+    const char *path;
+    const uint8_t *bytes;
+    uint64_t size;
+    const Elf64_Ehdr *header;
+    const Elf64_Phdr *segments;
+};
+
+/* What is being built. */
+struct loader {
+    const struct platform *platform;
+    struct machine *machine;
+    struct measurement *measurement; /* the same as the platform's: what is to be signed */
+    uint64_t image; /* offset of the image within the enclave */
+};
+
+static uint64_t up(uint64_t value, uint64_t alignment)
+{
+    return (value + alignment - 1) & ~(alignment - 1);
+}
+
+static bool within(uint64_t offset, uint64_t length, uint64_t size)
+{
+    return offset <= size && length <= size - offset;
+}
+
+static int unfit(const struct elf_file *f, const char *why)
+{
+    fprintf(stderr, "rakis: %s is not an enclave image: %s\n", f->path, why);
+    return -1;
+}
+
+static int elf_check(struct elf_file *f)
+{
+    f->header = (const Elf64_Ehdr *)f->bytes;
+    const Elf64_Ehdr *h = f->header;
+    if (f->size < sizeof *h || memcmp(h->e_ident, ELFMAG, SELFMAG))
+        return unfit(f, "not an ELF file");
+    if (h->e_ident[EI_CLASS] != ELFCLASS64 || h->e_machine != EM_X86_64 || h->e_type != ET_DYN)
+        return unfit(f, "not a position-independent x86-64 executable");
+    if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_shentsize != sizeof(Elf64_Shdr) ||
+        h->e_phoff % 8 || h->e_shoff % 8 ||
+        !within(h->e_phoff, h->e_phnum * sizeof(Elf64_Phdr), f->size) ||
+        !within(h->e_shoff, h->e_shnum * sizeof(Elf64_Shdr), f->size))
+        return unfit(f, "its headers lie outside the file");
+    f->segments = (const Elf64_Phdr *)(f->bytes + h->e_phoff);
+
+    uint64_t end = 0; /* of the last page so far */
+    for (int i = 0; i < h->e_phnum; i++) {
+        const Elf64_Phdr *p = &f->segments[i];
+        if (p->p_type != PT_LOAD)
+            continue;
+        if (!within(p->p_offset, p->p_filesz, f->size) || p->p_filesz > p->p_memsz ||
+            !within(p->p_vaddr, p->p_memsz, IMAGE_MAX))
+            return unfit(f, "a segment lies outside the file");
+        if ((p->p_vaddr & ~(PAGE_SIZE - 1)) < end)
+            return unfit(f, "two segments share a page");
+        end = up(p->p_vaddr + p->p_memsz, PAGE_SIZE);
+    }
+    if (!end || h->e_entry >= end)
+        return unfit(f, "it has no entry");
+    return 0;
+}
+
+static int elf_open(struct elf_file *f, const char *path)
+{
+    struct stat status;
+    *f = (struct elf_file){.path = path};
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &status)) {
+        fprintf(stderr, "rakis: cannot open the enclave image %s: %s\n", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    f->size = (uint64_t)status.st_size;
+    void *bytes = f->size ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    close(fd);
+    if (bytes == MAP_FAILED)
+        return unfit(f, "it cannot be mapped");
+    f->bytes = bytes;
+    return elf_check(f);
+}
+
+static void elf_close(struct elf_file *f)
+{
+    if (f->bytes)
+        munmap((void *)f->bytes, f->size);
+}
+
+static uint64_t elf_end(const struct elf_file *f)
+{
+    uint64_t end = 0;
+    for (int i = 0; i < f->header->e_phnum; i++)
+        if (f->segments[i].p_type == PT_LOAD)
+            end = up(f->segments[i].p_vaddr + f->segments[i].p_memsz, PAGE_SIZE);
+    return end;
+}
+
+/* Section enclu_sites: each entry is the distance from itself to a padded ENCLU. */
+static int64_t elf_sites(const struct elf_file *f, uint64_t sites[SITES_COUNT_MAX])
+{
+    const Elf64_Shdr *sections = (const Elf64_Shdr *)(f->bytes + f->header->e_shoff);
+    if (f->header->e_shstrndx >= f->header->e_shnum)
+        return 0;
+    const Elf64_Shdr *names = &sections[f->header->e_shstrndx];
+    static const char wanted[] = "enclu_sites";
+    for (int i = 0; i < f->header->e_shnum; i++) {
+        const Elf64_Shdr *s = &sections[i];
+        if (!within(names->sh_offset, names->sh_size, f->size) ||
+            !within(s->sh_name, sizeof wanted, names->sh_size) ||
+            memcmp(f->bytes + names->sh_offset + s->sh_name, wanted, sizeof wanted))
+            continue;
+        uint64_t count = s->sh_size / sizeof(uint64_t);
+        if (!within(s->sh_offset, s->sh_size, f->size) || count > SITES_COUNT_MAX)
+            return -1;
+        for (uint64_t n = 0; n < count; n++) {
+            uint64_t distance;
+            memcpy(&distance, f->bytes + s->sh_offset + n * sizeof distance, sizeof distance);
+            sites[n] = s->sh_addr + n * sizeof distance + distance;
+            if (!within(sites[n], SITES_LEAST_ROOM, elf_end(f)))
+                return -1;
+        }
+        return (int64_t)count;
+    }
+    return 0;
+}
+
+/* Pages to the platform, and to the measurement that is signed. */
+static int put(struct loader *l, uint64_t offset, const void *contents, uint64_t length, uint64_t flags,
+               bool measure)
+{
+    static const uint8_t zeros[256];
+    int error = l->platform->add(l->machine, offset, contents, length, flags, measure);
+    if (error) {
+        fprintf(stderr, "rakis: cannot add pages to the enclave: %s\n", platform_error());
+        return error;
+    }
+    for (uint64_t page = 0; page < length; page += PAGE_SIZE) {
+        measure_add(l->measurement, offset + page, flags);
+        for (uint64_t at = page; measure && at < page + PAGE_SIZE; at += sizeof zeros)
+            measure_extend(l->measurement, offset + at,
+                           contents ? (const uint8_t *)contents + at : zeros);
+    }
+    return 0;
+}
+
+static int put_segment(struct loader *l, const struct elf_file *f, const Elf64_Phdr *p)
+{
+    uint64_t begin = p->p_vaddr & ~(PAGE_SIZE - 1), offset = l->image + begin;
+    uint64_t filled = up(p->p_vaddr + p->p_filesz, PAGE_SIZE) - begin;
+    uint64_t length = up(p->p_vaddr + p->p_memsz, PAGE_SIZE) - begin;
+    uint64_t flags = SECINFO_REG | (p->p_flags & PF_R ? SECINFO_R : 0) |
+                     (p->p_flags & PF_W ? SECINFO_W : 0) | (p->p_flags & PF_X ? SECINFO_X : 0);
+    uint8_t *pages = aligned_alloc(PAGE_SIZE, filled + PAGE_SIZE);
+    if (!pages)
+        return -ENOMEM;
+    memset(pages, 0, p->p_vaddr - begin);
+    memcpy(pages + (p->p_vaddr - begin), f->bytes + p->p_offset, p->p_filesz);
+    memset(pages + (p->p_vaddr - begin) + p->p_filesz, 0, begin + filled - p->p_vaddr - p->p_filesz);
+    int error = filled ? put(l, offset, pages, filled, flags, true) : 0;
+    if (!error && length > filled)
+        error = put(l, offset + filled, NULL, length - filled, flags, true);
+    free(pages);
+    return error;
+}
+
+static int put_image(struct loader *l, const struct elf_file *f)
+{
+    int error = 0;
+    for (int i = 0; !error && i < f->header->e_phnum; i++)
+        if (f->segments[i].p_type == PT_LOAD)
+            error = put_segment(l, f, &f->segments[i]);
+    return error;
+}
+
+static int put_thread(struct loader *l, uint64_t area, uint64_t entry)
+{
+    const uint64_t writable = SECINFO_REG | SECINFO_R | SECINFO_W;
+    static struct sgx_tcs tcs __attribute__((aligned(PAGE_SIZE)));
+    tcs = (struct sgx_tcs){
+        .ossa = area + THREAD_SSA,
+        .nssa = THREAD_SSA_FRAMES,
+        .oentry = entry,
+        .ofsbase = area + THREAD_BLOCK,
+        .ogsbase = area + THREAD_BLOCK,
+        .fslimit = UINT32_MAX, /* of no effect in 64-bit mode, but EADD wants whole pages */
+        .gslimit = UINT32_MAX,
+    };
+    int error = put(l, area + THREAD_TCS, &tcs, sizeof tcs, SECINFO_TCS, true);
+    if (!error)
+        error = put(l, area + THREAD_SSA, NULL, THREAD_SSA_FRAMES * PAGE_SIZE, writable, false);
+    if (!error)
+        error = put(l, area + THREAD_BLOCK, NULL, THREAD_BLOCK_SIZE, writable, true);
+    if (!error)
+        error = put(l, area + THREAD_EVENT_STACK, NULL, THREAD_EVENT_STACK_SIZE, writable, false);
+    if (!error)
+        error = put(l, area + THREAD_STACK, NULL, THREAD_STACK_SIZE, writable, false);
+    return error;
+}
+
+/* The extended state that the CPU and the kernel offer and the enclave knows how to keep. */
+static uint64_t xfrm(void)
+{
+    uint32_t a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
+        return XFRM_LEGACY;
+    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+    uint64_t result = low & (XFRM_LEGACY | XFRM_AVX | XFRM_AVX512);
+    if (!(result & XFRM_AVX) || (result & XFRM_AVX512) != XFRM_AVX512)
+        result &= ~XFRM_AVX512;
+    return result | XFRM_LEGACY;
+}
+
+static int too_small(uint64_t given, uint64_t needed)
+{
+    uint64_t size = 1ul << 20;
+    while (size < needed)
+        size *= 2;
+    fprintf(stderr, "rakis: the enclave is too small: --enclave-size %luM does not hold the image and "
+                    "its threads; give at least %luM\n", given >> 20, size >> 20);
+    return -1;
+}
+
+static int sign_and_start(struct loader *l, const struct machine_options *options,
+                          uint8_t mrenclave[32])
+{
+    struct sigstruct_claims claims = {
+        .attributes = options->attributes,
+        .attributes_mask = UINT64_MAX,
+        .xfrm = options->xfrm,
+        .xfrm_mask = UINT64_MAX,
+        .miscselect = options->miscselect,
+        .miscselect_mask = UINT32_MAX,
+    };
+    struct sgx_sigstruct sigstruct;
+    int error = measure_final(l->measurement, claims.mrenclave);
+    l->measurement = NULL;
+    if (error)
+        platform_set_error("measuring failed");
+    else if (!(error = sigstruct_sign(&sigstruct, NULL, &claims)))
+        error = l->platform->init(l->machine, &sigstruct);
+    if (error) {
+        fprintf(stderr, "rakis: cannot initialise the enclave: %s\n", platform_error());
+        return error;
+    }
+    l->platform->measurement(l->machine, mrenclave);
+    return 0;
+}
+
+/* A program linked to fixed addresses (ET_EXEC) has to find them within the enclave: its range then
+ * starts at 0. Whether the file is a program at all is not decided here. */
+static bool fixed_addresses(const char *program)
+{
+    Elf64_Ehdr header;
+    int fd = open(program, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    bool fixed = read(fd, &header, sizeof header) == (ssize_t)sizeof header && header.e_type == ET_EXEC;
+    close(fd);
+    return fixed;
+}
+
+static int build(struct image *image, const struct run_options *options, const struct elf_file *f,
+                 struct configuration *c)
+{
+    uint64_t sites[SITES_COUNT_MAX];
+    int64_t site_count = elf_sites(f, sites);
+    if (site_count < 0)
+        return unfit(f, "its list of ENCLU sites is wrong");
+
+    /* The image, its configuration and the threads at the top; all below is the program's. */
+    uint64_t configuration_size = up(c->size, PAGE_SIZE);
+    uint64_t threads = up(elf_end(f) + configuration_size, THREAD_AREA_SIZE);
+    uint64_t top = threads + c->threads * THREAD_AREA_SIZE;
+    if (!within(DYNAMIC_OFFSET + DYNAMIC_LEAST, top, options->enclave_size))
+        return too_small(options->enclave_size, DYNAMIC_OFFSET + DYNAMIC_LEAST + top);
+    c->image_offset = options->enclave_size - top;
+    c->threads_offset = c->image_offset + threads;
+    c->dynamic_offset = DYNAMIC_OFFSET;
+    uint64_t configuration_offset = c->image_offset + elf_end(f);
+    for (int64_t i = 0; i < site_count; i++)
+        sites[i] += c->image_offset;
+
+    const struct machine_options machine = {
+        .size = options->enclave_size,
+        .at_zero = fixed_addresses(options->program),
+        .ssa_frame_pages = 1,
+        .attributes = ATTRIBUTE_MODE64BIT,
+        .xfrm = xfrm(),
+        .miscselect = MISCSELECT_EXINFO,
+        .transition_cycles = options->transition_cycles,
+        .enclu_sites = sites,
+        .enclu_site_count = (size_t)site_count,
+    };
+    struct loader l = {.platform = options->platform, .image = c->image_offset};
+    if (measure_create(&l.measurement, machine.ssa_frame_pages, machine.size)) {
+        fprintf(stderr, "rakis: cannot measure the enclave: no memory\n");
+        return -1;
+    }
+    if (l.platform->create(&machine, &l.machine, &image->base)) {
+        fprintf(stderr, "rakis: cannot create the enclave: %s\n", platform_error());
+        measure_final(l.measurement, image->mrenclave);
+        return -1;
+    }
+    int error = put_image(&l, f);
+    if (!error)
+        error = put(&l, configuration_offset, c, configuration_size, SECINFO_REG | SECINFO_R, true);
+    for (uint64_t i = 0; !error && i < c->threads; i++)
+        error = put_thread(&l, c->threads_offset + i * THREAD_AREA_SIZE,
+                           c->image_offset + f->header->e_entry);
+    if (!error)
+        error = sign_and_start(&l, &machine, image->mrenclave);
+    if (error) {
+        if (l.measurement)
+            measure_final(l.measurement, image->mrenclave);
+        l.platform->destroy(l.machine);
+        return -1;
+    }
+    image->machine = l.machine;
+    image->platform = l.platform;
+    image->size = machine.size;
+    image->threads = c->threads;
+    image->threads_offset = c->threads_offset;
+    return 0;
+}
+
+int image_load(struct image *image, const struct run_options *options)
+{
+    struct elf_file f;
+    int result = elf_open(&f, options->image_path);
+    struct configuration *c = result ? NULL : configuration_make(options, THREADS_DEFAULT);
+    if (!result && !c) {
+        fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n", strerror(errno));
+        result = -1;
+    }
+    if (!result)
+        result = build(image, options, &f, c);
+    free(c);
+    elf_close(&f);
+    return result;
+}
