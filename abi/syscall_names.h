@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of Linux's system calls on x86-64 by number, NULL where there is none: syscall_64.tbl of Linux
- * 6.18. */
+/* Names of Linux's system calls on x86-64 by number, NULL where there is none: syscall_64.tbl of
+ * Linux 6.18. */
 #ifndef ABI_SYSCALL_NAMES_H
 #define ABI_SYSCALL_NAMES_H
 

@@ -50,7 +50,8 @@ static uint32_t write_string(struct writer *w, const char *string)
     return at;
 }
 
-static struct configuration_strings write_strings(struct writer *w, char *const *strings, uint64_t count)
+static struct configuration_strings write_strings(struct writer *w, char *const *strings,
+                                                  uint64_t count)
 {
     struct configuration_strings result = {.count = (uint32_t)count, .offsets = (uint32_t)w->table};
     for (uint64_t i = 0; i < count; i++) {
@@ -81,7 +82,8 @@ struct configuration *configuration_make(const struct run_options *options, uint
     memset(c, 0, room);
 
     struct writer w = {.blob = (uint8_t *)c, .table = sizeof *c};
-    w.text = w.table + sizeof(uint32_t) * (argument_count + variable_count + options->interface_count);
+    w.text =
+        w.table + sizeof(uint32_t) * (argument_count + variable_count + options->interface_count);
     c->magic = CONFIGURATION_MAGIC;
     c->version = ABI_VERSION;
     c->size = size;

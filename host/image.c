@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The enclave made: its image read, its layout decided, every page added and measured, the whole signed
- * with the development key and initialised.
+ * The enclave made: its image read, its layout decided, every page added and measured, the whole
+ * signed with the development key and initialised.
  */
 #include <cpuid.h>
 #include <elf.h>
@@ -19,7 +19,7 @@
 #include "platform/sigstruct.h"
 
 #define IMAGE_MAX (64ul << 20)
-#define DYNAMIC_OFFSET 0x10000ul     /* Linux lets no program map lower (vm.mmap_min_addr) */
+#define DYNAMIC_OFFSET 0x10000ul  /* Linux lets no program map lower (vm.mmap_min_addr) */
 #define DYNAMIC_LEAST (4ul << 20) /* less serves no program */
 #define SITES_LEAST_ROOM 16
 #define SITES_COUNT_MAX 256
@@ -37,7 +37,7 @@ struct loader {
     const struct platform *platform;
     struct machine *machine;
     struct measurement *measurement; /* the same as the platform's: what is to be signed */
-    uint64_t image; /* offset of the image within the enclave */
+    uint64_t image;                  /* offset of the image within the enclave */
 };
 
 static uint64_t up(uint64_t value, uint64_t alignment)
@@ -153,8 +153,8 @@ static int64_t elf_sites(const struct elf_file *f, uint64_t sites[SITES_COUNT_MA
 }
 
 /* Pages to the platform, and to the measurement that is signed. */
-static int put(struct loader *l, uint64_t offset, const void *contents, uint64_t length, uint64_t flags,
-               bool measure)
+static int put(struct loader *l, uint64_t offset, const void *contents, uint64_t length,
+               uint64_t flags, bool measure)
 {
     static const uint8_t zeros[256];
     int error = l->platform->add(l->machine, offset, contents, length, flags, measure);
@@ -183,7 +183,8 @@ static int put_segment(struct loader *l, const struct elf_file *f, const Elf64_P
         return -ENOMEM;
     memset(pages, 0, p->p_vaddr - begin);
     memcpy(pages + (p->p_vaddr - begin), f->bytes + p->p_offset, p->p_filesz);
-    memset(pages + (p->p_vaddr - begin) + p->p_filesz, 0, begin + filled - p->p_vaddr - p->p_filesz);
+    memset(pages + (p->p_vaddr - begin) + p->p_filesz, 0,
+           begin + filled - p->p_vaddr - p->p_filesz);
     int error = filled ? put(l, offset, pages, filled, flags, true) : 0;
     if (!error && length > filled)
         error = put(l, offset + filled, NULL, length - filled, flags, true);
@@ -243,8 +244,10 @@ static int too_small(uint64_t given, uint64_t needed)
     uint64_t size = 1ul << 20;
     while (size < needed)
         size *= 2;
-    fprintf(stderr, "rakis: the enclave is too small: --enclave-size %luM does not hold the image and "
-                    "its threads; give at least %luM\n", given >> 20, size >> 20);
+    fprintf(stderr,
+            "rakis: the enclave is too small: --enclave-size %luM does not hold the image and "
+            "its threads; give at least %luM\n",
+            given >> 20, size >> 20);
     return -1;
 }
 
@@ -282,7 +285,8 @@ static bool fixed_addresses(const char *program)
     int fd = open(program, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return false;
-    bool fixed = read(fd, &header, sizeof header) == (ssize_t)sizeof header && header.e_type == ET_EXEC;
+    bool fixed =
+        read(fd, &header, sizeof header) == (ssize_t)sizeof header && header.e_type == ET_EXEC;
     close(fd);
     return fixed;
 }
@@ -357,7 +361,8 @@ int image_load(struct image *image, const struct run_options *options)
     int result = elf_open(&f, options->image_path);
     struct configuration *c = result ? NULL : configuration_make(options, THREADS_DEFAULT);
     if (!result && !c) {
-        fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n", strerror(errno));
+        fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n",
+                strerror(errno));
         result = -1;
     }
     if (!result)

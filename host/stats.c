@@ -69,8 +69,9 @@ static json_t *syscalls(const struct statistics *s)
             snprintf(unnamed, sizeof unnamed, "%lu", number);
             name = unnamed;
         }
-        json_object_set_new(by_name, name, json_pack("{s:I, s:I}", "rewritten", (json_int_t)rewritten,
-                                                     "trapped", (json_int_t)trapped));
+        json_object_set_new(by_name, name,
+                            json_pack("{s:I, s:I}", "rewritten", (json_int_t)rewritten, "trapped",
+                                      (json_int_t)trapped));
     }
     return json_pack("{s:I, s:I, s:o}", "rewritten", (json_int_t)rewritten_total, "trapped",
                      (json_int_t)trapped_total, "by_name", by_name);

@@ -24,7 +24,8 @@ static void flush(struct measurement *m)
     m->used = 0;
 }
 
-/* Room for the next record, zeroed, which begins with the name of its leaf and goes on to `size`. */
+/* Room for the next record, zeroed, which begins with the name of its leaf and goes on to `size`.
+ */
 static uint8_t *record(struct measurement *m, const char leaf[8], size_t size)
 {
     if (size > sizeof m->buffer - m->used)
@@ -60,7 +61,8 @@ void measure_add(struct measurement *m, uint64_t offset, uint64_t secinfo_flags)
 {
     uint8_t *at = record(m, "EADD\0\0\0", RECORD);
     memcpy(at + 8, &offset, sizeof offset);
-    memcpy(at + 16, &secinfo_flags, sizeof secinfo_flags); /* of 48 bytes of SECINFO, the rest zero */
+    memcpy(at + 16, &secinfo_flags,
+           sizeof secinfo_flags); /* of 48 bytes of SECINFO, the rest zero */
 }
 
 void measure_extend(struct measurement *m, uint64_t offset, const void *chunk)

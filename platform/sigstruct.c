@@ -50,7 +50,8 @@ static EVP_PKEY *key_make(void)
     BIGNUM *exponent = BN_new();
     EVP_PKEY_CTX *context = EVP_PKEY_CTX_new_from_name(NULL, "RSA", NULL);
     if (!context || !exponent || !BN_set_word(exponent, EXPONENT) ||
-        EVP_PKEY_keygen_init(context) != 1 || EVP_PKEY_CTX_set_rsa_keygen_bits(context, KEY_BITS) != 1 ||
+        EVP_PKEY_keygen_init(context) != 1 ||
+        EVP_PKEY_CTX_set_rsa_keygen_bits(context, KEY_BITS) != 1 ||
         EVP_PKEY_CTX_set1_rsa_keygen_pubexp(context, exponent) != 1 ||
         EVP_PKEY_keygen(context, &key) != 1)
         key = NULL;
@@ -81,7 +82,8 @@ static EVP_PKEY *key_load_own(const char *path)
     return key;
 }
 
-/* Whole or not at all: written beside it and moved there. Failing is no error: a new key then serves. */
+/* Whole or not at all: written beside it and moved there. Failing is no error: a new key then
+ * serves. */
 static void key_store(const char *path, EVP_PKEY *key)
 {
     char temporary[4096 + 8];
@@ -181,8 +183,8 @@ static int digest(const void *a, size_t a_size, const void *b, size_t b_size, ui
 }
 
 /*
- * q1 and q2 spare the CPU the divisions: q1 = s^2 / n, q2 = s (s^2 mod n) / n, and s^3 mod n is what is
- * left. With `given`, they are checked to be so instead. *power is s^3 mod n.
+ * q1 and q2 spare the CPU the divisions: q1 = s^2 / n, q2 = s (s^2 mod n) / n, and s^3 mod n is
+ * what is left. With `given`, they are checked to be so instead. *power is s^3 mod n.
  */
 static int quotients(struct sgx_sigstruct *out, const struct sgx_sigstruct *given, const BIGNUM *n,
                      const BIGNUM *s, BIGNUM *power)
@@ -225,8 +227,8 @@ static int sign(struct sgx_sigstruct *out, EVP_PKEY *key)
     memcpy(message, out, HEADER_SIZE);
     memcpy(message + HEADER_SIZE, (const uint8_t *)out + BODY_OFFSET, BODY_SIZE);
     if (!context || !power || EVP_DigestSignInit(context, NULL, EVP_sha256(), NULL, key) != 1 ||
-        EVP_DigestSign(context, signature, &size, message, sizeof message) != 1 || size != KEY_BYTES ||
-        !(s = BN_bin2bn(signature, KEY_BYTES, NULL)) ||
+        EVP_DigestSign(context, signature, &size, message, sizeof message) != 1 ||
+        size != KEY_BYTES || !(s = BN_bin2bn(signature, KEY_BYTES, NULL)) ||
         EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_N, &n) != 1 ||
         BN_bn2lebinpad(n, out->modulus, KEY_BYTES) != KEY_BYTES ||
         BN_bn2lebinpad(s, out->signature, KEY_BYTES) != KEY_BYTES)
@@ -281,7 +283,8 @@ static bool zero(const uint8_t *bytes, size_t size)
 
 static bool well_formed(const struct sgx_sigstruct *s)
 {
-    return !memcmp(s->header, header, sizeof header) && !memcmp(s->header2, header2, sizeof header2) &&
+    return !memcmp(s->header, header, sizeof header) &&
+           !memcmp(s->header2, header2, sizeof header2) &&
            (s->vendor == 0 || s->vendor == VENDOR_INTEL) && s->exponent == EXPONENT &&
            zero(s->reserved1, sizeof s->reserved1) && zero(s->reserved2, sizeof s->reserved2) &&
            zero(s->reserved3, sizeof s->reserved3) && zero(s->reserved4, sizeof s->reserved4);
@@ -310,8 +313,8 @@ static int signature_check(const struct sgx_sigstruct *given)
     memcpy(expected + info, digest_info, sizeof digest_info);
     result = digest(given, HEADER_SIZE, (const uint8_t *)given + BODY_OFFSET, BODY_SIZE,
                     expected + hash);
-    if (!result && (BN_bn2binpad(power, found, KEY_BYTES) != KEY_BYTES ||
-                    memcmp(found, expected, KEY_BYTES)))
+    if (!result &&
+        (BN_bn2binpad(power, found, KEY_BYTES) != KEY_BYTES || memcmp(found, expected, KEY_BYTES)))
         result = -EKEYREJECTED;
 out:
     BN_free(power);

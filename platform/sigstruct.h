@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SIGSTRUCT: who vouches for which enclave (SDM volume 3D, 35.14). RSA-3072 with exponent 3, PKCS #1
- * v1.5, SHA-256. */
+/* SIGSTRUCT: who vouches for which enclave (SDM volume 3D, 35.14). RSA-3072 with exponent 3, PKCS
+ * #1 v1.5, SHA-256. */
 #ifndef PLATFORM_SIGSTRUCT_H
 #define PLATFORM_SIGSTRUCT_H
 
@@ -27,7 +27,8 @@ int sigstruct_sign(struct sgx_sigstruct *out, const char *key_path,
                    const struct sigstruct_claims *claims);
 
 /* What EINIT checks: form, signature, and that it covers an enclave with this measurement and these
- * values. 0; -EINVAL: malformed; -EKEYREJECTED: the signature is wrong; -EPERM: it is of another one. */
+ * values. 0; -EINVAL: malformed; -EKEYREJECTED: the signature is wrong; -EPERM: it is of another
+ * one. */
 int sigstruct_verify(const struct sgx_sigstruct *sigstruct, const uint8_t mrenclave[32],
                      uint64_t attributes, uint64_t xfrm, uint32_t miscselect);
 

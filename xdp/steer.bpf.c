@@ -69,4 +69,4 @@ int steer(struct xdp_md *context)
     return (int)bpf_redirect_map(&xsks, context->rx_queue_index, XDP_PASS);
 }
 
-char license[] SEC("license") = "Dual BSD/GPL";
+char steer_license[] SEC("license") = "Dual BSD/GPL";

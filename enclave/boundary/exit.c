@@ -9,7 +9,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 
 static struct untrusted slot_word(size_t offset)
 {

@@ -30,6 +30,9 @@ void thread_block_prepare(struct thread_block *block, uint64_t index);
 void os_start(void);
 void os_exception(struct registers *registers);
 void os_return(struct registers *registers);
+struct sgx_gpr;
+/* The LibOS itself faulted, there. */
+_Noreturn void os_crash(const struct sgx_gpr *where);
 void syscall_dispatch(struct registers *registers, bool trapped);
 
 /* Where the image lies: [enclave.image, _end). */

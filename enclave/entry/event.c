@@ -8,7 +8,6 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
 #include "platform/sgx_arch.h"
 
 extern const char return_window[], return_window_end[], return_restart[];
@@ -76,14 +75,6 @@ static void divert(struct thread_block *block, struct sgx_gpr *g)
     g->rflags = RFLAGS_FIXED;
 }
 
-static _Noreturn void crash(struct sgx_gpr *copy)
-{
-    struct thread_block *block = thread_block();
-    panic("exception %lu in the LibOS at image offset 0x%lx, address 0x%lx, error 0x%lx, rsp 0x%lx",
-          block->trap_vector, copy->rip - enclave.image, block->trap_address, block->trap_error,
-          copy->rsp);
-}
-
 static struct sgx_gpr crashed;
 
 /* The LibOS itself faulted: a copy from or to the program's memory, or a defect. */
@@ -95,7 +86,7 @@ static void libos_fault(struct sgx_gpr *g)
     }
     crashed = *g;
     g->rdi = (uint64_t)&crashed;
-    g->rip = (uint64_t)crash;
+    g->rip = (uint64_t)os_crash;
     g->rsp = ((g->rsp - 256) & ~15ull) - 8;
 }
 

@@ -13,6 +13,11 @@ void *memcpy(void *to, const void *from, size_t n);
 void *memmove(void *to, const void *from, size_t n);
 void *memset(void *to, int byte, size_t n);
 int memcmp(const void *a, const void *b, size_t n);
+/* Copies of known, small size are a few instructions and no call. */
+#ifndef LIB_STRING_C
+#define memcpy(to, from, n) __builtin_memcpy((to), (from), (n))
+#define memset(to, byte, n) __builtin_memset((to), (byte), (n))
+#endif
 size_t strlen(const char *s);
 size_t strnlen(const char *s, size_t n);
 int strcmp(const char *a, const char *b);

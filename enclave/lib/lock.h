@@ -19,6 +19,7 @@ struct lock {
         0                                                                                          \
     }
 
+/* Provided by boundary/: it leaves the enclave to wait. */
 void lock_slow(struct lock *l);
 
 static inline bool lock_try(struct lock *l)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#define LIB_STRING_C
 #include "enclave/lib/lib.h"
 
 void *memcpy(void *to, const void *from, size_t n)

@@ -23,7 +23,7 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/os/file.h"
 #include "enclave/os/memory.h"
 

@@ -10,7 +10,7 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/load/elf.h"
 #include "enclave/os/clock_data.h"
 #include "enclave/os/file.h"

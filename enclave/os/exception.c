@@ -7,13 +7,16 @@
 #include "abi/stats.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/log.h"
 #include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "platform/sgx_arch.h"
 
 enum { DE = 0, DB = 1, BP = 3, BR = 5, UD = 6, GP = 13, PF = 14, MF = 16, AC = 17, XM = 19 };
 
@@ -70,6 +73,14 @@ static bool emulate(struct registers *r)
         return true;
     }
     return false;
+}
+
+_Noreturn void os_crash(const struct sgx_gpr *where)
+{
+    struct thread_block *block = thread_block();
+    panic("exception %lu in the LibOS at image offset 0x%lx, address 0x%lx, error 0x%lx, rsp 0x%lx",
+          block->trap_vector, where->rip - enclave.image, block->trap_address, block->trap_error,
+          where->rsp);
 }
 
 static uint64_t exceptions;

@@ -12,7 +12,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/os/files.h"
 
 enum direction { NUMBER, IN, OUT, IN_OUT };

@@ -16,7 +16,7 @@
 #include "enclave/entry/sgx.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/load/patch.h"
 #include "enclave/os/area.h"
 #include "enclave/os/file.h"

@@ -22,7 +22,7 @@
 #include "enclave/enclave.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 

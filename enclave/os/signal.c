@@ -11,7 +11,7 @@
 #include "enclave/entry/entry.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"

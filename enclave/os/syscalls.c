@@ -12,7 +12,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscall_files.h"
 #include "enclave/os/syscall_memory.h"

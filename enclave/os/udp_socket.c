@@ -17,7 +17,7 @@
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/net/bytes.h"
 #include "enclave/net/endpoint.h"
 #include "enclave/net/interface.h"

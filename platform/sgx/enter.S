@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * uint32_t sgx_call(struct machine_entry *entry, struct sgx_enclave_run *run, uint32_t leaf, void *function)
+ * int sgx_call(struct machine_entry *entry, struct sgx_enclave_run *run, uint32_t leaf, void *enter)
  *
- * __vdso_sgx_enter_enclave() keeps RBX, RBP and RSP; what else the ABI asks to be kept is kept here. RDI and
- * RSI go in and come back.
+ * __vdso_sgx_enter_enclave() keeps RBX, RBP and RSP; what else the ABI asks to be kept is kept here.
+ * RDI and RSI go in and come back.
  */
     .text
     .globl sgx_call
@@ -17,6 +17,7 @@ sgx_call:
     push %r13
     push %r14
     push %r15
+    sub $8, %rsp
     push %rdi
     push %rsi /* its seventh argument; the call finds the stack 16-aligned */
     mov %rcx, %rax
@@ -31,6 +32,7 @@ sgx_call:
     pop %rdx
     mov %rdi, (%rdx)
     mov %rsi, 8(%rdx)
+    add $8, %rsp
     pop %r15
     pop %r14
     pop %r13

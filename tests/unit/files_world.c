@@ -27,7 +27,7 @@
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"

@@ -23,7 +23,7 @@
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 #include "enclave/net/bytes.h"
 #include "enclave/net/checksum.h"
 #include "enclave/net/net.h"

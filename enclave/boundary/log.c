@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 
 #include "enclave/boundary/exit.h"
 #include "enclave/lib/lib.h"

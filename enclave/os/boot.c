@@ -9,7 +9,7 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/log.h"
+#include "enclave/boundary/log.h"
 
 extern const char __ehdr_start[], _end[];
 extern const Elf64_Dyn _DYNAMIC[];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Messages to the person who runs the enclave: one line, to the host's standard error, by an exit. */
-#ifndef LIB_LOG_H
-#define LIB_LOG_H
+#ifndef BOUNDARY_LOG_H
+#define BOUNDARY_LOG_H
 
 #include "abi/config.h"
 

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#ifndef CLI_CLI_H
+#define CLI_CLI_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Exit statuses, as shells and env(1) have them. */
+enum { STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
+
+/* run.c: `rakis run`, argv[0] being "run". The status to exit with. */
+int command_run(int argc, char **argv);
+void help_run(void);
+
+/* program.c: PROGRAM as execvp would find it, and whether an enclave can run it: 0 and its path, or
+ * the status to exit with after a message. */
+int program_find(const char *name, char *path, size_t size);
+
+/* "rakis: ..." on stderr, one line. */
+void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif

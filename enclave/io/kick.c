@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/io/kick.h"
+
+#include <errno.h>
+
+#include "enclave/boundary/exit.h"
+
+#define REPEATS 64 /* the monitor goes on where the kernel is out of buffers for longer */
+
+static uint64_t per_ms = 2000000;
+
+void kick_start(uint64_t tsc_per_ms)
+{
+    per_ms = tsc_per_ms;
+}
+
+static uint64_t tsc(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
+bool kick_due(struct kick *k)
+{
+    k->waiting++;
+    return k->waiting >= KICK_BATCH || tsc() - k->last > per_ms;
+}
+
+void kick_now(struct kick *k, uint64_t xsk_index)
+{
+    for (int i = 0; i < REPEATS; i++)
+        if (exit_checked(EXIT_XSK_KICK, 0, 0, xsk_index, 0, 0, 0, 0, 0) != -EAGAIN)
+            break;
+    k->waiting = 0;
+    k->last = tsc();
+}

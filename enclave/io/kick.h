@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * When the kernel is told that a TX ring has work. All of the policy is here:
+ *
+ *   quiet    no kick for a millisecond: the next packet is kicked at once, by an exit. Latency counts.
+ *   batching kicks are frequent: the next one comes when KICK_BATCH packets wait (what the kernel takes
+ *            at a time in copy mode), or with the next exit that sleeps (xsk_flush), or from the host's
+ *            monitor, which looks each millisecond for as long as kicks keep coming, and two more.
+ *
+ * So no packet waits longer than a millisecond or two, whatever the program does next.
+ */
+#ifndef IO_KICK_H
+#define IO_KICK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define KICK_BATCH 32u
+
+struct kick {
+    uint32_t waiting; /* packets in the ring that the kernel has not been told of */
+    uint64_t last;    /* TSC of the last kick */
+};
+
+/* TSC counts in a millisecond; before it is known a usual value. */
+void kick_start(uint64_t tsc_per_ms);
+
+/* One more packet waits: kick now? */
+bool kick_due(struct kick *k);
+
+/* Tells the host; repeats for as long as the kernel says that it has not taken all. */
+void kick_now(struct kick *k, uint64_t xsk_index);
+
+#endif

@@ -1,0 +1,395 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/io/xsk.h"
+
+#include <errno.h>
+
+#include "abi/start.h"
+#include "abi/stats.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/ring.h"
+#include "enclave/io/frames.h"
+#include "enclave/io/kick.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+
+/*
+ * The first frames of the UMEM are received into, the rest are sent from: the two sides share nothing
+ * and have a lock each. 2048 + 1024 frames of 2 KiB are 6 MiB, within the usual RLIMIT_MEMLOCK.
+ */
+#define RX_FRAMES 2048u
+#define TX_FRAMES 1024u
+#define RX_ENTRIES 2048u
+#define TX_ENTRIES 1024u
+#define HEADROOM_KERNEL 256u
+#define HEADROOM 6u /* puts the payload of an IPv4/UDP datagram on 8 bytes */
+#define ETHERNET_HEADER 14u
+#define RING_SPACE(entries, size) (4096ul + (uint64_t)(entries) * (size))
+#define ADDRESS_SIZE 8u     /* of a fill or completion entry */
+#define DESCRIPTOR_SIZE 16u /* of an rx or tx entry */
+#define REFILL_BATCH 32u
+
+struct xsk {
+    struct untrusted umem;
+    uint64_t interface, queue, index;
+    int descriptor;
+    uint32_t frame_size;
+
+    struct lock rx_lock; /* guards the next four */
+    struct ring fill, rx;
+    struct frames rx_frames;
+    uint64_t packets_in, bytes_in;
+
+    struct lock tx_lock; /* guards the next five */
+    struct ring tx, completion;
+    struct frames tx_frames;
+    struct kick kick;
+    uint64_t packets_out, bytes_out, kicks;
+
+    uint64_t drops[DROP_COUNT];
+};
+
+static struct {
+    struct xsk *xsk[XSK_MAX];
+    int count;
+} all;
+
+static void publish(const struct xsk *x, size_t offset, uint64_t value)
+{
+    struct untrusted s = arena_statistics();
+    if (s.address)
+        untrusted_store(untrusted_at(s, offsetof(struct statistics, xsk) +
+                                            x->index * sizeof(struct statistics_xsk) + offset),
+                        value);
+}
+
+#define PUBLISH(x, field, value) publish((x), offsetof(struct statistics_xsk, field), (value))
+
+static void drop(struct xsk *x, enum drop_cause cause)
+{
+    uint64_t count = __atomic_add_fetch(&x->drops[cause], 1, __ATOMIC_RELAXED);
+    publish(x, offsetof(struct statistics_xsk, drops) + cause * sizeof(uint64_t), count);
+}
+
+/* ---- set-up ---- */
+
+static const uint32_t ring_entries[XSK_RINGS] = {RX_ENTRIES, TX_ENTRIES, RX_ENTRIES, TX_ENTRIES};
+static const uint32_t entry_size[XSK_RINGS] = {ADDRESS_SIZE, ADDRESS_SIZE, DESCRIPTOR_SIZE,
+                                               DESCRIPTOR_SIZE};
+static const char *const ring_names[XSK_RINGS] = {"XSK fill", "XSK completion", "XSK rx", "XSK tx"};
+
+static uint64_t ring_space_of(int kind)
+{
+    return (RING_SPACE(ring_entries[kind], entry_size[kind]) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1);
+}
+
+static void setup_free(const struct xsk_setup *s)
+{
+    if (s->umem_offset)
+        arena_pool_free(s->umem_offset, s->umem_size);
+    for (int i = 0; i < XSK_RINGS; i++)
+        if (s->ring_offset[i])
+            arena_pool_free(s->ring_offset[i], s->ring_space[i]);
+}
+
+static int setup_make(struct xsk_setup *s, const struct interface_info *interface, uint64_t queue,
+                      uint32_t frame_size)
+{
+    memset(s, 0, sizeof *s);
+    s->interface_index = interface->index;
+    s->queue = queue;
+    s->frame_size = frame_size;
+    s->headroom = HEADROOM;
+    s->umem_size = (uint64_t)(RX_FRAMES + TX_FRAMES) * frame_size;
+    s->umem_offset = arena_pool_take(s->umem_size);
+    bool whole = s->umem_offset != 0;
+    for (int i = 0; i < XSK_RINGS; i++) {
+        s->entries[i] = ring_entries[i];
+        s->ring_space[i] = ring_space_of(i);
+        s->ring_offset[i] = arena_pool_take(s->ring_space[i]);
+        whole = whole && s->ring_offset[i];
+    }
+    if (!whole)
+        setup_free(s);
+    return whole ? 0 : -ENOMEM;
+}
+
+/* The kernel's layout, checked; everything else is as we asked. */
+static void ring_make(struct ring *r, const struct xsk_setup *asked, const struct xsk_setup *answer,
+                      int kind)
+{
+    const struct xsk_ring_layout *l = &answer->layout[kind];
+    if (!ring_layout_fits(l, asked->ring_space[kind], ring_entries[kind], entry_size[kind]))
+        violation("%s ring: producer at %lu, consumer at %lu, descriptors at %lu of %lu bytes",
+                  ring_names[kind], l->producer, l->consumer, l->descriptors,
+                  asked->ring_space[kind]);
+    struct untrusted base = arena_at(asked->ring_offset[kind]);
+    bool produces = kind == XSK_RING_FILL || kind == XSK_RING_TX;
+    *r = (struct ring){
+        .own_index = untrusted_at(base, produces ? l->producer : l->consumer),
+        .other_index = untrusted_at(base, produces ? l->consumer : l->producer),
+        .descriptors = untrusted_at(base, l->descriptors),
+        .name = ring_names[kind],
+        .entries = ring_entries[kind],
+        .produces = produces,
+    };
+}
+
+static void fill_put(struct xsk *x, uint32_t i, uint32_t frame)
+{
+    untrusted_store(untrusted_at(x->fill.descriptors, ring_slot(&x->fill, i) * (uint64_t)ADDRESS_SIZE),
+                    (uint64_t)frame * x->frame_size);
+}
+
+/* With rx_lock held: free frames into the fill ring, as many as fit. */
+static void refill(struct xsk *x)
+{
+    uint32_t wanted = x->rx_frames.free_count, space = ring_space(&x->fill, wanted);
+    uint32_t n = MIN(wanted, space);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t frame = (uint32_t)frames_take(&x->rx_frames);
+        frames_lend(&x->rx_frames, frame);
+        fill_put(x, i, frame);
+    }
+    if (n)
+        ring_advance(&x->fill, n);
+}
+
+int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
+{
+    uint64_t need = interface->mtu + ETHERNET_HEADER + HEADROOM_KERNEL + HEADROOM;
+    if (need > 4096)
+        return -EMSGSIZE;
+    if (all.count == XSK_MAX)
+        return -ENFILE;
+    struct xsk *x = alloc(sizeof *x);
+    if (!x)
+        return -ENOMEM;
+    struct xsk_setup setup, answer;
+    uint32_t frame_size = need <= 2048 ? 2048 : 4096;
+    int error = setup_make(&setup, interface, queue, frame_size);
+    if (error)
+        goto no_setup;
+    untrusted_write(bounce(), &setup, sizeof setup);
+    uint64_t offset = bounce().address - arena_at(0).address;
+    int64_t fd = exit_checked(EXIT_XSK_OPEN, 0, INT32_MAX, offset, 0, 0, 0, 0, 0);
+    if (fd < 0) {
+        error = (int)fd;
+        goto no_socket;
+    }
+    untrusted_read(&answer, bounce(), sizeof answer);
+    if (answer.index != (uint64_t)all.count)
+        violation("XSK number %lu given, it is the %d", answer.index, all.count);
+
+    x->umem = arena_at(setup.umem_offset);
+    x->frame_size = frame_size;
+    x->interface = interface->index;
+    x->queue = queue;
+    x->index = answer.index;
+    x->descriptor = (int)fd;
+    ring_make(&x->fill, &setup, &answer, XSK_RING_FILL);
+    ring_make(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
+    ring_make(&x->rx, &setup, &answer, XSK_RING_RX);
+    ring_make(&x->tx, &setup, &answer, XSK_RING_TX);
+    frames_start(&x->rx_frames, RX_FRAMES);
+    frames_start(&x->tx_frames, TX_FRAMES);
+    refill(x);
+    PUBLISH(x, interface_index, x->interface);
+    PUBLISH(x, queue, queue);
+    all.xsk[all.count++] = x;
+    *out = x;
+    return 0;
+
+no_socket:
+    setup_free(&setup);
+no_setup:
+    alloc_free(x);
+    return error;
+}
+
+/* ---- receiving ---- */
+
+/* One descriptor of the rx ring, i beyond our index. */
+static bool take_packet(struct xsk *x, uint32_t i, struct xsk_packet *out)
+{
+    struct untrusted at =
+        untrusted_at(x->rx.descriptors, ring_slot(&x->rx, i) * (uint64_t)DESCRIPTOR_SIZE);
+    uint64_t address = untrusted_load(at);
+    uint32_t length = (uint32_t)untrusted_load(untrusted_at(at, 8));
+    if (!frames_locate(address, length, x->frame_size, 0, RX_FRAMES, &out->frame, &out->offset) ||
+        !frames_return(&x->rx_frames, out->frame)) {
+        violation_count();
+        drop(x, DROP_bad_descriptor);
+        return false;
+    }
+    out->length = length;
+    return true;
+}
+
+int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
+{
+    int taken = 0;
+    if (!lock_try(&x->rx_lock))
+        return 0;
+    uint32_t ready = ring_ready(&x->rx, 1);
+    uint32_t n = MIN(ready, (uint32_t)MIN(count, XSK_BATCH));
+    for (uint32_t i = 0; i < n; i++) {
+        if (!take_packet(x, i, &out[taken]))
+            continue;
+        x->bytes_in += out[taken].length;
+        taken++;
+    }
+    if (n) {
+        ring_advance(&x->rx, n);
+        x->packets_in += (uint64_t)taken;
+        PUBLISH(x, packets_in, x->packets_in);
+        PUBLISH(x, bytes_in, x->bytes_in);
+    }
+    if (x->rx_frames.free_count >= REFILL_BATCH)
+        refill(x);
+    lock_release(&x->rx_lock);
+    return taken;
+}
+
+void xsk_release(struct xsk *x, uint32_t frame)
+{
+    lock_take(&x->rx_lock);
+    frames_give(&x->rx_frames, frame);
+    if (x->rx_frames.free_count >= REFILL_BATCH)
+        refill(x);
+    lock_release(&x->rx_lock);
+}
+
+uint32_t xsk_frames_low(const struct xsk *x)
+{
+    /* Free or filled: a reading without the lock, good enough to decide to copy. */
+    uint32_t filled = x->fill.own - x->fill.other;
+    return x->rx_frames.free_count + MIN(filled, RX_FRAMES);
+}
+
+bool xsk_readable(const struct xsk *x)
+{
+    return (uint32_t)untrusted_load(x->rx.other_index) != x->rx.own;
+}
+
+/* ---- sending ---- */
+
+/* With tx_lock held: what the kernel has sent is free again. */
+static void reap(struct xsk *x)
+{
+    uint32_t n = ring_ready(&x->completion, TX_ENTRIES);
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t frame, offset;
+        uint64_t address = untrusted_load(untrusted_at(
+            x->completion.descriptors, ring_slot(&x->completion, i) * (uint64_t)ADDRESS_SIZE));
+        if (!frames_locate(address, 0, x->frame_size, RX_FRAMES, TX_FRAMES, &frame, &offset) ||
+            !frames_return(&x->tx_frames, frame)) {
+            violation_count();
+            drop(x, DROP_bad_completion);
+            continue;
+        }
+        frames_give(&x->tx_frames, frame);
+    }
+    if (n)
+        ring_advance(&x->completion, n);
+}
+
+static void transmit(struct xsk *x)
+{
+    kick_now(&x->kick, x->index);
+    x->kicks++;
+    PUBLISH(x, kicks, x->kicks);
+    PUBLISH(x, packets_out, x->packets_out);
+    PUBLISH(x, bytes_out, x->bytes_out);
+}
+
+int xsk_frame_take(struct xsk *x)
+{
+    lock_take(&x->tx_lock);
+    int32_t frame = frames_take(&x->tx_frames);
+    if (frame < 0) {
+        reap(x);
+        frame = frames_take(&x->tx_frames);
+    }
+    if (frame < 0 && x->kick.waiting) {
+        transmit(x);
+        reap(x);
+        frame = frames_take(&x->tx_frames);
+    }
+    lock_release(&x->tx_lock);
+    return frame < 0 ? -ENOBUFS : (int)(RX_FRAMES + (uint32_t)frame);
+}
+
+void xsk_frame_give(struct xsk *x, int frame)
+{
+    lock_take(&x->tx_lock);
+    frames_give(&x->tx_frames, (uint32_t)frame - RX_FRAMES);
+    lock_release(&x->tx_lock);
+}
+
+int xsk_send(struct xsk *x, int frame, uint32_t length)
+{
+    int result = -EAGAIN;
+    lock_take(&x->tx_lock);
+    if (!ring_space(&x->tx, 1) && x->kick.waiting)
+        transmit(x);
+    if (ring_space(&x->tx, 1) && frames_lend(&x->tx_frames, (uint32_t)frame - RX_FRAMES)) {
+        struct untrusted at =
+            untrusted_at(x->tx.descriptors, ring_slot(&x->tx, 0) * (uint64_t)DESCRIPTOR_SIZE);
+        untrusted_store(at, (uint64_t)frame * x->frame_size + XSK_TX_OFFSET);
+        untrusted_store(untrusted_at(at, 8), length); /* options 0 */
+        ring_advance(&x->tx, 1);
+        x->packets_out++;
+        x->bytes_out += length;
+        if (kick_due(&x->kick))
+            transmit(x);
+        result = 0;
+    }
+    lock_release(&x->tx_lock);
+    return result;
+}
+
+void xsk_flush(void)
+{
+    for (int i = 0; i < all.count; i++) {
+        struct xsk *x = all.xsk[i];
+        if (!x->kick.waiting)
+            continue;
+        lock_take(&x->tx_lock);
+        if (x->kick.waiting)
+            transmit(x);
+        lock_release(&x->tx_lock);
+    }
+}
+
+/* ---- what they are ---- */
+
+struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)
+{
+    return untrusted_at(x->umem, (uint64_t)frame * x->frame_size + offset);
+}
+
+uint32_t xsk_frame_size(const struct xsk *x)
+{
+    return x->frame_size;
+}
+
+uint64_t xsk_interface(const struct xsk *x)
+{
+    return x->interface;
+}
+
+int xsk_count(void)
+{
+    return all.count;
+}
+
+struct xsk *xsk_at(int i)
+{
+    return all.xsk[i];
+}
+
+int xsk_descriptor(const struct xsk *x)
+{
+    return x->descriptor;
+}

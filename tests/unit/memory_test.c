@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The program's address space, over a range of this process whose pages are changed as the emulator
+ * changes an enclave's: what a test reads and writes is what a program would.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <asm/prctl.h>
+#include <cmocka.h>
+
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/log.h"
+#include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/sgx.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+#include "enclave/load/patch.h"
+#include "enclave/os/file.h"
+#include "enclave/os/memory.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/syscall_memory.h"
+#include "enclave/os/thread.h"
+
+#define SIZE (64ull << 20)
+#define RW (PROT_READ | PROT_WRITE)
+#define ANONYMOUS (MAP_PRIVATE | MAP_ANONYMOUS)
+#define FILE_LENGTH 10000
+#define NO_ADDRESS 0x10000ull /* in nobody's range */
+
+#define DECLARE(name)                                                                              \
+    int64_t sys_##name(uint64_t, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t);
+SYSCALLS_MEMORY(DECLARE)
+
+struct enclave enclave;
+int log_threshold = LOG_WARNING;
+
+static struct {
+    int exits;       /* made so far */
+    int page_error;  /* of page operations: what they return, 0: they work */
+    int read_error;  /* of the file */
+    int patched;     /* executable mappings */
+    bool patched_writable;
+    int accepted;
+} world;
+
+static struct thread_block block;
+static struct thread thread;
+
+/* ---- what memory.c stands on ---- */
+
+int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    (void)flags, (void)maximum, (void)a4, (void)a5;
+    assert_int_equal(number, EXIT_PAGES);
+    assert_true(a2 && a1 % 4096 == 0 && a2 % 4096 == 0);
+    assert_in_range(enclave.base + a1, enclave.dynamic, enclave.image);
+    assert_true(a2 <= enclave.image - (enclave.base + a1));
+    world.exits++;
+    if (world.page_error && a0 == PAGES_MAP)
+        return world.page_error;
+    void *at = (void *)(enclave.base + a1);
+    switch (a0) {
+    case PAGES_MAP:
+    case PAGES_PROTECT:
+        return mprotect(at, a2, (int)a3) ? -errno : 0;
+    case PAGES_UNMAP:
+        return mmap(at, a2, PROT_NONE, ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
+                   ? -errno
+                   : 0;
+    case PAGES_DISCARD:
+        return madvise(at, a2, MADV_DONTNEED) ? -errno : 0;
+    }
+    fail();
+    return 0;
+}
+
+void lock_slow(struct lock *l)
+{
+    (void)l;
+    fail_msg("a lock is taken twice");
+}
+
+void log_line(enum log_level level, const char *format, ...)
+{
+    (void)level, (void)format;
+}
+
+_Noreturn void panic(const char *format, ...)
+{
+    (void)format;
+    abort();
+}
+
+void *alloc(size_t size)
+{
+    return calloc(1, size);
+}
+
+void *alloc_resize(void *p, size_t old_size, size_t new_size)
+{
+    (void)old_size;
+    return realloc(p, new_size);
+}
+
+void alloc_free(void *p)
+{
+    free(p);
+}
+
+/* May the page be read, written? By way of a kernel that answers EFAULT. */
+static int access_of(uint64_t address)
+{
+    int ends[2], access = 0;
+    uint8_t byte = 0;
+    assert_int_equal(pipe(ends), 0);
+    if (write(ends[1], (void *)address, 1) == 1) {
+        access |= PROT_READ;
+        assert_int_equal(read(ends[0], &byte, 1), 1);
+    }
+    assert_int_equal(write(ends[1], &byte, 1), 1);
+    if (read(ends[0], (void *)address, 1) == 1)
+        access |= PROT_WRITE;
+    close(ends[0]);
+    close(ends[1]);
+    return access;
+}
+
+int user_range(const void *pointer, size_t length)
+{
+    uint64_t at = (uint64_t)pointer - enclave.dynamic, size = enclave.program_end - enclave.dynamic;
+    return at <= size && length <= size - at ? 0 : -EFAULT;
+}
+
+int user_write(void *to, const void *from, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+int user_zero(void *to, size_t length)
+{
+    if (user_range(to, length))
+        return -EFAULT;
+    memset(to, 0, length);
+    return 0;
+}
+
+static struct file file = {.path = "/lib/libfile.so"};
+static uint8_t contents[FILE_LENGTH];
+
+struct file *file_get(int fd)
+{
+    return fd == 5 ? &file : NULL;
+}
+
+void file_put(struct file *f)
+{
+    assert_ptr_equal(f, &file);
+}
+
+int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
+{
+    assert_ptr_equal(f, &file);
+    if (world.read_error)
+        return world.read_error;
+    uint64_t n = offset < FILE_LENGTH ? MIN(length, FILE_LENGTH - offset) : 0;
+    memcpy(to, contents + MIN(offset, FILE_LENGTH), n);
+    return (int64_t)n;
+}
+
+int patch_mapped(struct file *f, uint64_t address, uint64_t length, uint64_t file_offset,
+                 int protection)
+{
+    (void)f, (void)length, (void)file_offset, (void)protection;
+    world.patched++;
+    world.patched_writable = access_of(address) & PROT_WRITE;
+    /* As the real one does: needs the lock free. */
+    assert_true(memory_map_near(address, PAGE_SIZE, RW, AREA_TRAMPOLINE) > 0);
+    return 0;
+}
+
+int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags)
+{
+    (void)address, (void)length, (void)secinfo_flags;
+    world.accepted++;
+    return 0;
+}
+
+/* ---- tests ---- */
+
+static int start(void **state)
+{
+    (void)state;
+    for (int i = 0; i < FILE_LENGTH; i++)
+        contents[i] = (uint8_t)(i % 251 + 1);
+    enclave.base = (uint64_t)mmap(NULL, SIZE, PROT_NONE, ANONYMOUS | MAP_NORESERVE, -1, 0);
+    enclave.size = SIZE;
+    enclave.dynamic = enclave.base + (1 << 20);
+    enclave.image = enclave.base + SIZE - (1 << 20);
+    block.self = &block;
+    block.thread = &thread;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
+    memory_start();
+    return 0;
+}
+
+/* Every test begins with an address space that is empty. */
+static int fresh(void **state)
+{
+    (void)state;
+    memset(&world, 0, sizeof world);
+    memset(&thread, 0, sizeof thread);
+    memory_unmap(enclave.dynamic, enclave.program_end - enclave.dynamic);
+    memory_set_brk(enclave.dynamic + 0x10000);
+    world.exits = 0;
+    uint64_t total, resident;
+    memory_usage(&total, &resident);
+    return total ? -1 : 0;
+}
+
+static uint64_t map(uint64_t hint, uint64_t length, int protection, int flags, int fd,
+                    uint64_t offset)
+{
+    int64_t at =
+        sys_mmap(hint, length, (uint64_t)protection, (uint64_t)flags, (uint64_t)fd, offset);
+    assert_in_range(at, enclave.dynamic, enclave.program_end);
+    assert_int_equal(at % 4096, 0);
+    assert_int_equal(user_range((void *)at, length), 0);
+    return (uint64_t)at;
+}
+
+static uint64_t map_anonymous(uint64_t pages, int protection)
+{
+    return map(0, pages * PAGE_SIZE, protection, ANONYMOUS, -1, 0);
+}
+
+static bool is_zero(uint64_t at, uint64_t length)
+{
+    for (uint64_t i = 0; i < length; i++)
+        if (((uint8_t *)at)[i])
+            return false;
+    return true;
+}
+
+static void anonymous_memory_is_zero_and_as_protected(void **state)
+{
+    (void)state;
+    uint64_t at = map_anonymous(3, RW);
+    assert_int_equal(world.exits, 1);
+    assert_true(is_zero(at, 3 * PAGE_SIZE));
+    memset((void *)at, 1, 3 * PAGE_SIZE);
+    uint64_t constant = map_anonymous(1, PROT_READ);
+    assert_int_equal(access_of(constant), PROT_READ);
+    assert_true(memory_allows(constant, 1, PROT_READ));
+    assert_false(memory_allows(constant, 1, PROT_WRITE));
+    assert_false(memory_allows(NO_ADDRESS, 1, PROT_READ));
+    assert_false(memory_allows(at, UINT64_MAX, PROT_READ));
+}
+
+static void a_reservation_costs_no_exit(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, 32 << 20, PROT_NONE, ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_int_equal(world.exits, 0);
+    assert_int_equal(access_of(at), 0);
+    assert_int_equal(sys_mprotect(at + PAGE_SIZE, 2 * PAGE_SIZE, RW, 0, 0, 0), 0);
+    assert_int_equal(world.exits, 1);
+    assert_int_equal(access_of(at), 0);
+    assert_int_equal(access_of(at + PAGE_SIZE), RW);
+    assert_int_equal(access_of(at + 3 * PAGE_SIZE), 0);
+}
+
+static void wrong_arguments_get_the_error_of_linux(void **state)
+{
+    (void)state;
+    uint64_t used = map_anonymous(1, RW);
+    const struct {
+        uint64_t hint, length;
+        int protection, flags, fd;
+        uint64_t offset;
+        int error;
+    } cases[] = {
+        {0, 0, RW, ANONYMOUS, -1, 0, EINVAL},
+        {0, 4096, RW, MAP_ANONYMOUS, -1, 0, EINVAL},
+        {0, 4096, RW, ANONYMOUS, -1, 1, EINVAL},
+        {0, UINT64_MAX, RW, ANONYMOUS, -1, 0, ENOMEM},
+        {0, SIZE, RW, ANONYMOUS, -1, 0, ENOMEM},
+        {0, 4096, RW, MAP_PRIVATE, 9, 0, EBADF},
+        {0, 4096, RW, MAP_PRIVATE, 5, 100, EINVAL},
+        {0, 4096, RW, MAP_SHARED, 5, 0, ENODEV},
+        {used + 1, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, EINVAL},
+        {used, 4096, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0, EEXIST},
+        {NO_ADDRESS, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
+        {enclave.base, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
+        {enclave.program_end, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
+        {enclave.program_end - 4096, 8192, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
+        if (sys_mmap(cases[i].hint, cases[i].length, (uint64_t)cases[i].protection,
+                     (uint64_t)cases[i].flags, (uint64_t)cases[i].fd, cases[i].offset) !=
+            -cases[i].error)
+            fail_msg("case %zu", i);
+    assert_int_equal(sys_munmap(used + 1, 4096, 0, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_munmap(used, 0, 0, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_munmap(enclave.base, 4096, 0, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_munmap(enclave.program_end, 4096, 0, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_mprotect(used + 1, 4096, RW, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_mprotect(used, 4096, 0x80, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_mprotect(enclave.base, 4096, RW, 0, 0, 0), -ENOMEM);
+    assert_int_equal(sys_madvise(used, 4096, 999, 0, 0, 0), -EINVAL);
+}
+
+static void a_hint_is_taken_when_it_is_free(void **state)
+{
+    (void)state;
+    uint64_t hint = enclave.dynamic + (8 << 20);
+    assert_int_equal(map(hint, 8192, RW, ANONYMOUS, -1, 0), hint);
+    assert_int_not_equal(map(hint, 4096, RW, ANONYMOUS, -1, 0), hint);
+    map(NO_ADDRESS, 4096, RW, ANONYMOUS, -1, 0);
+}
+
+static void a_fixed_mapping_replaces_what_was_there(void **state)
+{
+    (void)state;
+    uint64_t at = map_anonymous(4, RW);
+    memset((void *)at, 7, 4 * PAGE_SIZE);
+    map(at + PAGE_SIZE, PAGE_SIZE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(*(uint8_t *)at, 7);
+    assert_true(is_zero(at + PAGE_SIZE, PAGE_SIZE));
+    assert_int_equal(*(uint8_t *)(at + 2 * PAGE_SIZE), 7);
+    map(at + 2 * PAGE_SIZE, PAGE_SIZE, PROT_NONE, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(access_of(at + 2 * PAGE_SIZE), 0);
+}
+
+static void unmapping_leaves_a_hole(void **state)
+{
+    (void)state;
+    uint64_t at = map_anonymous(3, RW);
+    memset((void *)at, 7, 3 * PAGE_SIZE);
+    assert_int_equal(sys_munmap(at + PAGE_SIZE, 1, 0, 0, 0, 0), 0);
+    assert_int_equal(access_of(at), RW);
+    assert_int_equal(access_of(at + PAGE_SIZE), 0);
+    assert_int_equal(access_of(at + 2 * PAGE_SIZE), RW);
+    assert_int_equal(sys_mprotect(at, 3 * PAGE_SIZE, PROT_READ, 0, 0, 0), -ENOMEM);
+    assert_int_equal(sys_munmap(at + PAGE_SIZE, PAGE_SIZE, 0, 0, 0, 0), 0); /* again: nothing */
+    assert_int_equal(map_anonymous(1, RW), at + PAGE_SIZE);
+    assert_true(is_zero(at + PAGE_SIZE, PAGE_SIZE));
+}
+
+static void check_file_at(uint64_t at, uint64_t offset, uint64_t length)
+{
+    uint64_t n = MIN(length, FILE_LENGTH - offset);
+    assert_memory_equal((void *)at, contents + offset, n);
+    assert_true(is_zero(at + n, length - n));
+}
+
+static void a_private_mapping_has_the_file_and_then_zeros(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, 5 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, 5, 0);
+    check_file_at(at, 0, 5 * PAGE_SIZE);
+    assert_int_equal(access_of(at), PROT_READ);
+    at = map(0, PAGE_SIZE, RW, MAP_PRIVATE, 5, 2 * PAGE_SIZE);
+    check_file_at(at, 2 * PAGE_SIZE, PAGE_SIZE);
+    assert_int_equal(access_of(at), RW);
+    at = map(0, PAGE_SIZE, PROT_READ, MAP_SHARED, 5, PAGE_SIZE);
+    check_file_at(at, PAGE_SIZE, PAGE_SIZE);
+}
+
+static void a_file_over_used_pages_shows_nothing_of_them(void **state)
+{
+    (void)state;
+    uint64_t at = map_anonymous(4, RW);
+    memset((void *)at, 0xee, 4 * PAGE_SIZE);
+    map(at, 4 * PAGE_SIZE, PROT_READ, MAP_PRIVATE | MAP_FIXED, 5, 0);
+    check_file_at(at, 0, 4 * PAGE_SIZE);
+}
+
+static void code_is_patched_before_it_becomes_executable(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, 2 * PAGE_SIZE, PROT_READ | PROT_EXEC, MAP_PRIVATE, 5, 0);
+    assert_int_equal(world.patched, 1);
+    assert_true(world.patched_writable);
+    assert_int_equal(access_of(at), PROT_READ);
+    assert_true(memory_allows(at, 2 * PAGE_SIZE, PROT_READ | PROT_EXEC));
+    map(0, PAGE_SIZE, PROT_READ, MAP_PRIVATE, 5, 0);
+    assert_int_equal(world.patched, 1);
+}
+
+static void what_fails_leaves_nothing_mapped(void **state)
+{
+    (void)state;
+    uint64_t total, resident;
+    world.page_error = -ENOMEM;
+    assert_int_equal(sys_mmap(0, 4096, RW, ANONYMOUS, UINT64_MAX, 0), -ENOMEM);
+    assert_int_equal(sys_mmap(0, 4096, RW, MAP_PRIVATE, 5, 0), -ENOMEM);
+    assert_int_equal(sys_brk(enclave.dynamic + 0x20000, 0, 0, 0, 0, 0), enclave.dynamic + 0x10000);
+    assert_int_equal(memory_map_near(enclave.dynamic, 4096, RW, AREA_TRAMPOLINE), -ENOMEM);
+    world.page_error = 0;
+    world.read_error = -EIO;
+    assert_int_equal(sys_mmap(0, 4096, RW, MAP_PRIVATE, 5, 0), -EIO);
+    memory_usage(&total, &resident);
+    assert_int_equal(total, 0);
+    assert_int_equal(access_of(enclave.program_end - 4096), 0);
+}
+
+static void the_heap_grows_and_shrinks(void **state)
+{
+    (void)state;
+    uint64_t low = enclave.dynamic + 0x10000;
+    assert_int_equal(sys_brk(0, 0, 0, 0, 0, 0), low);
+    assert_int_equal(sys_brk(low + 10000, 0, 0, 0, 0, 0), low + 10000);
+    assert_true(is_zero(low, 10000));
+    memset((void *)low, 1, 10000);
+    assert_int_equal(sys_brk(low + 100, 0, 0, 0, 0, 0), low + 100);
+    assert_int_equal(access_of(low), RW);
+    assert_int_equal(access_of(low + PAGE_SIZE), 0);
+    assert_int_equal(sys_brk(low + 10000, 0, 0, 0, 0, 0), low + 10000);
+    assert_true(is_zero(low + PAGE_SIZE, 10000 - PAGE_SIZE));
+    assert_int_equal(sys_brk(low - 1, 0, 0, 0, 0, 0), low + 10000);
+    assert_int_equal(sys_brk(enclave.program_end + 1, 0, 0, 0, 0, 0), low + 10000);
+    map(low + 0x10000, PAGE_SIZE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(sys_brk(low + 0x20000, 0, 0, 0, 0, 0), low + 10000);
+}
+
+static void a_mapping_grows_where_it_is_or_moves(void **state)
+{
+    (void)state;
+    uint64_t at = map(enclave.dynamic + (8 << 20), 2 * PAGE_SIZE, RW, ANONYMOUS, -1, 0);
+    memset((void *)at, 7, 2 * PAGE_SIZE);
+    assert_int_equal(sys_mremap(at, 2 * PAGE_SIZE, 3 * PAGE_SIZE, 0, 0, 0), at);
+    assert_true(is_zero(at + 2 * PAGE_SIZE, PAGE_SIZE));
+    map(at + 3 * PAGE_SIZE, PAGE_SIZE, PROT_READ, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(sys_mremap(at, 3 * PAGE_SIZE, 4 * PAGE_SIZE, 0, 0, 0), -ENOMEM);
+    int64_t to = sys_mremap(at, 3 * PAGE_SIZE, 4 * PAGE_SIZE, MREMAP_MAYMOVE, 0, 0);
+    assert_true(to > 0 && (uint64_t)to != at);
+    assert_int_equal(access_of(at), 0);
+    assert_int_equal(((uint8_t *)to)[2 * PAGE_SIZE - 1], 7);
+    assert_true(is_zero((uint64_t)to + 2 * PAGE_SIZE, 2 * PAGE_SIZE));
+    assert_int_equal(sys_mremap((uint64_t)to, 4 * PAGE_SIZE, PAGE_SIZE, 0, 0, 0), to);
+    assert_int_equal(access_of((uint64_t)to + PAGE_SIZE), 0);
+    uint64_t target = enclave.dynamic + (16 << 20);
+    assert_int_equal(sys_mremap((uint64_t)to, PAGE_SIZE, 2 * PAGE_SIZE,
+                                MREMAP_MAYMOVE | MREMAP_FIXED, target, 0), target);
+    assert_int_equal(*(uint8_t *)target, 7);
+    assert_int_equal(sys_mremap(NO_ADDRESS, PAGE_SIZE, PAGE_SIZE, 0, 0, 0), -EFAULT);
+    assert_int_equal(sys_mremap(target + 1, PAGE_SIZE, PAGE_SIZE, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_mremap(target, PAGE_SIZE, 0, 0, 0, 0), -EINVAL);
+}
+
+static void memory_that_is_not_needed_reads_as_zero(void **state)
+{
+    (void)state;
+    uint64_t at = map_anonymous(3, RW);
+    memset((void *)at, 7, 3 * PAGE_SIZE);
+    assert_int_equal(sys_madvise(at + PAGE_SIZE, PAGE_SIZE, MADV_DONTNEED, 0, 0, 0), 0);
+    assert_int_equal(*(uint8_t *)at, 7);
+    assert_true(is_zero(at + PAGE_SIZE, PAGE_SIZE));
+    assert_int_equal(*(uint8_t *)(at + 2 * PAGE_SIZE), 7);
+    assert_int_equal(sys_madvise(at, 4 * PAGE_SIZE, MADV_WILLNEED, 0, 0, 0), 0);
+    assert_int_equal(sys_madvise(enclave.dynamic, PAGE_SIZE, MADV_DONTNEED, 0, 0, 0), -ENOMEM);
+}
+
+static void a_fault_tells_what_is_wrong(void **state)
+{
+    const uint64_t reading = 4, writing = 6, fetching = 20;
+    (void)state;
+    uint64_t at = map_anonymous(1, PROT_READ);
+    assert_int_equal(memory_fault(NO_ADDRESS, reading), SEGV_MAPERR);
+    assert_int_equal(memory_fault(at - PAGE_SIZE, reading), SEGV_MAPERR);
+    assert_int_equal(memory_fault(at, writing), SEGV_ACCERR);
+    assert_int_equal(memory_fault(at, fetching), SEGV_ACCERR);
+    assert_int_equal(world.accepted, 0);
+    assert_int_equal(memory_fault(at + 100, reading), 0);
+    assert_int_equal(world.accepted, 1);
+}
+
+static void the_same_fault_is_not_tried_for_ever(void **state)
+{
+    int tries = 0;
+    (void)state;
+    uint64_t at = map_anonymous(1, PROT_READ);
+    while (!memory_fault(at, 4) && tries < 1000)
+        tries++;
+    assert_in_range(tries, 1, 100);
+}
+
+static void trampolines_lie_beside_the_code(void **state)
+{
+    (void)state;
+    uint64_t code = map(enclave.dynamic + (8 << 20), 4 * PAGE_SIZE, RW, ANONYMOUS, -1, 0);
+    assert_int_equal(memory_map_near(code, PAGE_SIZE, RW, AREA_TRAMPOLINE), code - PAGE_SIZE);
+    assert_int_equal(access_of(code - PAGE_SIZE), RW);
+    uint64_t lowest = map(enclave.dynamic, PAGE_SIZE, RW, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(memory_map_near(lowest, PAGE_SIZE, RW, AREA_TRAMPOLINE), lowest + PAGE_SIZE);
+}
+
+static void the_libos_has_pages_that_no_program_reaches(void **state)
+{
+    (void)state;
+    uint8_t *p = memory_libos_pages(100000);
+    assert_non_null(p);
+    assert_true((uint64_t)p >= enclave.program_end);
+    assert_int_equal(access_of((uint64_t)p), RW);
+    assert_true(is_zero((uint64_t)p, 100000));
+    assert_int_equal(sys_munmap((uint64_t)p, PAGE_SIZE, 0, 0, 0, 0), -EINVAL);
+    assert_int_equal(sys_mprotect((uint64_t)p, PAGE_SIZE, PROT_NONE, 0, 0, 0), -ENOMEM);
+    assert_null(memory_libos_pages(SIZE));
+    int exits = world.exits;
+    for (int i = 0; i < 8; i++)
+        assert_non_null(memory_libos_pages(PAGE_SIZE));
+    assert_in_range(world.exits - exits, 0, 1);
+}
+
+static void maps_are_listed_as_in_proc(void **state)
+{
+    char text[1024], line[160];
+    (void)state;
+    uint64_t low = enclave.dynamic + 0x10000;
+    uint64_t at = map(0, 3 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, 5, 0);
+    sys_brk(low + PAGE_SIZE, 0, 0, 0, 0, 0);
+    int n = memory_print_maps(text, sizeof text);
+    assert_int_equal(n, strlen(text));
+    snprintf(line, sizeof line, "%lx-%lx rw-p 00000000 00:00 0", low, low + PAGE_SIZE);
+    assert_ptr_equal(strstr(text, line), text);
+    assert_non_null(strstr(text, "[heap]\n"));
+    snprintf(line, sizeof line, "%lx-%lx r--p 00000000 ", at, at + 3 * PAGE_SIZE);
+    assert_non_null(strstr(text, line));
+    assert_non_null(strstr(text, " /lib/libfile.so\n"));
+    char little[20];
+    assert_int_equal(memory_print_maps(little, sizeof little), n);
+    assert_memory_equal(little, text, sizeof little - 1);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(anonymous_memory_is_zero_and_as_protected, fresh),
+        cmocka_unit_test_setup(a_reservation_costs_no_exit, fresh),
+        cmocka_unit_test_setup(wrong_arguments_get_the_error_of_linux, fresh),
+        cmocka_unit_test_setup(a_hint_is_taken_when_it_is_free, fresh),
+        cmocka_unit_test_setup(a_fixed_mapping_replaces_what_was_there, fresh),
+        cmocka_unit_test_setup(unmapping_leaves_a_hole, fresh),
+        cmocka_unit_test_setup(a_private_mapping_has_the_file_and_then_zeros, fresh),
+        cmocka_unit_test_setup(a_file_over_used_pages_shows_nothing_of_them, fresh),
+        cmocka_unit_test_setup(code_is_patched_before_it_becomes_executable, fresh),
+        cmocka_unit_test_setup(what_fails_leaves_nothing_mapped, fresh),
+        cmocka_unit_test_setup(the_heap_grows_and_shrinks, fresh),
+        cmocka_unit_test_setup(a_mapping_grows_where_it_is_or_moves, fresh),
+        cmocka_unit_test_setup(memory_that_is_not_needed_reads_as_zero, fresh),
+        cmocka_unit_test_setup(a_fault_tells_what_is_wrong, fresh),
+        cmocka_unit_test_setup(the_same_fault_is_not_tried_for_ever, fresh),
+        cmocka_unit_test_setup(trampolines_lie_beside_the_code, fresh),
+        cmocka_unit_test_setup(the_libos_has_pages_that_no_program_reaches, fresh),
+        cmocka_unit_test_setup(maps_are_listed_as_in_proc, fresh),
+    };
+    return cmocka_run_group_tests_name("memory", tests, start, NULL);
+}
