@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* rakis run */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <libgen.h>
 #include <limits.h>
@@ -298,6 +299,8 @@ int command_run(int argc, char **argv)
     if (status)
         return status;
     options.arguments = argv + first;
+    if (options.statistics_path && !strcmp(options.statistics_path, "-"))
+        options.statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
     if (options.log_level >= LOG_WARNING)
         complain("development configuration (no manifest)%s: not for production",
                  options.platform == &platform_emu ? " on software SGX" : "");

@@ -24,7 +24,8 @@ struct run_options {
     size_t interface_count;
     uint64_t transition_cycles;
     uint64_t enclave_size;
-    const char *statistics_path; /* NULL: none */
+    const char *statistics_path; /* NULL: none, "-": statistics_fd */
+    int statistics_fd;           /* a copy of stderr: the program may close its own */
     int log_level;
     const char *image_path; /* of rakis-enclave */
     const char *program;    /* as looked up */

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The enclave made: its image read, its layout decided, every page added and measured, the whole
- * signed with the development key and initialised.
+ * The enclave made: its image read, its layout decided, every page added, and the whole initialised
+ * with a signature by the development key. Measuring and signing take as long as adding: a thread
+ * of its own does them meanwhile.
  */
 #include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,12 +34,26 @@ struct elf_file {
     const Elf64_Phdr *segments;
 };
 
-/* What is being built. */
-struct loader {
+/* Where everything goes. */
+struct layout {
+    const struct elf_file *file;
+    const struct configuration *configuration;
+    uint64_t configuration_offset;
+};
+
+/* What takes the pages: a machine, or a measurement. */
+struct sink {
     const struct platform *platform;
     struct machine *machine;
-    struct measurement *measurement; /* the same as the platform's: what is to be signed */
-    uint64_t image;                  /* offset of the image within the enclave */
+    struct measurement *measurement;
+};
+
+struct signer {
+    const struct layout *layout;
+    const struct machine_options *options;
+    struct sgx_sigstruct sigstruct; /* made */
+    int error;
+    char message[256];
 };
 
 static uint64_t up(uint64_t value, uint64_t alignment)
@@ -152,60 +168,60 @@ static int64_t elf_sites(const struct elf_file *f, uint64_t sites[SITES_COUNT_MA
     return 0;
 }
 
-/* Pages to the platform, and to the measurement that is signed. */
-static int put(struct loader *l, uint64_t offset, const void *contents, uint64_t length,
+static int put(const struct sink *s, uint64_t offset, const void *contents, uint64_t length,
                uint64_t flags, bool measure)
 {
     static const uint8_t zeros[256];
-    int error = l->platform->add(l->machine, offset, contents, length, flags, measure);
-    if (error) {
-        fprintf(stderr, "rakis: cannot add pages to the enclave: %s\n", platform_error());
-        return error;
-    }
+    if (s->machine)
+        return s->platform->add(s->machine, offset, contents, length, flags, measure);
     for (uint64_t page = 0; page < length; page += PAGE_SIZE) {
-        measure_add(l->measurement, offset + page, flags);
+        measure_add(s->measurement, offset + page, flags);
         for (uint64_t at = page; measure && at < page + PAGE_SIZE; at += sizeof zeros)
-            measure_extend(l->measurement, offset + at,
+            measure_extend(s->measurement, offset + at,
                            contents ? (const uint8_t *)contents + at : zeros);
     }
     return 0;
 }
 
-static int put_segment(struct loader *l, const struct elf_file *f, const Elf64_Phdr *p)
+static int put_segment(const struct sink *s, const struct elf_file *f, const Elf64_Phdr *p,
+                       uint64_t image)
 {
-    uint64_t begin = p->p_vaddr & ~(PAGE_SIZE - 1), offset = l->image + begin;
-    uint64_t filled = up(p->p_vaddr + p->p_filesz, PAGE_SIZE) - begin;
-    uint64_t length = up(p->p_vaddr + p->p_memsz, PAGE_SIZE) - begin;
+    uint64_t begin = p->p_vaddr & ~(PAGE_SIZE - 1), lead = p->p_vaddr - begin;
+    uint64_t filled = up(lead + p->p_filesz, PAGE_SIZE), length = up(lead + p->p_memsz, PAGE_SIZE);
     uint64_t flags = SECINFO_REG | (p->p_flags & PF_R ? SECINFO_R : 0) |
                      (p->p_flags & PF_W ? SECINFO_W : 0) | (p->p_flags & PF_X ? SECINFO_X : 0);
-    uint8_t *pages = aligned_alloc(PAGE_SIZE, filled + PAGE_SIZE);
-    if (!pages)
-        return -ENOMEM;
-    memset(pages, 0, p->p_vaddr - begin);
-    memcpy(pages + (p->p_vaddr - begin), f->bytes + p->p_offset, p->p_filesz);
-    memset(pages + (p->p_vaddr - begin) + p->p_filesz, 0,
-           begin + filled - p->p_vaddr - p->p_filesz);
-    int error = filled ? put(l, offset, pages, filled, flags, true) : 0;
+    int error = 0;
+    if (filled) {
+        uint8_t *pages = aligned_alloc(PAGE_SIZE, filled);
+        if (!pages) {
+            platform_set_error("no memory");
+            return -ENOMEM;
+        }
+        memset(pages, 0, lead);
+        memcpy(pages + lead, f->bytes + p->p_offset, p->p_filesz);
+        memset(pages + lead + p->p_filesz, 0, filled - lead - p->p_filesz);
+        error = put(s, image + begin, pages, filled, flags, true);
+        free(pages);
+    }
     if (!error && length > filled)
-        error = put(l, offset + filled, NULL, length - filled, flags, true);
-    free(pages);
+        error = put(s, image + begin + filled, NULL, length - filled, flags, true);
     return error;
 }
 
-static int put_image(struct loader *l, const struct elf_file *f)
+static int put_image(const struct sink *s, const struct layout *l)
 {
+    const struct elf_file *f = l->file;
     int error = 0;
     for (int i = 0; !error && i < f->header->e_phnum; i++)
         if (f->segments[i].p_type == PT_LOAD)
-            error = put_segment(l, f, &f->segments[i]);
+            error = put_segment(s, f, &f->segments[i], l->configuration->image_offset);
     return error;
 }
 
-static int put_thread(struct loader *l, uint64_t area, uint64_t entry)
+static int put_thread(const struct sink *s, uint64_t area, uint64_t entry)
 {
     const uint64_t writable = SECINFO_REG | SECINFO_R | SECINFO_W;
-    static struct sgx_tcs tcs __attribute__((aligned(PAGE_SIZE)));
-    tcs = (struct sgx_tcs){
+    const struct sgx_tcs tcs __attribute__((aligned(PAGE_SIZE))) = {
         .ossa = area + THREAD_SSA,
         .nssa = THREAD_SSA_FRAMES,
         .oentry = entry,
@@ -214,16 +230,64 @@ static int put_thread(struct loader *l, uint64_t area, uint64_t entry)
         .fslimit = UINT32_MAX, /* of no effect in 64-bit mode, but EADD wants whole pages */
         .gslimit = UINT32_MAX,
     };
-    int error = put(l, area + THREAD_TCS, &tcs, sizeof tcs, SECINFO_TCS, true);
+    int error = put(s, area + THREAD_TCS, &tcs, sizeof tcs, SECINFO_TCS, true);
     if (!error)
-        error = put(l, area + THREAD_SSA, NULL, THREAD_SSA_FRAMES * PAGE_SIZE, writable, false);
+        error = put(s, area + THREAD_SSA, NULL, THREAD_SSA_FRAMES * PAGE_SIZE, writable, false);
     if (!error)
-        error = put(l, area + THREAD_BLOCK, NULL, THREAD_BLOCK_SIZE, writable, true);
+        error = put(s, area + THREAD_BLOCK, NULL, THREAD_BLOCK_SIZE, writable, true);
     if (!error)
-        error = put(l, area + THREAD_EVENT_STACK, NULL, THREAD_EVENT_STACK_SIZE, writable, false);
+        error = put(s, area + THREAD_EVENT_STACK, NULL, THREAD_EVENT_STACK_SIZE, writable, false);
     if (!error)
-        error = put(l, area + THREAD_STACK, NULL, THREAD_STACK_SIZE, writable, false);
+        error = put(s, area + THREAD_STACK, NULL, THREAD_STACK_SIZE, writable, false);
     return error;
+}
+
+static int put_all(const struct sink *s, const struct layout *l)
+{
+    const struct configuration *c = l->configuration;
+    int error = put_image(s, l);
+    if (!error)
+        error = put(s, l->configuration_offset, c, up(c->size, PAGE_SIZE), SECINFO_REG | SECINFO_R,
+                    true);
+    for (uint64_t i = 0; !error && i < c->threads; i++)
+        error = put_thread(s, c->threads_offset + i * THREAD_AREA_SIZE,
+                           c->image_offset + l->file->header->e_entry);
+    return error;
+}
+
+static int measure_and_sign(struct signer *signer)
+{
+    const struct machine_options *o = signer->options;
+    struct sigstruct_claims claims = {
+        .attributes = o->attributes,
+        .attributes_mask = UINT64_MAX,
+        .xfrm = o->xfrm,
+        .xfrm_mask = UINT64_MAX,
+        .miscselect = o->miscselect,
+        .miscselect_mask = UINT32_MAX,
+    };
+    struct sink sink = {0};
+    int error = measure_create(&sink.measurement, o->ssa_frame_pages, o->size);
+    if (!error) {
+        int incomplete = put_all(&sink, signer->layout);
+        error = measure_final(sink.measurement, claims.mrenclave);
+        if (incomplete)
+            return incomplete;
+    }
+    if (error) {
+        platform_set_error("it cannot be measured");
+        return error;
+    }
+    return sigstruct_sign(&signer->sigstruct, NULL, &claims);
+}
+
+static void *signer_main(void *context)
+{
+    struct signer *signer = context;
+    signer->error = measure_and_sign(signer);
+    if (signer->error)
+        snprintf(signer->message, sizeof signer->message, "%s", platform_error());
+    return NULL;
 }
 
 /* The extended state that the CPU and the kernel offer and the enclave knows how to keep. */
@@ -251,32 +315,6 @@ static int too_small(uint64_t given, uint64_t needed)
     return -1;
 }
 
-static int sign_and_start(struct loader *l, const struct machine_options *options,
-                          uint8_t mrenclave[32])
-{
-    struct sigstruct_claims claims = {
-        .attributes = options->attributes,
-        .attributes_mask = UINT64_MAX,
-        .xfrm = options->xfrm,
-        .xfrm_mask = UINT64_MAX,
-        .miscselect = options->miscselect,
-        .miscselect_mask = UINT32_MAX,
-    };
-    struct sgx_sigstruct sigstruct;
-    int error = measure_final(l->measurement, claims.mrenclave);
-    l->measurement = NULL;
-    if (error)
-        platform_set_error("measuring failed");
-    else if (!(error = sigstruct_sign(&sigstruct, NULL, &claims)))
-        error = l->platform->init(l->machine, &sigstruct);
-    if (error) {
-        fprintf(stderr, "rakis: cannot initialise the enclave: %s\n", platform_error());
-        return error;
-    }
-    l->platform->measurement(l->machine, mrenclave);
-    return 0;
-}
-
 /* A program linked to fixed addresses (ET_EXEC) has to find them within the enclave: its range then
  * starts at 0. Whether the file is a program at all is not decided here. */
 static bool fixed_addresses(const char *program)
@@ -291,6 +329,23 @@ static bool fixed_addresses(const char *program)
     return fixed;
 }
 
+static int fill(struct image *image, struct signer *signer)
+{
+    const struct sink sink = {.platform = image->platform, .machine = image->machine};
+    pthread_t thread;
+    bool alongside = !pthread_create(&thread, NULL, signer_main, signer);
+    int error = put_all(&sink, signer->layout);
+    if (error)
+        fprintf(stderr, "rakis: cannot add pages to the enclave: %s\n", platform_error());
+    if (alongside)
+        pthread_join(thread, NULL);
+    else if (!error)
+        signer_main(signer);
+    if (!error && signer->error)
+        fprintf(stderr, "rakis: cannot sign the enclave: %s\n", signer->message);
+    return error ? error : signer->error;
+}
+
 static int build(struct image *image, const struct run_options *options, const struct elf_file *f,
                  struct configuration *c)
 {
@@ -300,15 +355,13 @@ static int build(struct image *image, const struct run_options *options, const s
         return unfit(f, "its list of ENCLU sites is wrong");
 
     /* The image, its configuration and the threads at the top; all below is the program's. */
-    uint64_t configuration_size = up(c->size, PAGE_SIZE);
-    uint64_t threads = up(elf_end(f) + configuration_size, THREAD_AREA_SIZE);
+    uint64_t threads = up(elf_end(f) + up(c->size, PAGE_SIZE), THREAD_AREA_SIZE);
     uint64_t top = threads + c->threads * THREAD_AREA_SIZE;
     if (!within(DYNAMIC_OFFSET + DYNAMIC_LEAST, top, options->enclave_size))
         return too_small(options->enclave_size, DYNAMIC_OFFSET + DYNAMIC_LEAST + top);
     c->image_offset = options->enclave_size - top;
     c->threads_offset = c->image_offset + threads;
     c->dynamic_offset = DYNAMIC_OFFSET;
-    uint64_t configuration_offset = c->image_offset + elf_end(f);
     for (int64_t i = 0; i < site_count; i++)
         sites[i] += c->image_offset;
 
@@ -323,35 +376,25 @@ static int build(struct image *image, const struct run_options *options, const s
         .enclu_sites = sites,
         .enclu_site_count = (size_t)site_count,
     };
-    struct loader l = {.platform = options->platform, .image = c->image_offset};
-    if (measure_create(&l.measurement, machine.ssa_frame_pages, machine.size)) {
-        fprintf(stderr, "rakis: cannot measure the enclave: no memory\n");
-        return -1;
-    }
-    if (l.platform->create(&machine, &l.machine, &image->base)) {
+    const struct layout layout = {
+        .file = f, .configuration = c, .configuration_offset = c->image_offset + elf_end(f)};
+    struct signer signer = {.layout = &layout, .options = &machine};
+    *image = (struct image){.platform = options->platform,
+                            .size = machine.size,
+                            .threads = c->threads,
+                            .threads_offset = c->threads_offset};
+    if (image->platform->create(&machine, &image->machine, &image->base)) {
         fprintf(stderr, "rakis: cannot create the enclave: %s\n", platform_error());
-        measure_final(l.measurement, image->mrenclave);
         return -1;
     }
-    int error = put_image(&l, f);
-    if (!error)
-        error = put(&l, configuration_offset, c, configuration_size, SECINFO_REG | SECINFO_R, true);
-    for (uint64_t i = 0; !error && i < c->threads; i++)
-        error = put_thread(&l, c->threads_offset + i * THREAD_AREA_SIZE,
-                           c->image_offset + f->header->e_entry);
-    if (!error)
-        error = sign_and_start(&l, &machine, image->mrenclave);
+    int error = fill(image, &signer);
+    if (!error && (error = image->platform->init(image->machine, &signer.sigstruct)))
+        fprintf(stderr, "rakis: cannot initialise the enclave: %s\n", platform_error());
     if (error) {
-        if (l.measurement)
-            measure_final(l.measurement, image->mrenclave);
-        l.platform->destroy(l.machine);
+        image->platform->destroy(image->machine);
         return -1;
     }
-    image->machine = l.machine;
-    image->platform = l.platform;
-    image->size = machine.size;
-    image->threads = c->threads;
-    image->threads_offset = c->threads_offset;
+    image->platform->measurement(image->machine, image->mrenclave);
     return 0;
 }
 

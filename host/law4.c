@@ -207,6 +207,9 @@ const char *law4_check(const struct host *h, uint64_t number, const uint64_t a[6
 {
     static const char *const names[] = {"argument 1", "argument 2", "argument 3",
                                         "argument 4", "argument 5", "argument 6"};
+    /* Our own exits carry numbers and offsets, which an enclave at 0 cannot tell from addresses. */
+    if (number >= EXIT_BASE && h->image.base == 0)
+        return NULL;
     unsigned which = number < sizeof pointers ? pointers[number] : 0;
     uint64_t least = which & KNOWN ? 1 : UNLISTED_LEAST;
     if (!(which & KNOWN))

@@ -420,6 +420,10 @@ static void tables_find(struct scan *s)
                 end = r->offset + r->size;
             }
         }
+        /* The next thing that is referred to is another. */
+        for (size_t n = i + 1; n < s->table.count && s->table.word[n] < end; n++)
+            if (s->table.word[n] > base)
+                end = s->table.word[n];
         for (unsigned n = 0; n < TABLE_MAX && within(base + 4ull * n, 4, end); n++)
             if (!target_add(s, address + (uint64_t)(int32_t)load(s, base + 4ull * n, 4)))
                 break;

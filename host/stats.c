@@ -156,14 +156,17 @@ static json_t *report(void)
     return result;
 }
 
-static int write_to(FILE *file, const json_t *json)
+static int write_to(int fd, const json_t *json)
 {
-    if (!file)
+    if (fd < 0)
         return -errno;
+    FILE *file = fdopen(fd, "w");
+    if (!file) {
+        close(fd);
+        return -ENOMEM;
+    }
     int error = json_dumpf(json, file, JSON_INDENT(2) | JSON_PRESERVE_ORDER) ? -EIO : 0;
     fputc('\n', file);
-    if (file == stderr)
-        return fflush(file) ? -errno : error;
     return fclose(file) ? -errno : error;
 }
 
@@ -179,10 +182,7 @@ static int replace(const char *path, const json_t *json)
     mode_t mask = umask(0);
     umask(mask);
     fchmod(fd, 0666 & ~mask);
-    FILE *file = fdopen(fd, "w");
-    if (!file)
-        close(fd);
-    int error = write_to(file, json);
+    int error = write_to(fd, json);
     if (!error && rename(temporary, path))
         error = -errno;
     if (error)
@@ -197,9 +197,9 @@ void statistics_write(void)
     json_t *json = report();
     int error;
     if (!strcmp(path, "-"))
-        error = write_to(stderr, json);
+        error = write_to(fcntl(host.options->statistics_fd, F_DUPFD_CLOEXEC, 3), json);
     else if (!lstat(path, &status) && !S_ISREG(status.st_mode))
-        error = write_to(fopen(path, "we"), json); /* a pipe, a device, a link */
+        error = write_to(open(path, O_WRONLY | O_TRUNC | O_CLOEXEC), json); /* a pipe, a link */
     else
         error = replace(path, json);
     json_decref(json);

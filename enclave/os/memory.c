@@ -461,6 +461,8 @@ SYSCALL(mremap)
         return -EINVAL;
     if (!old_length)
         return -EINVAL;
+    if ((flags & MREMAP_FIXED) && a4 < old + old_length && old < a4 + new_length)
+        return -EINVAL;
 
     lock_take(&memory.lock);
     const struct area *found = area_find(&memory.table, old);

@@ -168,14 +168,14 @@ SYSCALL(prctl)
     case PR_SET_NO_NEW_PRIVS:
     case PR_SET_KEEPCAPS:
     case PR_SET_THP_DISABLE:
-        return exit_checked(__NR_prctl, 0, 0, a0, a1, a2, a3, a4, 0);
+        return exit_checked(__NR_prctl, 0, 0, a0, a1, 0, 0, 0, 0);
     case PR_GET_DUMPABLE:
     case PR_GET_TIMERSLACK:
     case PR_GET_NO_NEW_PRIVS:
     case PR_GET_KEEPCAPS:
     case PR_CAPBSET_READ:
     case PR_GET_SECUREBITS:
-        return exit_checked(__NR_prctl, 0, INT32_MAX, a0, a1, a2, a3, a4, 0);
+        return exit_checked(__NR_prctl, 0, INT32_MAX, a0, a1, 0, 0, 0, 0);
     }
     return -EINVAL;
 }
@@ -402,11 +402,13 @@ SYSCALL(getitimer)
     return user_put((void *)a1, &words);
 }
 
-/* Only numbers go out and come back. name, arguments are passed as they are; result 0..maximum. */
+/* Only numbers go out and come back: the first three arguments, of which no call here has more; result
+ * 0..maximum. */
 #define PASS(name, maximum)                                                                        \
     SYSCALL(name)                                                                                  \
     {                                                                                              \
-        return exit_checked(__NR_##name, 0, maximum, a0, a1, a2, a3, a4, a5);                      \
+        return exit_checked(__NR_##name, 0, maximum, (uint32_t)a0, (uint32_t)a1, (uint32_t)a2, 0,  \
+                            0, 0);                                                                 \
     }
 
 PASS(alarm, UINT32_MAX)

@@ -8,6 +8,7 @@
 #include "enclave/os/time.h"
 
 #include <errno.h>
+#include <sys/mman.h>
 #include <sys/time.h>
 #include <time.h>
 
@@ -21,6 +22,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -35,17 +37,20 @@
 static struct {
     struct lock lock;
     struct clock_data own;
-    struct clock_data *data; /* what is read: own, or the page that the vDSO reads too */
+    struct clock_data *shared; /* the page that the vDSO reads: the program's, so only written */
     uint64_t first_tsc, first_raw, first_monotonic;
     uint64_t hz;
     bool refined;
-} line = {.data = &line.own};
+} line;
 
 static void sample(struct clock_sample *s)
 {
-    uint64_t offset = bounce().address - arena_at(0).address;
+    uint64_t offset = bounce().address - arena_at(0).address, before = clock_tsc();
     exit_checked(EXIT_CLOCK, 0, 0, offset, 0, 0, 0, 0, 0);
     untrusted_read(s, bounce(), sizeof *s);
+    /* The count must be of now: one from elsewhere would stop the clock, or ask for a sample each time. */
+    if (s->tsc < before || s->tsc > clock_tsc())
+        s->tsc = before;
 }
 
 /* a × b / c with the product whole; the largest value where the quotient does not fit. */
@@ -59,10 +64,9 @@ static uint64_t multiply_divide(uint64_t a, uint64_t b, uint64_t c)
     return quotient;
 }
 
-static void publish(const struct clock_data *new)
+static void write_line(struct clock_data *d, const struct clock_data *new, uint32_t sequence)
 {
-    struct clock_data *d = line.data;
-    __atomic_store_n(&d->sequence, d->sequence + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&d->sequence, sequence | 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     d->shift = new->shift;
     d->tsc = new->tsc;
@@ -72,7 +76,16 @@ static void publish(const struct clock_data *new)
     d->realtime = new->realtime;
     d->boottime = new->boottime;
     d->raw = new->raw;
-    __atomic_store_n(&d->sequence, d->sequence + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&d->sequence, (sequence | 1) + 1, __ATOMIC_RELEASE);
+}
+
+static void publish(const struct clock_data *new)
+{
+    uint32_t sequence = line.own.sequence;
+    write_line(&line.own, new, sequence);
+    /* Not where the program has taken the page away. */
+    if (line.shared && memory_allows((uint64_t)line.shared, sizeof *line.shared, PROT_WRITE))
+        write_line(line.shared, new, sequence);
 }
 
 /* Frequency of the TSC against the monotonic clock, from the first sample to this one. */
@@ -95,7 +108,7 @@ static void resample(void)
     line.refined = true;
 
     /* What the old line says at this count: readers may have seen it. */
-    const struct clock_data *old = line.data;
+    const struct clock_data *old = &line.own;
     uint64_t passed = s.tsc > old->tsc ? s.tsc - old->tsc : 0;
     uint64_t was = old->monotonic + (uint64_t)(((unsigned __int128)passed * old->mult) >> SHIFT);
     uint64_t now = s.monotonic_ns, start = MAX(now, was);
@@ -140,17 +153,17 @@ void time_start(void)
 void time_share(struct clock_data *shared)
 {
     *shared = line.own;
-    line.data = shared;
+    line.shared = shared;
 }
 
 static uint64_t now(struct clock_data *copy)
 {
     for (;;) {
-        uint64_t ns = clock_read(line.data, copy);
+        uint64_t ns = clock_read(&line.own, copy);
         if (ns)
             return ns;
         lock_take(&line.lock);
-        if (!clock_read(line.data, copy))
+        if (!clock_read(&line.own, copy))
             resample();
         lock_release(&line.lock);
     }

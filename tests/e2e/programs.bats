@@ -119,7 +119,7 @@ os.execv(sys.argv[1], sys.argv[1:])' "$RAKIS" run --log error -- sleep 30 3>&- &
 }
 
 @test "a handler for SIGINT runs" {
-    rakis -- /usr/bin/python3 -c '
+    "$RAKIS" run --log error -- /usr/bin/python3 -c '
 import signal, sys, time
 def handler(*_):
     print("caught", flush=True)
@@ -129,7 +129,6 @@ print("ready", flush=True)
 time.sleep(30)' >out 3>&- &
     local pid=$!
     for i in $(seq 200); do grep -q ready out && break; sleep 0.05; done
-    # `timeout` passes the signal on to its child.
     kill -s INT $pid
     status=0
     wait $pid || status=$?

@@ -29,14 +29,15 @@
 
 uint64_t seen_number, seen_return, seen_stack;
 void answer(void);
-__asm__(".text\n"
+__asm__(".pushsection .text\n"
         "answer:\n"
         "    mov %rax, seen_number(%rip)\n"
         "    mov %rcx, seen_return(%rip)\n"
         "    mov %rsp, seen_stack(%rip)\n"
         "    add $1000, %rax\n"
         "    mov $-1, %r11\n"
-        "    jmp *%rcx\n");
+        "    jmp *%rcx\n"
+        ".popsection\n");
 
 static uint64_t gs_block[2];
 

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The late kick: the enclave kicks at most each millisecond while it sends, so what it put into a TX
+ * ring after its last kick would stay there. This thread looks for it. It sleeps when kicks do not come.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "host/xsk.h"
+
+#define LOOK_NS 1000000
+#define QUIET_LOOKS 3 /* without a kick: then to sleep */
+
+static struct {
+    _Atomic uint32_t asleep; /* the futex */
+    _Atomic uint32_t kicked; /* since the last look */
+    _Atomic bool end;
+    bool started;
+    pthread_t thread;
+} monitor;
+
+static void wake(void)
+{
+    atomic_store(&monitor.asleep, 0);
+    syscall(SYS_futex, &monitor.asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void monitor_armed(void)
+{
+    /* In this order, against the thread's: it sees the kick, or we see that it sleeps. */
+    atomic_store(&monitor.kicked, 1);
+    if (atomic_load(&monitor.asleep))
+        wake();
+}
+
+static void sleep_until_kick(void)
+{
+    atomic_store(&monitor.asleep, 1);
+    if (atomic_load(&monitor.kicked) || atomic_load(&monitor.end))
+        atomic_store(&monitor.asleep, 0);
+    while (atomic_load(&monitor.asleep))
+        syscall(SYS_futex, &monitor.asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static void *look(void *unused)
+{
+    const struct timespec pause = {.tv_nsec = LOOK_NS};
+    int quiet = 0;
+    prctl(PR_SET_NAME, "rakis-monitor");
+    while (!atomic_load(&monitor.end)) {
+        if (quiet == QUIET_LOOKS) {
+            sleep_until_kick();
+            quiet = 0;
+        }
+        nanosleep(&pause, NULL);
+        quiet = atomic_exchange(&monitor.kicked, 0) ? 0 : quiet + 1;
+        xsk_host_flush();
+    }
+    return unused;
+}
+
+int monitor_start(void)
+{
+    if (monitor.started)
+        return 0;
+    sigset_t all, old;
+    pthread_attr_t attributes;
+    atomic_store(&monitor.end, false);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 0x10000);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&monitor.thread, &attributes, look, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    monitor.started = !error;
+    return -error;
+}
+
+void monitor_stop(void)
+{
+    if (!monitor.started)
+        return;
+    atomic_store(&monitor.end, true);
+    wake();
+    pthread_join(monitor.thread, NULL);
+    monitor.started = false;
+}

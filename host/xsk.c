@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* AF_XDP sockets: the daemon makes them, we give them memory of the arena and a queue. */
+#include "host/xsk.h"
+
+#include <errno.h>
+#include <linux/if_xdp.h>
+#include <net/if.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "host/xdpd_client.h"
+
+#define XSKS_MAX 256
+#define FLUSH_MAX 256 /* system calls for one XSK in one look: 32 packets each */
+
+struct xsk_host {
+    int fd;
+    const uint32_t *tx_producer, *tx_consumer; /* in the arena */
+};
+
+static struct {
+    struct xdpd daemons[INTERFACES_MAX];
+    size_t daemon_count;
+
+    pthread_mutex_t lock; /* of opening */
+    struct xsk_host xsks[XSKS_MAX];
+    _Atomic size_t xsk_count; /* entries below it do not change */
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- daemons ---- */
+
+static int interface_check(const char *name, unsigned *index)
+{
+    struct ifreq request = {0};
+    *index = strlen(name) < IF_NAMESIZE ? if_nametoindex(name) : 0;
+    if (!*index) {
+        fprintf(stderr, "rakis: no interface '%s': see ip link for those there are\n", name);
+        return -1;
+    }
+    strcpy(request.ifr_name, name);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int failed = fd < 0 || ioctl(fd, SIOCGIFFLAGS, &request);
+    int error = errno;
+    if (fd >= 0)
+        close(fd);
+    if (failed) {
+        fprintf(stderr, "rakis: cannot ask about interface '%s': %s\n", name, strerror(error));
+        return -1;
+    }
+    if (!(request.ifr_flags & IFF_UP)) {
+        fprintf(stderr, "rakis: interface '%s' is down: bring it up (ip link set %s up)\n", name,
+                name);
+        return -1;
+    }
+    return 0;
+}
+
+int xsk_host_start(const char *const *names, size_t count)
+{
+    unsigned index[INTERFACES_MAX];
+    if (count > INTERFACES_MAX) {
+        fprintf(stderr, "rakis: at most %d interfaces\n", INTERFACES_MAX);
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++)
+        if (interface_check(names[i], &index[i]))
+            return -1;
+    for (size_t i = 0; i < count; i++) {
+        char why[600] = "";
+        struct xdpd *d = &all.daemons[all.daemon_count];
+        *d = (struct xdpd){.index = index[i]};
+        strcpy(d->interface, names[i]);
+        if (xdpd_start(d, why, sizeof why))
+            fprintf(stderr, "rakis: UDP goes over host sockets: %s\n", why);
+        else
+            all.daemon_count++;
+    }
+    return all.daemon_count > 0;
+}
+
+void xsk_host_stop(void)
+{
+    monitor_stop();
+    /* Threads of the enclave may still be about: what they ask finds the daemons gone, and the file
+     * descriptors of the XSKs close with the process. */
+    for (size_t i = 0; i < all.daemon_count; i++)
+        xdpd_stop(&all.daemons[i]);
+}
+
+static struct xdpd *daemon_of(uint64_t interface_index)
+{
+    for (size_t i = 0; i < all.daemon_count; i++)
+        if (all.daemons[i].index == interface_index)
+            return &all.daemons[i];
+    return NULL;
+}
+
+int port_steer(int operation, uint32_t address, uint16_t port)
+{
+    size_t asked = 0;
+    int error = 0;
+    if (operation != PORT_ADD && operation != PORT_REMOVE)
+        return -EINVAL;
+    for (size_t i = 0; i < all.daemon_count && !error; i++) {
+        struct xdpd *d = &all.daemons[i];
+        if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
+            continue;
+        int result = xdpd_port(d, operation, address, port);
+        if (operation == PORT_ADD)
+            error = result;
+        asked += !result;
+    }
+    if (error) /* all or none */
+        for (size_t i = 0; i < all.daemon_count && asked; i++) {
+            struct xdpd *d = &all.daemons[i];
+            if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
+                continue;
+            xdpd_port(d, PORT_REMOVE, address, port);
+            asked--;
+        }
+    return error ? error : asked ? 0 : -ENODEV;
+}
+
+/* ---- one XSK ---- */
+
+static bool within_arena(uint64_t offset, uint64_t length)
+{
+    return length && offset % 4096 == 0 && offset <= host.arena_size &&
+           length <= host.arena_size - offset;
+}
+
+static int umem_register(int fd, const struct xsk_setup *s)
+{
+    const struct xdp_umem_reg umem = {.addr = (uint64_t)(host.arena + s->umem_offset),
+                                      .len = s->umem_size,
+                                      .chunk_size = (uint32_t)s->frame_size,
+                                      .headroom = (uint32_t)s->headroom};
+    return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) ? -errno : 0;
+}
+
+/* The packet buffers are locked in memory. */
+static int umem_make(int fd, const struct xsk_setup *s, const struct xdpd *d)
+{
+    struct rlimit limit = {0};
+    int error = umem_register(fd, s);
+    if ((error != -ENOBUFS && error != -ENOMEM) || getrlimit(RLIMIT_MEMLOCK, &limit))
+        return error;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        if (!setrlimit(RLIMIT_MEMLOCK, &limit))
+            error = umem_register(fd, s);
+    }
+    if (error)
+        fprintf(stderr,
+                "rakis: cannot lock %lu KiB for the packet buffers of %s: RLIMIT_MEMLOCK is %lu "
+                "KiB; raise it (ulimit -l) or run with CAP_IPC_LOCK; UDP goes over host sockets\n",
+                s->umem_size / 1024, d->interface, (unsigned long)limit.rlim_cur / 1024);
+    return error;
+}
+
+static const struct {
+    int option;
+    uint64_t map; /* offset for mmap */
+    size_t entry;
+} rings[XSK_RINGS] = {
+    [XSK_RING_FILL] = {XDP_UMEM_FILL_RING, XDP_UMEM_PGOFF_FILL_RING, sizeof(uint64_t)},
+    [XSK_RING_COMPLETION] = {XDP_UMEM_COMPLETION_RING, XDP_UMEM_PGOFF_COMPLETION_RING,
+                             sizeof(uint64_t)},
+    [XSK_RING_RX] = {XDP_RX_RING, XDP_PGOFF_RX_RING, sizeof(struct xdp_desc)},
+    [XSK_RING_TX] = {XDP_TX_RING, XDP_PGOFF_TX_RING, sizeof(struct xdp_desc)},
+};
+
+/* Plain memory again where rings were mapped. */
+static void rings_unmap(const struct xsk_setup *s, int count)
+{
+    for (int i = 0; i < count; i++)
+        mmap(host.arena + s->ring_offset[i], s->ring_space[i], PROT_READ | PROT_WRITE,
+             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+static int ring_map(int fd, struct xsk_setup *s, int i, const struct xdp_ring_offset *at)
+{
+    uint64_t length = at->desc + s->entries[i] * rings[i].entry;
+    if (length > s->ring_space[i])
+        return -EMSGSIZE;
+    void *ring = mmap(host.arena + s->ring_offset[i], length, PROT_READ | PROT_WRITE,
+                      MAP_SHARED | MAP_FIXED | MAP_POPULATE, fd, (off_t)rings[i].map);
+    if (ring == MAP_FAILED)
+        return -errno;
+    s->layout[i] = (struct xsk_ring_layout){.producer = at->producer,
+                                            .consumer = at->consumer,
+                                            .flags = at->flags,
+                                            .descriptors = at->desc};
+    return 0;
+}
+
+static int rings_make(int fd, struct xsk_setup *s)
+{
+    struct xdp_mmap_offsets offsets;
+    socklen_t size = sizeof offsets;
+    for (int i = 0; i < XSK_RINGS; i++) {
+        uint32_t entries = (uint32_t)s->entries[i];
+        if (setsockopt(fd, SOL_XDP, rings[i].option, &entries, sizeof entries))
+            return -errno;
+    }
+    if (getsockopt(fd, SOL_XDP, XDP_MMAP_OFFSETS, &offsets, &size))
+        return -errno;
+    if (size != sizeof offsets)
+        return -EOPNOTSUPP; /* a kernel before 5.4 */
+    const struct xdp_ring_offset *at[XSK_RINGS] = {
+        [XSK_RING_FILL] = &offsets.fr,
+        [XSK_RING_COMPLETION] = &offsets.cr,
+        [XSK_RING_RX] = &offsets.rx,
+        [XSK_RING_TX] = &offsets.tx,
+    };
+    for (int i = 0; i < XSK_RINGS; i++) {
+        int error = ring_map(fd, s, i, at[i]);
+        if (error) {
+            rings_unmap(s, i);
+            return error;
+        }
+    }
+    return 0;
+}
+
+static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
+{
+    const struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
+                                         .sxdp_flags = XDP_USE_NEED_WAKEUP,
+                                         .sxdp_ifindex = d->index,
+                                         .sxdp_queue_id = (uint32_t)s->queue};
+    struct xdp_options options = {0};
+    socklen_t size = sizeof options;
+    if (bind(fd, (const struct sockaddr *)&address, sizeof address))
+        return -errno;
+    getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &size);
+    s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
+    return xdpd_bound(d, s->queue);
+}
+
+static bool setup_sane(const struct xsk_setup *s)
+{
+    bool sane = within_arena(s->umem_offset, s->umem_size) && s->queue <= UINT32_MAX &&
+                s->frame_size <= UINT32_MAX && s->headroom <= UINT32_MAX;
+    for (int i = 0; i < XSK_RINGS; i++)
+        sane = sane && within_arena(s->ring_offset[i], s->ring_space[i]) &&
+               s->entries[i] <= 1u << 24;
+    return sane;
+}
+
+static int setup_make(int fd, struct xsk_setup *s, struct xdpd *d)
+{
+    int error = umem_make(fd, s, d);
+    if (error)
+        return error;
+    error = rings_make(fd, s);
+    if (!error && (error = queue_bind(fd, s, d)))
+        rings_unmap(s, XSK_RINGS);
+    if (error == -EBUSY)
+        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP goes over host sockets\n", s->queue,
+                d->interface);
+    else if (error)
+        fprintf(stderr, "rakis: cannot use queue %lu of %s: %s; UDP goes over host sockets\n",
+                s->queue, d->interface, strerror(-error));
+    return error;
+}
+
+int64_t xsk_host_open(struct xsk_setup *setup)
+{
+    struct xdpd *d = daemon_of(setup->interface_index);
+    int fd = -1;
+    if (!d)
+        return -ENODEV;
+    if (!setup_sane(setup))
+        return -EINVAL;
+    pthread_mutex_lock(&all.lock);
+    size_t count = atomic_load(&all.xsk_count);
+    int error = count == XSKS_MAX ? -ENFILE : monitor_start();
+    if (!error)
+        error = xdpd_xsk(d, setup->queue, &fd);
+    if (!error)
+        error = setup_make(fd, setup, d);
+    if (error && fd >= 0)
+        close(fd);
+    if (!error) {
+        const uint8_t *tx = host.arena + setup->ring_offset[XSK_RING_TX];
+        const struct xsk_ring_layout *layout = &setup->layout[XSK_RING_TX];
+        all.xsks[count] = (struct xsk_host){
+            .fd = fd,
+            .tx_producer = (const uint32_t *)(tx + layout->producer),
+            .tx_consumer = (const uint32_t *)(tx + layout->consumer),
+        };
+        setup->index = count;
+        atomic_store(&all.xsk_count, count + 1);
+        __atomic_fetch_add(&d->xsks, 1, __ATOMIC_RELEASE);
+    }
+    pthread_mutex_unlock(&all.lock);
+    return error ? error : fd;
+}
+
+/* ---- transmitting ---- */
+
+static int transmit(int fd)
+{
+    if (sendto(fd, NULL, 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) >= 0)
+        return 0;
+    return errno == EBUSY || errno == ENOBUFS ? -EAGAIN : -errno;
+}
+
+int64_t xsk_host_kick(uint64_t index)
+{
+    if (index >= atomic_load(&all.xsk_count))
+        return -EINVAL;
+    int result = transmit(all.xsks[index].fd);
+    monitor_armed();
+    return result;
+}
+
+static bool transmit_left(const struct xsk_host *x)
+{
+    return __atomic_load_n(x->tx_producer, __ATOMIC_RELAXED) !=
+           __atomic_load_n(x->tx_consumer, __ATOMIC_RELAXED);
+}
+
+void xsk_host_flush(void)
+{
+    size_t count = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < count; i++) {
+        const struct xsk_host *x = &all.xsks[i];
+        int error = -EAGAIN;
+        for (int n = 0; n < FLUSH_MAX && error == -EAGAIN && transmit_left(x); n++)
+            error = transmit(x->fd);
+    }
+}
