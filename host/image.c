@@ -351,8 +351,8 @@ static int build(struct image *image, const struct run_options *options, const s
 {
     uint64_t sites[SITES_COUNT_MAX];
     int64_t site_count = elf_sites(f, sites);
-    if (site_count < 0)
-        return unfit(f, "its list of ENCLU sites is wrong");
+    if (site_count <= 0)
+        return unfit(f, "its list of ENCLU sites is missing or wrong");
 
     /* The image, its configuration and the threads at the top; all below is the program's. */
     uint64_t threads = up(elf_end(f) + up(c->size, PAGE_SIZE), THREAD_AREA_SIZE);

@@ -257,6 +257,15 @@ static void symbols_find(struct scan *s, const Elf64_Ehdr *h)
 /* DWARF encodings of .eh_frame_hdr as linkers write it: LSB "Linux Standard Base Core", 10.6.2. */
 #define FRAME_HEADER 0x3b031b01u /* version 1; pcrel sdata4; udata4; datarel sdata4 */
 
+/* Of a signal's frame: its augmentation, in the CIE that the frame names, has an S. */
+static bool frame_is_of_signal(const struct scan *s, uint64_t frame)
+{
+    uint64_t back = load(s, frame + 4, 4);
+    if (back > frame + 4 || !within(frame + 4 - back, 16, s->size))
+        return false;
+    return memchr(s->file + frame + 4 - back + 9, 'S', 4);
+}
+
 static void frames_find(struct scan *s, const Elf64_Ehdr *h)
 {
     for (unsigned i = 0; i < h->e_phnum; i++) {
@@ -273,7 +282,9 @@ static void frames_find(struct scan *s, const Elf64_Ehdr *h)
             if (address_offset(&s->load, frame_address, &frame) && within(frame, 16, s->size) &&
                 frame_address + 8 + (uint64_t)(int32_t)load(s, frame + 8, 4) == address)
                 size = load(s, frame + 12, 4);
-            function_add(s, address, size);
+            /* Such frames begin a byte early, for unwinders that look up the address before. */
+            bool early = size && frame_is_of_signal(s, frame);
+            function_add(s, address + early, size - early);
         }
     }
 }
@@ -368,16 +379,15 @@ static void sweep(struct scan *s, size_t index)
 
 /* ---- addresses in data ---- */
 
-static bool offset_in_text(const struct scan *s, uint64_t offset, uint64_t *end)
+/* The end of the text that holds this offset of the file, 0: none does. */
+static uint64_t text_end(const struct scan *s, uint64_t offset)
 {
     for (size_t i = 0; i < s->text.count; i++) {
         const struct region *r = &s->text.region[i];
-        if (offset >= r->offset && offset - r->offset < r->size) {
-            *end = r->offset + r->size;
-            return true;
-        }
+        if (offset >= r->offset && offset - r->offset < r->size)
+            return r->offset + r->size;
     }
-    return false;
+    return 0;
 }
 
 static void data_find(struct scan *s)
@@ -390,17 +400,16 @@ static void data_find(struct scan *s)
     }
     for (size_t i = 0; i < s->load.count; i++) {
         const struct region *r = &s->load.region[i];
-        uint64_t end = r->offset + r->size, text_end;
-        for (uint64_t at = (r->offset + 7) & ~7ull; within(at, 8, end);) {
-            if (at % 4096 < 8 && offset_in_text(s, at, &text_end)) {
-                uint64_t page = (at & ~4095ull) + 4096;
-                at = (text_end < page ? text_end + 7 : page) & ~7ull;
+        uint64_t end = r->offset + r->size;
+        for (uint64_t at = (r->offset + 7) & ~7ull; within(at, 8, end); at += 8) {
+            uint64_t word = load(s, at, 8), skip;
+            if (word < low || word >= high)
                 continue;
-            }
-            uint64_t word = load(s, at, 8);
-            if (word >= low && word < high)
+            skip = text_end(s, at);
+            if (skip)
+                at = (skip & ~7ull) - 8 > at ? (skip & ~7ull) - 8 : at;
+            else
                 target_add(s, word);
-            at += 8;
         }
     }
 }

@@ -12,12 +12,14 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/host.h"
 #include "host/xdpd_client.h"
 
 #define XSKS_MAX 256
+#define BUSY_MS 200
 #define FLUSH_MAX 256 /* system calls for one XSK in one look: 32 packets each */
 
 struct xsk_host {
@@ -238,8 +240,15 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
                                          .sxdp_queue_id = (uint32_t)s->queue};
     struct xdp_options options = {0};
     socklen_t size = sizeof options;
-    if (bind(fd, (const struct sockaddr *)&address, sizeof address))
-        return -errno;
+    /* The kernel lets go of a queue some time after its last XSK has closed. */
+    int error = -EBUSY;
+    for (int ms = 0; ms < BUSY_MS && error == -EBUSY; ms++) {
+        if (ms)
+            nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        error = bind(fd, (const struct sockaddr *)&address, sizeof address) ? -errno : 0;
+    }
+    if (error)
+        return error;
     getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &size);
     s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
     return xdpd_bound(d, s->queue);

@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_xdp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,6 +110,13 @@ static void serve_xsk(struct client *c, const char *argument)
     answer(c, XDPD_FD_ACK, fd);
 }
 
+/* Before it is bound the kernel looks at the size of a ring, and zero is none; then at nothing more. */
+static bool is_bound(int xsk)
+{
+    const uint32_t none = 0;
+    return setsockopt(xsk, SOL_XDP, XDP_RX_RING, &none, sizeof none) && errno == EBUSY;
+}
+
 static int bound(struct client *c, struct steering *s, const char *argument)
 {
     long queue = number(argument, STEERING_QUEUES - 1);
@@ -116,6 +124,8 @@ static int bound(struct client *c, struct steering *s, const char *argument)
         return -EINVAL;
     if (c->queues[queue].entered)
         return -EALREADY;
+    if (!is_bound(c->queues[queue].xsk))
+        return -ENOTCONN;
     int error = steering_xsk_add(s, (uint32_t)queue, c->queues[queue].xsk);
     if (error)
         return error;

@@ -247,7 +247,7 @@ static int listen_start(void)
         return -1;
     }
     /* Others may knock only if some of them are let in: who, their credentials tell. */
-    if ((xdpd.options.user_count && chmod(xdpd.path, 0666)) || listen(xdpd.listener, 16)) {
+    if ((xdpd.options.user_count && chmod(xdpd.path, 0666)) || listen(xdpd.listener, 128)) {
         fprintf(stderr, "rakis-xdpd: cannot listen at %s: %s\n", xdpd.path, strerror(errno));
         return -1;
     }
@@ -375,8 +375,13 @@ static void stop(void)
 {
     while (xdpd.client_count)
         client_drop(xdpd.client_count - 1);
-    if (xdpd.path[0])
+    if (xdpd.path[0]) {
         unlink(xdpd.path);
+        if (!xdpd.options.socket) {
+            *strrchr(xdpd.path, '/') = '\0';
+            rmdir(xdpd.path); /* unless other interfaces have theirs there */
+        }
+    }
     steering_stop(&xdpd.steering);
     free(xdpd.addresses.address);
 }

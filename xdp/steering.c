@@ -136,7 +136,6 @@ int steering_port_remove(struct steering *s, uint32_t address, uint16_t port)
 
 int steering_xsk_add(struct steering *s, uint32_t queue, int fd)
 {
-    /* The kernel takes no BPF_NOEXIST for a slot that another has: the answer is EEXIST. */
     int error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.xsks), &queue, &fd,
                                            BPF_NOEXIST));
     return error == -EEXIST ? -EBUSY : error;

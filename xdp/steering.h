@@ -26,7 +26,7 @@ int steering_addresses(struct steering *s, const uint32_t *addresses, size_t cou
 int steering_port_add(struct steering *s, uint32_t address, uint16_t port);
 int steering_port_remove(struct steering *s, uint32_t address, uint16_t port);
 
-/* 0 or -errno: -EBUSY, the queue has one; -EOPNOTSUPP, the XSK is not bound. */
+/* 0 or -errno: -EBUSY, the queue has one. */
 int steering_xsk_add(struct steering *s, uint32_t queue, int fd);
 void steering_xsk_remove(struct steering *s, uint32_t queue);
 

@@ -44,7 +44,7 @@ SYSCALL(socket)
     int fd = host_socket(family, type, protocol);
     if (fd < 0)
         return fd;
-    bool udp = family == AF_INET && (type & ~TYPE_FLAGS) == SOCK_DGRAM &&
+    bool udp = (family == AF_INET || family == AF_INET6) && (type & ~TYPE_FLAGS) == SOCK_DGRAM &&
                (protocol == 0 || protocol == IPPROTO_UDP);
     struct file *f = udp && net_active() ? udp_socket_file(fd, family, flags)
                                          : host_socket_new(fd, type & ~TYPE_FLAGS, flags);

@@ -52,6 +52,18 @@ static enum option_effect effect_of(int level, int name)
         case IP_TRANSPARENT:
             return OPTION_BY_HOST;
         }
+    } else if (level == IPPROTO_IPV6) {
+        /* What a dual-stack socket asks of IPv6 holds for mapped addresses in part: the kernel knows. */
+        switch (name) {
+        case IPV6_RECVPKTINFO:
+        case IPV6_RECVHOPLIMIT:
+        case IPV6_RECVTCLASS:
+        case IPV6_RECVORIGDSTADDR:
+        case IPV6_2292PKTINFO:
+            return OPTION_RECEIVE_BY_HOST;
+        case IPV6_ADDRFORM:
+            return OPTION_BY_HOST;
+        }
     } else if (level == IPPROTO_UDP) {
         switch (name) {
         case UDP_CORK:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * UDP/IPv4 sockets over XSKs. Behind each stands a socket of the host, bound to the same port: it reserves
+ * UDP sockets whose IPv4 datagrams go over XSKs, those of IPv6 sockets with mapped addresses too. Behind each stands a socket of the host, bound to the same port: it reserves
  * the port, tells errors, receives what does not come by an XSK (loopback, other interfaces, fragments,
  * multicast) and sends what cannot go by one.
  */
@@ -85,7 +85,8 @@ static bool address_here(uint32_t address)
 void udp_steer(struct udp_socket *s)
 {
     struct udp_endpoint *e = &s->endpoint;
-    bool wanted = s->port && !s->receive_by_host && (!s->address || address_here(s->address));
+    bool wanted = s->port && !s->receive_by_host && !s->bound_six && !s->peer_six &&
+                  (!s->address || address_here(s->address));
     if (e->attached && (!wanted || e->address != s->address || e->port != s->port))
         udp_endpoint_detach(e);
     if (!wanted || e->attached)
@@ -98,17 +99,54 @@ void udp_steer(struct udp_socket *s)
         udp_endpoint_wake(e); /* who sleeps does so for the host socket alone */
 }
 
+enum address_kind { ADDRESS_NONE, ADDRESS_FOUR, ADDRESS_SIX };
+
+/* What an address of the socket's family says: IPv4, as itself or mapped, in host order; or IPv6. The
+ * unspecified address of IPv6 is IPv4's too. ADDRESS_NONE: of another family, or not whole. */
+static enum address_kind address_of(const struct udp_socket *s, const void *sockaddr, size_t n,
+                                    uint32_t *address, uint16_t *port)
+{
+    const struct sockaddr_in *in = sockaddr;
+    const struct sockaddr_in6 *in6 = sockaddr;
+    if (n >= sizeof *in && in->sin_family == AF_INET) {
+        *address = load_be32((const uint8_t *)&in->sin_addr);
+        *port = load_be16((const uint8_t *)&in->sin_port);
+        return ADDRESS_FOUR;
+    }
+    if (!s->six || n < sizeof *in6 || in6->sin6_family != AF_INET6)
+        return ADDRESS_NONE;
+    const uint8_t *bytes = in6->sin6_addr.s6_addr;
+    *port = load_be16((const uint8_t *)&in6->sin6_port);
+    *address = load_be32(bytes + 12);
+    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr) || IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr))
+        return ADDRESS_FOUR;
+    return ADDRESS_SIX;
+}
+
+/* IPV6_V6ONLY: no IPv4 at all. The host knows. */
+static bool only_six(struct file *f)
+{
+    int value = 0;
+    socklen_t n = sizeof value;
+    return socket_of(f)->six && !host_getsockopt(f->host_fd, IPPROTO_IPV6, IPV6_V6ONLY, &value, &n) && value;
+}
+
 /* The host has bound the socket, or bound it anew: to what? */
 static void learn_name(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     struct sockaddr_storage a = {0};
     socklen_t n = sizeof a;
-    const struct sockaddr_in *in = (const struct sockaddr_in *)&a;
-    if (host_getsockname(f->host_fd, &a, &n) || n < sizeof *in || in->sin_family != AF_INET)
+    uint32_t address;
+    uint16_t port;
+    if (host_getsockname(f->host_fd, &a, &n))
         return;
-    s->address = load_be32((const uint8_t *)&in->sin_addr);
-    s->port = load_be16((const uint8_t *)&in->sin_port);
+    enum address_kind kind = address_of(s, &a, n, &address, &port);
+    if (kind == ADDRESS_NONE)
+        return;
+    s->bound_six = kind == ADDRESS_SIX || only_six(f);
+    s->address = s->bound_six ? 0 : address;
+    s->port = port;
     udp_steer(s);
 }
 
@@ -126,13 +164,16 @@ static int udp_bind(struct file *f, const struct sockaddr *a, socklen_t n)
 static int udp_connect(struct file *f, const struct sockaddr *a, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
     lock_take(&s->lock);
     int result = host_connect(f->host_fd, a, n, 0);
     if (!result) {
-        bool peer = n >= sizeof *in && in->sin_family == AF_INET;
-        s->peer = peer ? load_be32((const uint8_t *)&in->sin_addr) : 0;
-        s->peer_port = peer ? load_be16((const uint8_t *)&in->sin_port) : 0;
+        uint32_t address;
+        uint16_t port;
+        enum address_kind kind = address_of(s, a, n, &address, &port);
+        bool peer = kind == ADDRESS_FOUR;
+        s->peer_six = kind == ADDRESS_SIX;
+        s->peer = peer ? address : 0;
+        s->peer_port = peer ? port : 0;
         if (peer && (!s->peer || !s->peer_port)) /* "this host"; or no port: rarities */
             s->receive_by_host = s->send_by_host = true;
         udp_endpoint_connect(&s->endpoint, s->peer, s->peer_port);
@@ -188,15 +229,30 @@ static int gather(uint8_t *to, const struct msghdr *m)
     return 0;
 }
 
-/* Where this message goes: 0, or what is wrong with its address. */
+#define BY_HOST 1
+
+/* Where this message goes: 0, BY_HOST, or what is wrong with its address. */
 static int destination_of(const struct udp_socket *s, const struct msghdr *m, uint32_t *address,
                           uint16_t *port)
 {
-    const struct sockaddr_in *in = m->msg_name;
     *address = s->peer;
     *port = s->peer_port;
-    if (!m->msg_namelen)
-        return s->peer_port || s->send_by_host ? 0 : -EDESTADDRREQ;
+    if (!m->msg_namelen) {
+        if (s->peer_six || s->send_by_host)
+            return BY_HOST;
+        return s->peer_port ? 0 : -EDESTADDRREQ;
+    }
+    if (s->six) {
+        /* Every corner of IPv6's rules is the host's; what is plainly IPv4 is ours. */
+        const struct sockaddr_in6 *in6 = m->msg_name;
+        bool mapped = m->msg_namelen >= sizeof *in6 && in6->sin6_family == AF_INET6 &&
+                      IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr);
+        if (!mapped || s->bound_six)
+            return BY_HOST;
+        address_of(s, in6, sizeof *in6, address, port);
+        return *port ? 0 : BY_HOST;
+    }
+    const struct sockaddr_in *in = m->msg_name;
     if (m->msg_namelen < sizeof *in)
         return -EINVAL;
     if (in->sin_family != AF_INET && in->sin_family != AF_UNSPEC)
@@ -255,8 +311,6 @@ static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, uint
     t->may_fragment = s->may_fragment;
     return true;
 }
-
-#define BY_HOST 1
 
 /* 0: sent. BY_HOST: it is not for an XSK. -EAGAIN: no room; *route tells where. */
 static int send_direct(struct udp_socket *s, const struct msghdr *m, int flags, int64_t length,
@@ -331,18 +385,31 @@ static void put_control(struct msghdr *m, size_t room, int type, const void *dat
     m->msg_controllen += MIN(CMSG_SPACE(n), room - m->msg_controllen);
 }
 
+/* The sender's address in the socket's family; its size. */
+static socklen_t source_address(const struct udp_socket *s, const struct udp_packet *p, void *to, size_t room)
+{
+    if (s->six) {
+        struct sockaddr_in6 from = {.sin6_family = AF_INET6};
+        from.sin6_addr.s6_addr[10] = from.sin6_addr.s6_addr[11] = 0xff;
+        store_be32(from.sin6_addr.s6_addr + 12, p->source);
+        store_be16((uint8_t *)&from.sin6_port, p->source_port);
+        memcpy(to, &from, MIN(sizeof from, room));
+        return sizeof from;
+    }
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    store_be32((uint8_t *)&from.sin_addr, p->source);
+    store_be16((uint8_t *)&from.sin_port, p->source_port);
+    memcpy(to, &from, MIN(sizeof from, room));
+    return sizeof from;
+}
+
 static void fill_header(const struct udp_socket *s, const struct udp_packet *p, struct msghdr *m)
 {
     size_t room = m->msg_controllen;
-    struct sockaddr_in from = {.sin_family = AF_INET};
     m->msg_flags = 0;
     m->msg_controllen = 0;
-    if (m->msg_name) {
-        store_be32((uint8_t *)&from.sin_addr, p->source);
-        store_be16((uint8_t *)&from.sin_port, p->source_port);
-        memcpy(m->msg_name, &from, MIN(sizeof from, (size_t)m->msg_namelen));
-        m->msg_namelen = sizeof from;
-    }
+    if (m->msg_name)
+        m->msg_namelen = source_address(s, p, m->msg_name, m->msg_namelen);
     if (s->report_interface) {
         struct in_pktinfo info = {.ipi_ifindex = (int)xsk_interface(xsk_at(p->interface))};
         store_be32((uint8_t *)&info.ipi_addr, p->destination);
@@ -635,11 +702,12 @@ static const struct file_ops udp_ops = {
 
 struct file *udp_socket_file(int host_fd, int family, int flags)
 {
-    if (family != AF_INET)
-        return host_socket_new(host_fd, SOCK_DGRAM, flags); /* IPv6 lives on the host */
+    if (family != AF_INET && family != AF_INET6)
+        return host_socket_new(host_fd, SOCK_DGRAM, flags);
     struct udp_socket *s = alloc(sizeof *s);
     if (!s || udp_endpoint_prepare(&s->endpoint))
         goto no_memory;
+    s->six = family == AF_INET6;
     s->ttl = UDP_TTL_DEFAULT;
     s->receive_timeout = s->send_timeout = NO_TIMEOUT;
     struct file *f = file_new(&udp_ops, host_fd, flags);

@@ -15,6 +15,8 @@
 struct udp_socket {
     struct udp_endpoint endpoint;
 
+    bool six; /* AF_INET6: IPv4 peers have mapped addresses; IPv6 itself is the host socket's */
+
     struct lock lock;  /* guards the rest; held while a datagram is put together, never while sleeping */
     uint32_t address;  /* local, host order; as the host last told */
     uint16_t port;     /* 0: not bound */
@@ -22,6 +24,7 @@ struct udp_socket {
     uint32_t peer;
     uint8_t ttl, tos;
     bool may_fragment;
+    bool bound_six, peer_six; /* to an address of IPv6 proper: nothing for an XSK */
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
     bool shut_read, shut_write;

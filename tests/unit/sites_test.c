@@ -158,7 +158,8 @@ static void the_c_library_is_covered(void **state)
         assert_int_equal(sites_scan(file, size, &list), 0);
         list_check(file, list);
         assert_true(list->count >= (i ? 20 : 300));
-        assert_true(list->unlisted * 50 <= list->count);
+        /* The return from a signal handler, and what a library may have besides. */
+        assert_true(list->unlisted <= 1 + list->count / 50);
         free(list);
         free(file);
     }
@@ -177,10 +178,13 @@ static int scan_self(void **state)
     own_file = contents("/proc/self/exe", &size);
     assert_int_equal(sites_scan(own_file, size, &own), 0);
     list_check(own_file, own);
-    /* The program's text is mapped from one segment: where its bytes are. */
+    /* Where in the file the program's text is. Code that names what it reads there would itself count
+     * as a reason not to change it. */
+    const uint8_t *volatile text = shape_before;
+    const uint8_t *wanted = text;
     for (uint64_t at = 0; at + 64 <= size; at++)
-        if (!memcmp(own_file + at, shape_before, 64))
-            own_distance = (uint64_t)shape_before - at;
+        if (!memcmp(own_file + at, wanted, 64))
+            own_distance = (uint64_t)wanted - at;
     return own_distance ? 0 : -1;
 }
 
