@@ -104,30 +104,33 @@ static struct xdpd *daemon_of(uint64_t interface_index)
     return NULL;
 }
 
+/* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
+static int steer(struct xdpd *d, int operation, uint32_t address, uint16_t port)
+{
+    if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
+        return -EPIPE;
+    return xdpd_port(d, operation, address, port);
+}
+
 int port_steer(int operation, uint32_t address, uint16_t port)
 {
-    size_t asked = 0;
-    int error = 0;
+    int result = -EPIPE;
     if (operation != PORT_ADD && operation != PORT_REMOVE)
         return -EINVAL;
-    for (size_t i = 0; i < all.daemon_count && !error; i++) {
-        struct xdpd *d = &all.daemons[i];
-        if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
+    for (size_t i = 0; i < all.daemon_count; i++) {
+        int error = steer(&all.daemons[i], operation, address, port);
+        if (error == -EPIPE)
             continue;
-        int result = xdpd_port(d, operation, address, port);
-        if (operation == PORT_ADD)
-            error = result;
-        asked += !result;
-    }
-    if (error) /* all or none */
-        for (size_t i = 0; i < all.daemon_count && asked; i++) {
-            struct xdpd *d = &all.daemons[i];
-            if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
-                continue;
-            xdpd_port(d, PORT_REMOVE, address, port);
-            asked--;
+        if (!error || operation == PORT_REMOVE) {
+            result = result == -EPIPE ? error : result;
+            continue;
         }
-    return error ? error : asked ? 0 : -ENODEV;
+        /* On all interfaces or on none. */
+        while (i-- > 0)
+            steer(&all.daemons[i], PORT_REMOVE, address, port);
+        return error;
+    }
+    return result;
 }
 
 /* ---- one XSK ---- */

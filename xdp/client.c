@@ -28,16 +28,26 @@ struct client *client_new(int socket, uid_t user)
     return c;
 }
 
+/* Undo all that it asked for. */
+static void forget(struct client *c, struct steering *s)
+{
+    while (c->port_count) {
+        const struct steering_port *port = &c->ports[--c->port_count];
+        steering_port_remove(s, port->address, port->port);
+    }
+    for (uint32_t i = 0; i < STEERING_QUEUES; i++) {
+        struct client_queue *queue = &c->queues[i];
+        if (queue->entered)
+            steering_xsk_remove(s, i);
+        if (queue->xsk >= 0)
+            close(queue->xsk);
+        *queue = (struct client_queue){.xsk = -1};
+    }
+}
+
 void client_free(struct client *c, struct steering *s)
 {
-    for (size_t i = 0; i < c->port_count; i++)
-        steering_port_remove(s, c->ports[i].address, c->ports[i].port);
-    for (uint32_t i = 0; i < STEERING_QUEUES; i++) {
-        if (c->queues[i].entered)
-            steering_xsk_remove(s, i);
-        if (c->queues[i].xsk >= 0)
-            close(c->queues[i].xsk);
-    }
+    forget(c, s);
     close(c->socket);
     free(c->ports);
     free(c);
@@ -228,6 +238,7 @@ static bool serve(struct client *c, struct steering *s, char *message)
     } else if ((argument = argument_of(message, XDPD_PORT_DEL))) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_remove(c, s, argument));
     } else if (!strcmp(message, XDPD_FIN)) {
+        forget(c, s);
         answer(c, XDPD_FIN_ACK, -1);
         return false;
     } else {

@@ -408,6 +408,20 @@ except OSError:
     stop "$DAEMON_PID"
 }
 
+@test "a user without privilege gets its XSK from a daemon that allows it" {
+    daemon_start -i v0 --allow-uid 4711
+    local there
+    there=$(mktemp -d)
+    chmod 755 "$there"
+    cp "$PEER" "$there"
+    user() { ip netns exec "$NS_A" setpriv --reuid "$1" --regid "$1" --clear-groups "$there/xsk_peer" v0; }
+    run user 4711 < <(printf 'add 5555\nadd 53\nquit\n')
+    [ "$output" = "$(printf 'ready 0 0\nok\nerror 13')" ]
+    run user 4712 </dev/null
+    rm -r "$there"
+    [[ "$output" = *"UDP goes over host sockets: the rakis-xdpd of v0 does not allow this user"* ]]
+}
+
 @test "rakis says why UDP goes over host sockets, and what is wrong with an interface" {
     run in_a "$PEER" v9
     [[ "$output" = *"rakis: no interface 'v9'"* ]]
