@@ -299,3 +299,10 @@ int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, 
     offset_get(8, to_offset, moved);
     return moved;
 }
+
+void host_nap(uint32_t ns)
+{
+    const uint64_t time[2] = {0, ns}; /* struct timespec */
+    untrusted_write(bounce(), time, sizeof time);
+    exit_checked(__NR_nanosleep, EXIT_INTERRUPTIBLE, 0, bounce().address, 0, 0, 0, 0, 0);
+}

@@ -48,6 +48,9 @@ int host_plain_fd(uint64_t number, uint64_t exit_flags, uint64_t a0, uint64_t a1
 int host_pipe(int fds[2], int flags);
 int host_socketpair(int fds[2], int family, int type, int protocol);
 
+/* Sleep for so many nanoseconds, less than a second, or until a signal. */
+void host_nap(uint32_t ns);
+
 /* ---- bytes ---- */
 
 /*

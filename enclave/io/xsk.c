@@ -272,6 +272,11 @@ bool xsk_readable(const struct xsk *x)
     return (uint32_t)untrusted_load(x->rx.other_index) != x->rx.own;
 }
 
+uint64_t xsk_received(const struct xsk *x)
+{
+    return __atomic_load_n(&x->packets_in, __ATOMIC_RELAXED);
+}
+
 /* ---- sending ---- */
 
 /* With tx_lock held: what the kernel has sent is free again. */

@@ -53,6 +53,8 @@ struct xsk *xsk_at(int i);
 int xsk_descriptor(const struct xsk *x);
 /* Anything in the rx ring right now? One read of the producer, no lock. */
 bool xsk_readable(const struct xsk *x);
+/* Packets received in all. */
+uint64_t xsk_received(const struct xsk *x);
 
 /* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick. */
 void xsk_flush(void);

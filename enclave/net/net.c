@@ -11,6 +11,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/network.h"
 #include "enclave/enclave.h"
+#include "enclave/io/moderate.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -35,6 +36,7 @@ static struct {
     bool active;
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
+    struct moderation moderation; /* racing threads at worst nap once too often */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
 
@@ -205,6 +207,22 @@ void net_count_sleep(void)
 uint64_t net_sleeps(void)
 {
     return __atomic_load_n(&net.drain[0].sleeps, __ATOMIC_RELAXED);
+}
+
+bool net_nap(uint64_t left_ns)
+{
+    uint64_t packets = 0;
+    bool readable = false;
+    int xsks = xsk_count();
+    for (int i = 0; i < xsks; i++)
+        packets += xsk_received(xsk_at(i));
+    if (!moderate(&net.moderation, packets, __builtin_ia32_rdtsc(), net.second / 1000) ||
+        left_ns < 2 * NAP_NS)
+        return false;
+    host_nap(NAP_NS);
+    for (int i = 0; i < xsks; i++)
+        readable |= xsk_readable(xsk_at(i));
+    return readable;
 }
 
 int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns)

@@ -34,6 +34,12 @@ bool net_poll(void);
  * net_poll(). *timeout_ns: as for host_ppoll.
  */
 int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns);
+/*
+ * To be called where a thread would sleep for XSKs, after xsk_flush(): where packets come thick it naps in
+ * an exit (io/moderate.h) instead. True: it has, and something has come; look before sleeping. `left_ns`:
+ * of the caller's time.
+ */
+bool net_nap(uint64_t left_ns);
 /* A thread is about to sleep for XSKs, and for the host descriptors that its files named, in an exit of its
  * own. */
 void net_count_sleep(void);

@@ -591,6 +591,8 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
         if (left)
             xsk_flush();
+        if (left && k.xsks && net_nap(left)) /* a signal that ends it is seen at the top */
+            continue;
         if (k.mixed) {
             n = sleep_mixed(p, out, maximum, left, &k, &over);
         } else {

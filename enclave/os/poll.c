@@ -176,6 +176,8 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         int n = s->host_count;
         if (left) {
             xsk_flush();
+            if (s->net && net_nap(left))
+                continue;
             n = add_xsks(s);
             if (s->net)
                 net_count_sleep();

@@ -522,6 +522,9 @@ static int64_t receive_sleep(struct file *f, const struct deadline *limit)
     int result = 0;
     if (!left)
         return -EAGAIN;
+    xsk_flush();
+    if (attached(s) && !signal_pending() && net_nap(left))
+        return 0;
     s->sends_seen = __atomic_load_n(&host_sends, __ATOMIC_RELAXED);
     udp_endpoint_wait(&s->endpoint);
     if (udp_endpoint_empty(&s->endpoint))
