@@ -299,9 +299,12 @@ static void reap(struct xsk *x)
         ring_advance(&x->completion, n);
 }
 
+/* With tx_lock held. What has been sent comes back at once: the stack then hands out frames that are
+ * still in the cache. */
 static void transmit(struct xsk *x)
 {
     kick_now(&x->kick, x->index);
+    reap(x);
     x->kicks++;
     PUBLISH(x, kicks, x->kicks);
     PUBLISH(x, packets_out, x->packets_out);
@@ -318,7 +321,6 @@ int xsk_frame_take(struct xsk *x)
     }
     if (frame < 0 && x->kick.waiting) {
         transmit(x);
-        reap(x);
         frame = frames_take(&x->tx_frames);
     }
     lock_release(&x->tx_lock);

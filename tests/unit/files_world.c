@@ -380,6 +380,12 @@ bool net_poll(void)
     return world_net_poll && world_net_poll();
 }
 
+bool net_nap(uint64_t left_ns)
+{
+    (void)left_ns;
+    return false; /* no packets come at all, let alone thick */
+}
+
 void net_count_sleep(void)
 {
     world.net_sleeps++;

@@ -1095,10 +1095,47 @@ static void the_wire_carries_what_was_sent(void **state)
     close_socket(f);
 }
 
-static void ipv6_is_the_hosts(void **state)
+static struct sockaddr_in6 mapped(uint32_t ip, uint16_t port)
 {
+    struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    uint32_t wire = htonl(ip);
+    a.sin6_addr.s6_addr[10] = a.sin6_addr.s6_addr[11] = 0xff;
+    memcpy(a.sin6_addr.s6_addr + 12, &wire, sizeof wire);
+    return a;
+}
+
+static int64_t send_six(struct file *f, struct sockaddr_in6 to, const char *text)
+{
+    struct iovec v = {(void *)(uintptr_t)text, strlen(text)};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &to, .msg_namelen = sizeof to};
+    return f->ops->socket->sendmsg(f, &m, 0);
+}
+
+static void an_ipv6_socket_serves_ipv4_by_mapped_addresses(void **state)
+{
+    struct file *f = udp_socket_file(world_host_socket(), AF_INET6, O_RDWR);
+    char bytes[16];
+    struct sockaddr_in6 from, wanted = mapped(PEER_ADDRESS, PEER_PORT);
+    struct iovec v = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof from};
     (void)state;
-    assert_null(udp_socket_file(-1, AF_INET6, O_RDWR)); /* the world makes no host files */
+    assert_non_null(f);
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    assert_true(world_steered(0, PORT));
+    arrive("four");
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT), 4);
+    assert_int_equal(m.msg_namelen, sizeof from);
+    assert_memory_equal(&from, &wanted, sizeof from);
+
+    /* Back to the mapped address by the XSK; to IPv6 proper by the host. */
+    assert_int_equal(send_six(f, wanted, "back"), 4);
+    int sent = world.sent;
+    assert_int_equal(sent, 1);
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
+    send_six(f, six, "six");
+    assert_int_equal(world.sent, sent);
+    close_socket(f);
+    assert_false(world_steered(0, PORT));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
@@ -1163,7 +1200,7 @@ int main(void)
         TEST(a_full_ring_makes_a_sender_wait),
         TEST(a_send_times_out),
         TEST(the_wire_carries_what_was_sent),
-        TEST(ipv6_is_the_hosts),
+        TEST(an_ipv6_socket_serves_ipv4_by_mapped_addresses),
     };
     return cmocka_run_group_tests_name("udp_socket", tests, NULL, NULL);
 }
