@@ -2,6 +2,53 @@
 #include "enclave/boundary/ring.h"
 
 #include "enclave/boundary/shared.h"
+#include "enclave/boundary/span.h"
+
+bool ring_valid(const struct ring *r)
+{
+    uint32_t ahead = r->produces ? r->own - r->other : r->other - r->own;
+    return r->entries > 0 && r->entries <= RING_ENTRIES_MAX && 0x100000000ull % r->entries == 0 &&
+           (r->entry_size == RING_ADDRESS || r->entry_size == RING_DESCRIPTOR) &&
+           (uint64_t)r->entries * r->entry_size <= UINT64_MAX - r->entries_at.address &&
+           ahead <= r->entries;
+}
+
+/* The indices lie before the entries, as every kernel has it. */
+/*@ requires \valid_read(l);
+    requires 0 < entries <= RING_ENTRIES_MAX;
+    requires entry_size == RING_ADDRESS || entry_size == RING_DESCRIPTOR;
+    assigns \nothing;
+    ensures \result != 0 ==>
+            l->producer % 8 == 0 && l->consumer % 8 == 0 && l->descriptors % 8 == 0 &&
+            l->producer != l->consumer && l->producer + 8 <= l->descriptors &&
+            l->consumer + 8 <= l->descriptors && l->descriptors + entries * entry_size <= space;
+*/
+static bool layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_t entries,
+                        uint32_t entry_size)
+{
+    return l->producer % 8 == 0 && l->consumer % 8 == 0 && l->descriptors % 8 == 0 &&
+           l->producer != l->consumer && span_within(l->producer, 8, l->descriptors) &&
+           span_within(l->consumer, 8, l->descriptors) &&
+           span_within(l->descriptors, (uint64_t)entries * entry_size, space);
+}
+
+bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t space,
+                const struct xsk_ring_layout *l, uint32_t entries, uint32_t entry_size)
+{
+    if (entries == 0 || entries > RING_ENTRIES_MAX || 0x100000000ull % entries != 0 ||
+        (entry_size != RING_ADDRESS && entry_size != RING_DESCRIPTOR) ||
+        !layout_fits(l, space, entries, entry_size))
+        return false;
+    r->own_index = untrusted_at(base, produces ? l->producer : l->consumer);
+    r->other_index = untrusted_at(base, produces ? l->consumer : l->producer);
+    r->entries_at = untrusted_at(base, l->descriptors);
+    r->entries = entries;
+    r->entry_size = entry_size;
+    r->own = 0;
+    r->other = 0;
+    r->produces = produces;
+    return true;
+}
 
 /*@ requires \valid(r) && ring_is_valid(r) && r->produces;
     assigns r->other;
@@ -52,24 +99,15 @@ uint32_t ring_slot(const struct ring *r, uint32_t i)
     return (r->own + i) % r->entries;
 }
 
+struct untrusted ring_entry(const struct ring *r, uint32_t i)
+{
+    return untrusted_at(r->entries_at, (uint64_t)ring_slot(r, i) * r->entry_size);
+}
+
 void ring_advance(struct ring *r, uint32_t n)
 {
     r->own += n;
-    /* Descriptors written before are visible before the index; those read before are read. */
+    /* Entries written before are visible before the index; those read before are read. */
     shared_release();
     shared_index_store(r->own_index, r->own);
-}
-
-bool ring_layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_t entries,
-                      uint32_t descriptor_size)
-{
-    uint64_t size = (uint64_t)entries * descriptor_size;
-    if (space < 8 || l->producer > space - 8 || l->consumer > space - 8 || l->descriptors > space)
-        return false;
-    if (l->producer % 8 || l->consumer % 8 || l->descriptors % 8 || l->producer == l->consumer)
-        return false;
-    if (size > space - l->descriptors)
-        return false;
-    /* The indices lie before the descriptors, as every kernel has it. */
-    return l->producer < l->descriptors && l->consumer < l->descriptors;
 }

@@ -2,8 +2,8 @@
 /*
  * One side of a single-producer single-consumer ring of an AF_XDP socket, whose other side is the
  * kernel's. Indices run freely and wrap at 2^32; the enclave keeps its own copies of both and accepts
- * a shared one only if it lies where the protocol allows it (law 5). A word that does not stops the
- * enclave. Where the ring lies is the arena's business; offsets are checked by ring_layout_check.
+ * a shared one only if it lies where the protocol allows it (law 5). An index that does not stops the
+ * enclave. Who calls holds the lock of the ring's direction.
  */
 #ifndef BOUNDARY_RING_H
 #define BOUNDARY_RING_H
@@ -15,79 +15,106 @@
 #include "enclave/boundary/untrusted.h"
 
 #define RING_ENTRIES_MAX 65536u
+#define RING_ADDRESS 8u     /* bytes of an entry of a fill or completion ring: a UMEM address */
+#define RING_DESCRIPTOR 16u /* of an rx or tx ring: struct xdp_desc */
 
 struct ring {
     struct untrusted own_index;   /* the index that we write */
     struct untrusted other_index; /* the one that the kernel writes */
-    struct untrusted descriptors;
+    struct untrusted entries_at;
     const char *name;
-    uint32_t entries; /* power of two */
-    uint32_t own;     /* our index: entries produced, or consumed */
-    uint32_t other;   /* the kernel's, as last accepted */
+    uint32_t entries; /* a power of two, so that the slots go on where an index wraps */
+    uint32_t entry_size;
+    uint32_t own;   /* our index: entries produced, or consumed */
+    uint32_t other; /* the kernel's, as last accepted */
     bool produces;
 };
 
 /*
- * The invariant. For a producer own is ahead of other by at most `entries`; for a consumer other is
- * ahead of own by at most `entries`; differences are modulo 2^32.
+ * The invariant. A producer's index is ahead of the kernel's by at most `entries`, a consumer's is
+ * behind it by at most as many; differences are modulo 2^32. The entries do not wrap around memory.
  */
 /*@ predicate ring_is_valid(struct ring *r) =
-      0 < r->entries <= RING_ENTRIES_MAX &&
-      (r->produces ? (unsigned int)(r->own - r->other) <= r->entries
-                   : (unsigned int)(r->other - r->own) <= r->entries);
+      0 < r->entries <= RING_ENTRIES_MAX && 4294967296 % r->entries == 0 &&
+      (r->entry_size == RING_ADDRESS || r->entry_size == RING_DESCRIPTOR) &&
+      r->entries_at.address + r->entries * r->entry_size <= UINT64_MAX &&
+      (r->produces ? (uint32_t)(r->own - r->other) <= r->entries
+                   : (uint32_t)(r->other - r->own) <= r->entries);
 */
-static inline bool ring_valid(const struct ring *r)
-{
-    uint32_t ahead = r->produces ? r->own - r->other : r->other - r->own;
-    return r->entries > 0 && r->entries <= RING_ENTRIES_MAX && ahead <= r->entries;
-}
+/*@ requires \valid_read(r);
+    assigns \nothing;
+    ensures (\result != 0) <==> ring_is_valid(r);
+*/
+bool ring_valid(const struct ring *r);
 
-/* Entries that a producer may still write. Reads the kernel's index once when `wanted` are not known to
- * be free. */
+/*
+ * A ring whose map is the `space` bytes at `base`, laid out as the kernel says; both indices are 0.
+ * False: the layout does not hold up: not inside the map, not aligned, or parts overlap.
+ */
+/*@ requires \valid(r) && \valid_read(l) && \separated(r, l);
+    requires base.address + space <= UINT64_MAX && base.address % 8 == 0;
+    assigns *r;
+    ensures \result != 0 ==> ring_is_valid(r) && r->own == 0 && r->other == 0 &&
+            r->entries == entries && r->entry_size == entry_size && (r->produces <==> produces);
+    ensures \result != 0 ==>
+            base.address <= r->own_index.address && r->own_index.address + 8 <= base.address + space &&
+            base.address <= r->other_index.address && r->other_index.address + 8 <= base.address + space &&
+            base.address <= r->entries_at.address &&
+            r->entries_at.address + entries * entry_size <= base.address + space;
+    ensures \result != 0 ==>
+            r->own_index.address % 8 == 0 && r->other_index.address % 8 == 0 &&
+            r->entries_at.address % 8 == 0 && r->own_index.address != r->other_index.address &&
+            r->own_index.address + 8 <= r->entries_at.address &&
+            r->other_index.address + 8 <= r->entries_at.address;
+*/
+bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t space,
+                const struct xsk_ring_layout *l, uint32_t entries, uint32_t entry_size);
+
+/* Entries that a producer may still write. Reads the kernel's index, once, when `wanted` are not known
+ * to be free. */
 /*@ requires \valid(r) && ring_is_valid(r) && r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
-    ensures 0 <= \result <= r->entries;
-    ensures \result == r->entries - (unsigned int)(r->own - r->other);
+    ensures \result <= r->entries;
+    ensures \result == r->entries - (uint32_t)(r->own - r->other);
 */
 uint32_t ring_space(struct ring *r, uint32_t wanted);
 
-/* Entries that a consumer may read. Reads the kernel's index once when `wanted` are not known. */
+/* Entries that a consumer may read. Reads the kernel's index, once, when `wanted` are not known. */
 /*@ requires \valid(r) && ring_is_valid(r) && !r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
-    ensures 0 <= \result <= r->entries;
-    ensures \result == (unsigned int)(r->other - r->own);
+    ensures \result <= r->entries;
+    ensures \result == (uint32_t)(r->other - r->own);
 */
 uint32_t ring_ready(struct ring *r, uint32_t wanted);
 
-/* Slot of the i-th entry from our index on, i below what ring_space or ring_ready said. */
-/*@ requires \valid_read(r) && 0 < r->entries <= RING_ENTRIES_MAX;
+/* Slot of the i-th entry from our index on. */
+/*@ requires \valid_read(r) && ring_is_valid(r);
     assigns \nothing;
-    ensures 0 <= \result < r->entries;
+    ensures \result < r->entries;
+    ensures \result == (r->own + i) % r->entries;
 */
 uint32_t ring_slot(const struct ring *r, uint32_t i);
+
+/* The i-th entry from our index on, i below what ring_space or ring_ready said. */
+/*@ requires \valid_read(r) && ring_is_valid(r);
+    assigns \nothing;
+    ensures r->entries_at.address <= \result.address &&
+            \result.address + r->entry_size <= r->entries_at.address + r->entries * r->entry_size;
+    ensures \result.address == r->entries_at.address + ((r->own + i) % r->entries) * r->entry_size;
+*/
+struct untrusted ring_entry(const struct ring *r, uint32_t i);
 
 /* Moves our index on by n, which ring_space or ring_ready allowed, and shows it to the kernel: what was
  * written before is visible to it, or what was read before is done with. */
 /*@ requires \valid(r) && ring_is_valid(r);
-    requires r->produces ==> n <= r->entries - (unsigned int)(r->own - r->other);
-    requires !r->produces ==> n <= (unsigned int)(r->other - r->own);
+    requires r->produces ==> n <= r->entries - (uint32_t)(r->own - r->other);
+    requires !r->produces ==> n <= (uint32_t)(r->other - r->own);
     assigns r->own;
     ensures ring_is_valid(r);
-    ensures r->own == (unsigned int)(\old(r->own) + n);
+    ensures r->own == (uint32_t)(\old(r->own) + n);
 */
 void ring_advance(struct ring *r, uint32_t n);
-
-/* Does the kernel's layout of a ring fit into `space` bytes, its parts on words of their own? */
-/*@ requires \valid_read(l) && 0 < entries <= RING_ENTRIES_MAX && (descriptor_size == 8 || descriptor_size == 16);
-    assigns \nothing;
-    ensures \result != 0 ==>
-      l->producer <= space - 8 && l->consumer <= space - 8 && l->producer % 8 == 0 &&
-      l->consumer % 8 == 0 && l->producer != l->consumer && l->descriptors % 8 == 0 &&
-      l->descriptors <= space && (\let size = entries * descriptor_size; size <= space - l->descriptors);
-*/
-bool ring_layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_t entries,
-                      uint32_t descriptor_size);
 
 #endif

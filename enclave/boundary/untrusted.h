@@ -14,6 +14,9 @@ struct untrusted {
     uint64_t address;
 };
 
+/*@ assigns \nothing;
+    ensures \result.address == (uint64_t)(u.address + offset);
+*/
 static inline struct untrusted untrusted_at(struct untrusted u, uint64_t offset)
 {
     return (struct untrusted){u.address + offset};

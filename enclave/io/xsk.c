@@ -15,18 +15,16 @@
 
 /*
  * The first frames of the UMEM are received into, the rest are sent from: the two sides share nothing
- * and have a lock each. 2048 + 1024 frames of 2 KiB are 6 MiB, within the usual RLIMIT_MEMLOCK.
+ * and have a lock each. 4 and 2 MiB, whatever the size of a frame: within the usual RLIMIT_MEMLOCK of 8.
  */
-#define RX_FRAMES 2048u
-#define TX_FRAMES 1024u
+#define RX_BYTES 0x400000u
+#define TX_BYTES 0x200000u
 #define RX_ENTRIES 2048u
 #define TX_ENTRIES 1024u
 #define HEADROOM_KERNEL 256u
 #define HEADROOM 6u /* puts the payload of an IPv4/UDP datagram on 8 bytes */
 #define ETHERNET_HEADER 14u
 #define RING_SPACE(entries, size) (4096ul + (uint64_t)(entries) * (size))
-#define ADDRESS_SIZE 8u     /* of a fill or completion entry */
-#define DESCRIPTOR_SIZE 16u /* of an rx or tx entry */
 #define REFILL_BATCH 32u
 
 struct xsk {
@@ -35,12 +33,13 @@ struct xsk {
     int descriptor;
     uint32_t frame_size;
 
-    struct lock rx_lock; /* guards the next four */
+    struct lock rx_lock; /* guards the next five */
     struct ring fill, rx;
     struct frames rx_frames;
+    uint32_t rx_held; /* received and not yet released */
     uint64_t packets_in, bytes_in;
 
-    struct lock tx_lock; /* guards the next five */
+    struct lock tx_lock; /* guards the next six */
     struct ring tx, completion;
     struct frames tx_frames;
     struct kick kick;
@@ -74,8 +73,8 @@ static void drop(struct xsk *x, enum drop_cause cause)
 /* ---- set-up ---- */
 
 static const uint32_t ring_entries[XSK_RINGS] = {RX_ENTRIES, TX_ENTRIES, RX_ENTRIES, TX_ENTRIES};
-static const uint32_t entry_size[XSK_RINGS] = {ADDRESS_SIZE, ADDRESS_SIZE, DESCRIPTOR_SIZE,
-                                               DESCRIPTOR_SIZE};
+static const uint32_t entry_size[XSK_RINGS] = {RING_ADDRESS, RING_ADDRESS, RING_DESCRIPTOR,
+                                               RING_DESCRIPTOR};
 static const char *const ring_names[XSK_RINGS] = {"XSK fill", "XSK completion", "XSK rx", "XSK tx"};
 
 static uint64_t ring_space_of(int kind)
@@ -100,7 +99,7 @@ static int setup_make(struct xsk_setup *s, const struct interface_info *interfac
     s->queue = queue;
     s->frame_size = frame_size;
     s->headroom = HEADROOM;
-    s->umem_size = (uint64_t)(RX_FRAMES + TX_FRAMES) * frame_size;
+    s->umem_size = RX_BYTES + TX_BYTES;
     s->umem_offset = arena_pool_take(s->umem_size);
     bool whole = s->umem_offset != 0;
     for (int i = 0; i < XSK_RINGS; i++) {
@@ -115,30 +114,17 @@ static int setup_make(struct xsk_setup *s, const struct interface_info *interfac
 }
 
 /* The kernel's layout, checked; everything else is as we asked. */
-static void ring_make(struct ring *r, const struct xsk_setup *asked, const struct xsk_setup *answer,
+static void ring_open(struct ring *r, const struct xsk_setup *asked, const struct xsk_setup *answer,
                       int kind)
 {
     const struct xsk_ring_layout *l = &answer->layout[kind];
-    if (!ring_layout_fits(l, asked->ring_space[kind], ring_entries[kind], entry_size[kind]))
+    bool produces = kind == XSK_RING_FILL || kind == XSK_RING_TX;
+    if (!ring_start(r, produces, arena_at(asked->ring_offset[kind]), asked->ring_space[kind], l,
+                    ring_entries[kind], entry_size[kind]))
         violation("%s ring: producer at %lu, consumer at %lu, descriptors at %lu of %lu bytes",
                   ring_names[kind], l->producer, l->consumer, l->descriptors,
                   asked->ring_space[kind]);
-    struct untrusted base = arena_at(asked->ring_offset[kind]);
-    bool produces = kind == XSK_RING_FILL || kind == XSK_RING_TX;
-    *r = (struct ring){
-        .own_index = untrusted_at(base, produces ? l->producer : l->consumer),
-        .other_index = untrusted_at(base, produces ? l->consumer : l->producer),
-        .descriptors = untrusted_at(base, l->descriptors),
-        .name = ring_names[kind],
-        .entries = ring_entries[kind],
-        .produces = produces,
-    };
-}
-
-static void fill_put(struct xsk *x, uint32_t i, uint32_t frame)
-{
-    untrusted_store(untrusted_at(x->fill.descriptors, ring_slot(&x->fill, i) * (uint64_t)ADDRESS_SIZE),
-                    (uint64_t)frame * x->frame_size);
+    r->name = ring_names[kind];
 }
 
 /* With rx_lock held: free frames into the fill ring, as many as fit. */
@@ -149,7 +135,7 @@ static void refill(struct xsk *x)
     for (uint32_t i = 0; i < n; i++) {
         uint32_t frame = (uint32_t)frames_take(&x->rx_frames);
         frames_lend(&x->rx_frames, frame);
-        fill_put(x, i, frame);
+        untrusted_store(ring_entry(&x->fill, i), (uint64_t)frame * x->frame_size);
     }
     if (n)
         ring_advance(&x->fill, n);
@@ -157,8 +143,8 @@ static void refill(struct xsk *x)
 
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
 {
-    uint64_t need = interface->mtu + ETHERNET_HEADER + HEADROOM_KERNEL + HEADROOM;
-    if (need > 4096)
+    const uint64_t around = ETHERNET_HEADER + HEADROOM_KERNEL + HEADROOM;
+    if (interface->mtu > 4096 - around)
         return -EMSGSIZE;
     if (all.count == XSK_MAX)
         return -ENFILE;
@@ -166,7 +152,7 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
     if (!x)
         return -ENOMEM;
     struct xsk_setup setup, answer;
-    uint32_t frame_size = need <= 2048 ? 2048 : 4096;
+    uint32_t frame_size = interface->mtu <= 2048 - around ? 2048 : 4096;
     int error = setup_make(&setup, interface, queue, frame_size);
     if (error)
         goto no_setup;
@@ -187,12 +173,12 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
     x->queue = queue;
     x->index = answer.index;
     x->descriptor = (int)fd;
-    ring_make(&x->fill, &setup, &answer, XSK_RING_FILL);
-    ring_make(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
-    ring_make(&x->rx, &setup, &answer, XSK_RING_RX);
-    ring_make(&x->tx, &setup, &answer, XSK_RING_TX);
-    frames_start(&x->rx_frames, RX_FRAMES);
-    frames_start(&x->tx_frames, TX_FRAMES);
+    ring_open(&x->fill, &setup, &answer, XSK_RING_FILL);
+    ring_open(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
+    ring_open(&x->rx, &setup, &answer, XSK_RING_RX);
+    ring_open(&x->tx, &setup, &answer, XSK_RING_TX);
+    frames_start(&x->rx_frames, RX_BYTES / frame_size);
+    frames_start(&x->tx_frames, TX_BYTES / frame_size);
     refill(x);
     PUBLISH(x, interface_index, x->interface);
     PUBLISH(x, queue, queue);
@@ -212,17 +198,17 @@ no_setup:
 /* One descriptor of the rx ring, i beyond our index. */
 static bool take_packet(struct xsk *x, uint32_t i, struct xsk_packet *out)
 {
-    struct untrusted at =
-        untrusted_at(x->rx.descriptors, ring_slot(&x->rx, i) * (uint64_t)DESCRIPTOR_SIZE);
+    struct untrusted at = ring_entry(&x->rx, i);
     uint64_t address = untrusted_load(at);
     uint32_t length = (uint32_t)untrusted_load(untrusted_at(at, 8));
-    if (!frames_locate(address, length, x->frame_size, 0, RX_FRAMES, &out->frame, &out->offset) ||
-        !frames_return(&x->rx_frames, out->frame)) {
+    if (!frames_accept(&x->rx_frames, address, length, x->frame_size, 0, &out->frame,
+                       &out->offset)) {
         violation_count();
         drop(x, DROP_bad_descriptor);
         return false;
     }
     out->length = length;
+    x->rx_held++;
     return true;
 }
 
@@ -254,7 +240,8 @@ int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
 void xsk_release(struct xsk *x, uint32_t frame)
 {
     lock_take(&x->rx_lock);
-    frames_give(&x->rx_frames, frame);
+    if (frames_give(&x->rx_frames, frame))
+        x->rx_held--;
     if (x->rx_frames.free_count >= REFILL_BATCH)
         refill(x);
     lock_release(&x->rx_lock);
@@ -262,9 +249,8 @@ void xsk_release(struct xsk *x, uint32_t frame)
 
 uint32_t xsk_frames_low(const struct xsk *x)
 {
-    /* Free or filled: a reading without the lock, good enough to decide to copy. */
-    uint32_t filled = x->fill.own - x->fill.other;
-    return x->rx_frames.free_count + MIN(filled, RX_FRAMES);
+    /* A reading without the lock, good enough to decide to copy. */
+    return x->rx_frames.count - __atomic_load_n(&x->rx_held, __ATOMIC_RELAXED);
 }
 
 bool xsk_readable(const struct xsk *x)
@@ -285,10 +271,9 @@ static void reap(struct xsk *x)
     uint32_t n = ring_ready(&x->completion, TX_ENTRIES);
     for (uint32_t i = 0; i < n; i++) {
         uint32_t frame, offset;
-        uint64_t address = untrusted_load(untrusted_at(
-            x->completion.descriptors, ring_slot(&x->completion, i) * (uint64_t)ADDRESS_SIZE));
-        if (!frames_locate(address, 0, x->frame_size, RX_FRAMES, TX_FRAMES, &frame, &offset) ||
-            !frames_return(&x->tx_frames, frame)) {
+        uint64_t address = untrusted_load(ring_entry(&x->completion, i));
+        if (!frames_accept(&x->tx_frames, address, 0, x->frame_size, x->rx_frames.count, &frame,
+                           &offset)) {
             violation_count();
             drop(x, DROP_bad_completion);
             continue;
@@ -324,13 +309,13 @@ int xsk_frame_take(struct xsk *x)
         frame = frames_take(&x->tx_frames);
     }
     lock_release(&x->tx_lock);
-    return frame < 0 ? -ENOBUFS : (int)(RX_FRAMES + (uint32_t)frame);
+    return frame < 0 ? -ENOBUFS : (int)(x->rx_frames.count + (uint32_t)frame);
 }
 
 void xsk_frame_give(struct xsk *x, int frame)
 {
     lock_take(&x->tx_lock);
-    frames_give(&x->tx_frames, (uint32_t)frame - RX_FRAMES);
+    frames_give(&x->tx_frames, (uint32_t)frame - x->rx_frames.count);
     lock_release(&x->tx_lock);
 }
 
@@ -340,9 +325,9 @@ int xsk_send(struct xsk *x, int frame, uint32_t length)
     lock_take(&x->tx_lock);
     if (!ring_space(&x->tx, 1) && x->kick.waiting)
         transmit(x);
-    if (ring_space(&x->tx, 1) && frames_lend(&x->tx_frames, (uint32_t)frame - RX_FRAMES)) {
-        struct untrusted at =
-            untrusted_at(x->tx.descriptors, ring_slot(&x->tx, 0) * (uint64_t)DESCRIPTOR_SIZE);
+    if (ring_space(&x->tx, 1) &&
+        frames_lend(&x->tx_frames, (uint32_t)frame - x->rx_frames.count)) {
+        struct untrusted at = ring_entry(&x->tx, 0);
         untrusted_store(at, (uint64_t)frame * x->frame_size + XSK_TX_OFFSET);
         untrusted_store(untrusted_at(at, 8), length); /* options 0 */
         ring_advance(&x->tx, 1);

@@ -17,7 +17,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
-#include "enclave/load/patch.h"
 #include "enclave/os/area.h"
 #include "enclave/os/file.h"
 #include "enclave/os/syscalls.h"

@@ -19,6 +19,9 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
 int memory_unmap(uint64_t address, uint64_t length);
 int memory_protect(uint64_t address, uint64_t length, int protection);
 
+/* Provided by load/: called for code that has just been mapped from a file and is still writable. */
+int patch_mapped(struct file *file, uint64_t address, uint64_t length, uint64_t file_offset, int protection);
+
 /* Free pages, PROT as given, as near to `address` as there are, within ±1 GiB: for trampolines. */
 int64_t memory_map_near(uint64_t address, uint64_t length, int protection, enum area_kind kind);
 

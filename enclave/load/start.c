@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The LibOS comes up, part by part, and starts the program. */
+/* The LibOS comes up, part by part, and starts the program. Here, as load/ is what knows all the parts. */
 #include "enclave/entry/entry.h"
 #include "enclave/load/program.h"
 #include "enclave/net/net.h"
