@@ -6,8 +6,8 @@
 
 bool ring_valid(const struct ring *r)
 {
-    uint32_t ahead = r->produces ? r->own - r->other : r->other - r->own;
-    return r->entries > 0 && r->entries <= RING_ENTRIES_MAX && 0x100000000ull % r->entries == 0 &&
+    uint32_t ahead = r->produces ? index_ahead(r->other, r->own) : index_ahead(r->own, r->other);
+    return index_entries(r->entries) &&
            (r->entry_size == RING_ADDRESS || r->entry_size == RING_DESCRIPTOR) &&
            (uint64_t)r->entries * r->entry_size <= UINT64_MAX - r->entries_at.address &&
            ahead <= r->entries;
@@ -15,13 +15,13 @@ bool ring_valid(const struct ring *r)
 
 /* The indices lie before the entries, as every kernel has it. */
 /*@ requires \valid_read(l);
-    requires 0 < entries <= RING_ENTRIES_MAX;
+    requires power_of_two(entries);
     requires entry_size == RING_ADDRESS || entry_size == RING_DESCRIPTOR;
     assigns \nothing;
     ensures \result != 0 ==>
             l->producer % 8 == 0 && l->consumer % 8 == 0 && l->descriptors % 8 == 0 &&
             l->producer != l->consumer && l->producer + 8 <= l->descriptors &&
-            l->consumer + 8 <= l->descriptors && l->descriptors + entries * entry_size <= space;
+            l->consumer + 8 <= l->descriptors && l->descriptors + ring_bytes(entries, entry_size) <= space;
 */
 static bool layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_t entries,
                         uint32_t entry_size)
@@ -35,10 +35,14 @@ static bool layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_
 bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t space,
                 const struct xsk_ring_layout *l, uint32_t entries, uint32_t entry_size)
 {
-    if (entries == 0 || entries > RING_ENTRIES_MAX || 0x100000000ull % entries != 0 ||
+    if (!index_entries(entries) ||
         (entry_size != RING_ADDRESS && entry_size != RING_DESCRIPTOR) ||
         !layout_fits(l, space, entries, entry_size))
         return false;
+    //@ assert l->producer + 8 <= space && l->consumer + 8 <= space;
+    //@ assert base.address + l->descriptors + ring_bytes(entries, entry_size) <= base.address + space;
+    //@ assert (base.address + l->producer) % 8 == 0 && (base.address + l->consumer) % 8 == 0;
+    //@ assert (base.address + l->descriptors) % 8 == 0;
     r->own_index = untrusted_at(base, produces ? l->producer : l->consumer);
     r->other_index = untrusted_at(base, produces ? l->consumer : l->producer);
     r->entries_at = untrusted_at(base, l->descriptors);
@@ -58,9 +62,7 @@ static void see_consumer(struct ring *r)
 {
     uint32_t value = shared_index(r->other_index);
     /* The consumer may have come nearer to us, and no further than us. */
-    uint32_t left = r->own - value;
-    uint32_t was = r->own - r->other;
-    if (left > was)
+    if (index_ahead(value, r->own) > index_ahead(r->other, r->own))
         ring_violation(r, value);
     r->other = value;
 }
@@ -73,40 +75,42 @@ static void see_producer(struct ring *r)
 {
     uint32_t value = shared_index(r->other_index);
     /* The producer may have gone on, by no more than the ring holds. */
-    uint32_t ahead = value - r->own;
-    uint32_t was = r->other - r->own;
-    if (ahead > r->entries || ahead < was)
+    uint32_t ahead = index_ahead(r->own, value);
+    if (ahead > r->entries || ahead < index_ahead(r->own, r->other))
         ring_violation(r, value);
     r->other = value;
 }
 
 uint32_t ring_space(struct ring *r, uint32_t wanted)
 {
-    if (r->entries - (r->own - r->other) < wanted)
+    if (r->entries - index_ahead(r->other, r->own) < wanted)
         see_consumer(r);
-    return r->entries - (r->own - r->other);
+    return r->entries - index_ahead(r->other, r->own);
 }
 
 uint32_t ring_ready(struct ring *r, uint32_t wanted)
 {
-    if (r->other - r->own < wanted)
+    if (index_ahead(r->own, r->other) < wanted)
         see_producer(r);
-    return r->other - r->own;
+    return index_ahead(r->own, r->other);
 }
 
 uint32_t ring_slot(const struct ring *r, uint32_t i)
 {
-    return (r->own + i) % r->entries;
+    return index_add(r->own, i) % r->entries;
 }
 
 struct untrusted ring_entry(const struct ring *r, uint32_t i)
 {
-    return untrusted_at(r->entries_at, (uint64_t)ring_slot(r, i) * r->entry_size);
+    uint64_t offset = (uint64_t)ring_slot(r, i) * r->entry_size;
+    //@ assert offset == ring_bytes((r->own + i) % r->entries, r->entry_size);
+    //@ assert offset + r->entry_size <= ring_bytes(r->entries, r->entry_size);
+    return untrusted_at(r->entries_at, offset);
 }
 
 void ring_advance(struct ring *r, uint32_t n)
 {
-    r->own += n;
+    r->own = index_add(r->own, n);
     /* Entries written before are visible before the index; those read before are read. */
     shared_release();
     shared_index_store(r->own_index, r->own);

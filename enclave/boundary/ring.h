@@ -12,9 +12,9 @@
 #include <stdint.h>
 
 #include "abi/net.h"
+#include "enclave/boundary/index.h"
 #include "enclave/boundary/untrusted.h"
 
-#define RING_ENTRIES_MAX 65536u
 #define RING_ADDRESS 8u     /* bytes of an entry of a fill or completion ring: a UMEM address */
 #define RING_DESCRIPTOR 16u /* of an rx or tx ring: struct xdp_desc */
 
@@ -23,23 +23,26 @@ struct ring {
     struct untrusted other_index; /* the one that the kernel writes */
     struct untrusted entries_at;
     const char *name;
-    uint32_t entries; /* a power of two, so that the slots go on where an index wraps */
+    uint32_t entries; /* a power of two: the slots go on where an index wraps */
     uint32_t entry_size;
     uint32_t own;   /* our index: entries produced, or consumed */
     uint32_t other; /* the kernel's, as last accepted */
     bool produces;
 };
 
+/*@ logic integer ring_bytes(integer entries, integer entry_size) =
+      entry_size == RING_ADDRESS ? 8 * entries : 16 * entries;
+*/
 /*
  * The invariant. A producer's index is ahead of the kernel's by at most `entries`, a consumer's is
  * behind it by at most as many; differences are modulo 2^32. The entries do not wrap around memory.
  */
 /*@ predicate ring_is_valid(struct ring *r) =
-      0 < r->entries <= RING_ENTRIES_MAX && 4294967296 % r->entries == 0 &&
+      power_of_two(r->entries) &&
       (r->entry_size == RING_ADDRESS || r->entry_size == RING_DESCRIPTOR) &&
-      r->entries_at.address + r->entries * r->entry_size <= UINT64_MAX &&
-      (r->produces ? (uint32_t)(r->own - r->other) <= r->entries
-                   : (uint32_t)(r->other - r->own) <= r->entries);
+      r->entries_at.address + ring_bytes(r->entries, r->entry_size) <= UINT64_MAX &&
+      (r->produces ? index_distance(r->other, r->own) <= r->entries
+                   : index_distance(r->own, r->other) <= r->entries);
 */
 /*@ requires \valid_read(r);
     assigns \nothing;
@@ -60,10 +63,10 @@ bool ring_valid(const struct ring *r);
             base.address <= r->own_index.address && r->own_index.address + 8 <= base.address + space &&
             base.address <= r->other_index.address && r->other_index.address + 8 <= base.address + space &&
             base.address <= r->entries_at.address &&
-            r->entries_at.address + entries * entry_size <= base.address + space;
-    ensures \result != 0 ==>
-            r->own_index.address % 8 == 0 && r->other_index.address % 8 == 0 &&
-            r->entries_at.address % 8 == 0 && r->own_index.address != r->other_index.address &&
+            r->entries_at.address + ring_bytes(entries, entry_size) <= base.address + space;
+    ensures \result != 0 ==> r->own_index.address % 8 == 0 && r->other_index.address % 8 == 0 &&
+            r->entries_at.address % 8 == 0;
+    ensures \result != 0 ==> r->own_index.address != r->other_index.address &&
             r->own_index.address + 8 <= r->entries_at.address &&
             r->other_index.address + 8 <= r->entries_at.address;
 */
@@ -76,7 +79,7 @@ bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t s
     assigns r->other;
     ensures ring_is_valid(r);
     ensures \result <= r->entries;
-    ensures \result == r->entries - (uint32_t)(r->own - r->other);
+    ensures \result == r->entries - index_distance(r->other, r->own);
 */
 uint32_t ring_space(struct ring *r, uint32_t wanted);
 
@@ -85,7 +88,7 @@ uint32_t ring_space(struct ring *r, uint32_t wanted);
     assigns r->other;
     ensures ring_is_valid(r);
     ensures \result <= r->entries;
-    ensures \result == (uint32_t)(r->other - r->own);
+    ensures \result == index_distance(r->own, r->other);
 */
 uint32_t ring_ready(struct ring *r, uint32_t wanted);
 
@@ -101,19 +104,19 @@ uint32_t ring_slot(const struct ring *r, uint32_t i);
 /*@ requires \valid_read(r) && ring_is_valid(r);
     assigns \nothing;
     ensures r->entries_at.address <= \result.address &&
-            \result.address + r->entry_size <= r->entries_at.address + r->entries * r->entry_size;
-    ensures \result.address == r->entries_at.address + ((r->own + i) % r->entries) * r->entry_size;
+            \result.address + r->entry_size <= r->entries_at.address + ring_bytes(r->entries, r->entry_size);
+    ensures \result.address == r->entries_at.address + ring_bytes((r->own + i) % r->entries, r->entry_size);
 */
 struct untrusted ring_entry(const struct ring *r, uint32_t i);
 
 /* Moves our index on by n, which ring_space or ring_ready allowed, and shows it to the kernel: what was
  * written before is visible to it, or what was read before is done with. */
 /*@ requires \valid(r) && ring_is_valid(r);
-    requires r->produces ==> n <= r->entries - (uint32_t)(r->own - r->other);
-    requires !r->produces ==> n <= (uint32_t)(r->other - r->own);
+    requires r->produces ==> n <= r->entries - index_distance(r->other, r->own);
+    requires !r->produces ==> n <= index_distance(r->own, r->other);
     assigns r->own;
     ensures ring_is_valid(r);
-    ensures r->own == (uint32_t)(\old(r->own) + n);
+    ensures r->own == index_sum(\old(r->own), n);
 */
 void ring_advance(struct ring *r, uint32_t n);
 

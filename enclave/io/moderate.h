@@ -22,6 +22,7 @@ struct moderation {
 };
 
 /* A thread has found the rings empty, with `packets` received in all so far: nap rather than sleep? */
+/*@ requires \valid(m); assigns *m; */
 bool moderate(struct moderation *m, uint64_t packets, uint64_t now, uint64_t tsc_per_ms);
 
 #endif
