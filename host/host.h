@@ -80,9 +80,9 @@ int port_steer(int operation, uint32_t address, uint16_t port);
 int xsk_host_start(const char *const *names, size_t count);
 void xsk_host_stop(void);
 
-/* monitor.c: the late kick. The first kick of an XSK after a quiet time arms it: a thread that for as
- * long as kicks keep coming looks each millisecond at the TX rings and transmits what was left in them;
- * asleep otherwise. */
+/* monitor.c: the late kick. The first kick of an XSK after a quiet time arms it: a thread that looks twice
+ * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the
+ * last; asleep otherwise. */
 void monitor_armed(void); /* after each kick: cheap */
 
 #endif
