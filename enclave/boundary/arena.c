@@ -3,6 +3,7 @@
 
 #include "abi/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/span.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/lib/lock.h"
@@ -19,9 +20,7 @@ static struct {
 
 static int outside(uint64_t address, uint64_t length)
 {
-    uint64_t end = enclave.base + enclave.size;
-    return length <= UINT64_MAX - address && address >= PAGE_SIZE &&
-           (address + length <= enclave.base || address >= end);
+    return address >= PAGE_SIZE && span_outside(address, length, enclave.base, enclave.size);
 }
 
 /* Before the arena is known there is no way to say what is wrong. */

@@ -26,10 +26,12 @@ bool ring_valid(const struct ring *r)
 static bool layout_fits(const struct xsk_ring_layout *l, uint64_t space, uint32_t entries,
                         uint32_t entry_size)
 {
+    uint64_t size = (uint64_t)entries * entry_size;
+    //@ assert size == ring_bytes(entries, entry_size);
     return l->producer % 8 == 0 && l->consumer % 8 == 0 && l->descriptors % 8 == 0 &&
            l->producer != l->consumer && span_within(l->producer, 8, l->descriptors) &&
            span_within(l->consumer, 8, l->descriptors) &&
-           span_within(l->descriptors, (uint64_t)entries * entry_size, space);
+           span_within(l->descriptors, size, space);
 }
 
 bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t space,
@@ -41,8 +43,6 @@ bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t s
         return false;
     //@ assert l->producer + 8 <= space && l->consumer + 8 <= space;
     //@ assert base.address + l->descriptors + ring_bytes(entries, entry_size) <= base.address + space;
-    //@ assert (base.address + l->producer) % 8 == 0 && (base.address + l->consumer) % 8 == 0;
-    //@ assert (base.address + l->descriptors) % 8 == 0;
     r->own_index = untrusted_at(base, produces ? l->producer : l->consumer);
     r->other_index = untrusted_at(base, produces ? l->consumer : l->producer);
     r->entries_at = untrusted_at(base, l->descriptors);
@@ -57,6 +57,7 @@ bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t s
 /*@ requires \valid(r) && ring_is_valid(r) && r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
+    ensures index_distance(r->other, r->own) <= \old(index_distance(r->other, r->own));
 */
 static void see_consumer(struct ring *r)
 {
@@ -70,6 +71,7 @@ static void see_consumer(struct ring *r)
 /*@ requires \valid(r) && ring_is_valid(r) && !r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
+    ensures index_distance(r->own, r->other) >= \old(index_distance(r->own, r->other));
 */
 static void see_producer(struct ring *r)
 {

@@ -55,7 +55,7 @@ bool ring_valid(const struct ring *r);
  * False: the layout does not hold up: not inside the map, not aligned, or parts overlap.
  */
 /*@ requires \valid(r) && \valid_read(l) && \separated(r, l);
-    requires base.address + space <= UINT64_MAX && base.address % 8 == 0;
+    requires base.address + space <= UINT64_MAX;
     assigns *r;
     ensures \result != 0 ==> ring_is_valid(r) && r->own == 0 && r->other == 0 &&
             r->entries == entries && r->entry_size == entry_size && (r->produces <==> produces);
@@ -64,8 +64,11 @@ bool ring_valid(const struct ring *r);
             base.address <= r->other_index.address && r->other_index.address + 8 <= base.address + space &&
             base.address <= r->entries_at.address &&
             r->entries_at.address + ring_bytes(entries, entry_size) <= base.address + space;
-    ensures \result != 0 ==> r->own_index.address % 8 == 0 && r->other_index.address % 8 == 0 &&
-            r->entries_at.address % 8 == 0;
+    ensures \result != 0 ==> l->producer % 8 == 0 && l->consumer % 8 == 0 && l->descriptors % 8 == 0;
+    ensures \result != 0 ==>
+            r->own_index.address == base.address + (produces ? l->producer : l->consumer) &&
+            r->other_index.address == base.address + (produces ? l->consumer : l->producer) &&
+            r->entries_at.address == base.address + l->descriptors;
     ensures \result != 0 ==> r->own_index.address != r->other_index.address &&
             r->own_index.address + 8 <= r->entries_at.address &&
             r->other_index.address + 8 <= r->entries_at.address;
@@ -73,22 +76,25 @@ bool ring_valid(const struct ring *r);
 bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t space,
                 const struct xsk_ring_layout *l, uint32_t entries, uint32_t entry_size);
 
-/* Entries that a producer may still write. Reads the kernel's index, once, when `wanted` are not known
- * to be free. */
+/* Entries that a producer may still write: never fewer than before. Reads the kernel's index, once,
+ * when `wanted` are not known to be free. */
 /*@ requires \valid(r) && ring_is_valid(r) && r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
     ensures \result <= r->entries;
     ensures \result == r->entries - index_distance(r->other, r->own);
+    ensures \result >= r->entries - \old(index_distance(r->other, r->own));
 */
 uint32_t ring_space(struct ring *r, uint32_t wanted);
 
-/* Entries that a consumer may read. Reads the kernel's index, once, when `wanted` are not known. */
+/* Entries that a consumer may read: never fewer than before. Reads the kernel's index, once, when
+ * `wanted` are not known. */
 /*@ requires \valid(r) && ring_is_valid(r) && !r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
     ensures \result <= r->entries;
     ensures \result == index_distance(r->own, r->other);
+    ensures \result >= \old(index_distance(r->own, r->other));
 */
 uint32_t ring_ready(struct ring *r, uint32_t wanted);
 

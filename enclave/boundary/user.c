@@ -2,13 +2,13 @@
 #include "enclave/boundary/user.h"
 
 #include "enclave/boundary/copy.h"
+#include "enclave/boundary/span.h"
 #include "enclave/enclave.h"
 
 int user_range(const void *pointer, size_t length)
 {
-    uint64_t at = (uint64_t)pointer - enclave.dynamic;
     uint64_t size = enclave.program_end - enclave.dynamic;
-    return at <= size && length <= size - at ? 0 : -EFAULT;
+    return span_inside((uint64_t)pointer, length, enclave.dynamic, size) ? 0 : -EFAULT;
 }
 
 int user_read(void *to, const void *from, size_t length)

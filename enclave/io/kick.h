@@ -3,9 +3,10 @@
  * When the kernel is told that a TX ring has work. All of the policy is here:
  *
  *   quiet    no kick for a millisecond: the next packet is kicked at once, by an exit. Latency counts.
- *   batching kicks are frequent: the next one comes when KICK_BATCH packets wait (the kernel takes 32 at
- *            a time in copy mode, the host calls it as often as it takes), or with the next exit that sleeps (xsk_flush), or from the host's
- *            monitor, which looks each millisecond for as long as kicks keep coming, and two more.
+ *   batching kicks are frequent: the next one comes when KICK_BATCH packets wait (the kernel takes 32
+ *            at a time in copy mode, the host calls it as often as it takes), or with the next exit
+ *            that sleeps (xsk_flush), or from the host's monitor, which transmits what is left when
+ *            half a millisecond has passed without a kick.
  *
  * So no packet waits longer than a millisecond or two, whatever the program does next.
  */

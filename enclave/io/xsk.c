@@ -322,6 +322,8 @@ void xsk_frame_give(struct xsk *x, int frame)
 int xsk_send(struct xsk *x, int frame, uint32_t length)
 {
     int result = -EAGAIN;
+    if (length > x->frame_size - XSK_TX_OFFSET)
+        return -EMSGSIZE;
     lock_take(&x->tx_lock);
     if (!ring_space(&x->tx, 1) && x->kick.waiting)
         transmit(x);

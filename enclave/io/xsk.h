@@ -37,7 +37,8 @@ uint32_t xsk_frames_low(const struct xsk *x);
 /* A frame to send from, or -ENOBUFS. Takes completions first. */
 int xsk_frame_take(struct xsk *x);
 void xsk_frame_give(struct xsk *x, int frame); /* unsent */
-/* Queue `length` bytes at the frame's start + XSK_TX_OFFSET; kicks when io/kick says so. 0 or -EAGAIN. */
+/* Queue `length` bytes at the frame's start + XSK_TX_OFFSET; kicks when io/kick says so. 0,
+ * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
 int xsk_send(struct xsk *x, int frame, uint32_t length);
 /* Payload of an IPv4/UDP frame sent from here begins 8-aligned. */
 #define XSK_TX_OFFSET 6

@@ -5,21 +5,26 @@
 #include <errno.h>
 
 #define PAGE 4096ul
-#define ADDRESS_MAX (1ul << 47)
 
+/*@ requires \valid_read(p + (0 .. 1));
+    assigns \nothing; */
 static uint16_t load16(const uint8_t *p)
 {
-    return (uint16_t)(p[0] | p[1] << 8);
+    return (uint16_t)(p[0] + p[1] * 256);
 }
 
+/*@ requires \valid_read(p + (0 .. 3));
+    assigns \nothing; */
 static uint32_t load32(const uint8_t *p)
 {
-    return (uint32_t)load16(p) | (uint32_t)load16(p + 2) << 16;
+    return load16(p) + load16(p + 2) * 0x10000u;
 }
 
+/*@ requires \valid_read(p + (0 .. 7));
+    assigns \nothing; */
 static uint64_t load64(const uint8_t *p)
 {
-    return (uint64_t)load32(p) | (uint64_t)load32(p + 4) << 32;
+    return load32(p) + load32(p + 4) * 0x100000000ul;
 }
 
 int elf_header(const uint8_t *h, struct elf_file *out)
@@ -35,12 +40,17 @@ int elf_header(const uint8_t *h, struct elf_file *out)
     out->segments_offset = load64(h + 32);
     out->segments = load16(h + 56);
     if (load16(h + 54) != ELF_SEGMENT_SIZE || out->segments == 0 ||
-        out->segments > ELF_SEGMENTS_MAX || out->segments_offset > ADDRESS_MAX ||
-        out->entry > ADDRESS_MAX)
+        out->segments > ELF_SEGMENTS_MAX || out->segments_offset > ELF_ADDRESS_MAX ||
+        out->entry > ELF_ADDRESS_MAX)
         return -ENOEXEC;
     return 0;
 }
 
+/*@ requires \valid_read(p + (0 .. ELF_SEGMENT_SIZE - 1));
+    requires \valid(out) && elf_loads_valid(out);
+    requires \separated(out, p + (0 .. ELF_SEGMENT_SIZE - 1));
+    assigns out->load[0 .. ELF_LOADS_MAX - 1], out->loads, out->segments_address;
+    ensures elf_loads_valid(out); */
 static int add_load(const uint8_t *p, struct elf_file *out)
 {
     struct elf_load l = {.flags = load32(p + 4),
@@ -50,7 +60,7 @@ static int add_load(const uint8_t *p, struct elf_file *out)
                          .memory_size = load64(p + 40)};
     if (out->loads == ELF_LOADS_MAX)
         return -ENOEXEC;
-    if (l.address > ADDRESS_MAX || l.memory_size > ADDRESS_MAX || l.offset > ADDRESS_MAX ||
+    if (l.address > ELF_ADDRESS_MAX || l.memory_size > ELF_ADDRESS_MAX || l.offset > ELF_ADDRESS_MAX ||
         l.file_size > l.memory_size || l.address % PAGE != l.offset % PAGE)
         return -ENOEXEC;
     if (!l.memory_size)
@@ -75,6 +85,11 @@ int elf_segments(const uint8_t *headers, size_t size, struct elf_file *out)
     out->segments_address = 0;
     if (size / ELF_SEGMENT_SIZE < out->segments)
         return -ENOEXEC;
+    /*@ loop invariant 0 <= i <= out->segments;
+        loop invariant elf_loads_valid(out) && out->interpreter_size <= 4096;
+        loop assigns i, out->load[0 .. ELF_LOADS_MAX - 1], out->loads, out->segments_address,
+                     out->interpreter_offset, out->interpreter_size;
+        loop variant out->segments - i; */
     for (uint16_t i = 0; i < out->segments; i++) {
         const uint8_t *p = headers + (size_t)i * ELF_SEGMENT_SIZE;
         switch (load32(p)) {
@@ -86,7 +101,7 @@ int elf_segments(const uint8_t *headers, size_t size, struct elf_file *out)
             out->interpreter_offset = load64(p + 8);
             out->interpreter_size = load64(p + 32);
             if (out->interpreter_size < 2 || out->interpreter_size > 4096 ||
-                out->interpreter_offset > ADDRESS_MAX)
+                out->interpreter_offset > ELF_ADDRESS_MAX)
                 return -ENOEXEC;
             break;
         }

@@ -210,6 +210,7 @@ static void spoil(int signal)
     volatile double sum = 0;
     for (int i = 0; i < 8; i++)
         sum += vector[i] * 1.5;
+    (void)sum;
     __asm__ volatile("xorps %%xmm5, %%xmm5; xorps %%xmm6, %%xmm6" : : : "xmm5", "xmm6");
     seen = signal;
 }
