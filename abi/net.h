@@ -67,6 +67,21 @@ struct xsk_setup {
     struct xsk_ring_layout layout[XSK_RINGS]; /* out */
     uint64_t index;    /* out: number of this XSK for XSK_KICK: equals how many were opened before */
     uint64_t zerocopy; /* out */
+    uint64_t checksums; /* out: 1: the kernel fills in a checksum that a frame's metadata asks for */
 };
+
+/*
+ * What lies before a frame that is sent, when `checksums` is 1 and its descriptor has the option
+ * XSK_OPTION_METADATA (Documentation/networking/xsk-tx-metadata.rst).
+ */
+struct xsk_metadata {
+    uint64_t flags; /* XSK_METADATA_CHECKSUM */
+    uint16_t checksum_start, checksum_offset; /* from the frame's first byte; from there to the field */
+    uint32_t padding;
+    uint64_t launch_time;
+};
+
+#define XSK_METADATA_CHECKSUM (1u << 1)
+#define XSK_OPTION_METADATA (1u << 1)
 
 #endif

@@ -45,6 +45,18 @@ static uint16_t identification(void)
     return __atomic_add_fetch(&last, 1, __ATOMIC_RELAXED);
 }
 
+bool transmit_unseen(const struct route *r)
+{
+    struct xsk *x = xsk_of(r->interface);
+    return x && xsk_checksums(x);
+}
+
+static const struct xsk_metadata udp_metadata = {
+    .flags = XSK_METADATA_CHECKSUM,
+    .checksum_start = ETHERNET_HEADER + IPV4_HEADER,
+    .checksum_offset = 6,
+};
+
 int transmit(const struct transmission *t, const void *payload, uint32_t length)
 {
     uint64_t head[PAYLOAD_AT / 8] = {0};
@@ -59,6 +71,15 @@ int transmit(const struct transmission *t, const void *payload, uint32_t length)
         for (uint32_t i = 0; i < shortest; i += 8)
             untrusted_store(untrusted_at(at, PAYLOAD_AT + i), 0);
     }
+    struct untrusted to = untrusted_at(at, PAYLOAD_AT);
+    bool half_sum = xsk_checksums(x);
+    uint32_t sum = 0;
+    if (!half_sum) {
+        sum = untrusted_write_sum(to, payload, length);
+    } else if (untrusted_write(to, payload, length)) {
+        xsk_frame_give(x, frame);
+        return -EFAULT;
+    }
     const struct udp_fields fields = {
         .source_mac = t->route.source_mac,
         .destination_mac = t->route.destination_mac,
@@ -67,16 +88,18 @@ int transmit(const struct transmission *t, const void *payload, uint32_t length)
         .source_port = t->source_port,
         .destination_port = t->destination_port,
         .length = (uint16_t)length,
-        .payload_sum =
-            (uint16_t)untrusted_write_sum(untrusted_at(at, PAYLOAD_AT), payload, length),
+        .payload_sum = (uint16_t)sum,
         .identification = t->may_fragment ? identification() : 0,
         .ttl = t->ttl,
         .tos = t->tos,
         .may_fragment = t->may_fragment,
+        .half_sum = half_sum,
     };
+    if (half_sum)
+        memcpy((uint8_t *)head + XSK_METADATA_OFFSET, &udp_metadata, sizeof udp_metadata);
     udp_build((uint8_t *)head + XSK_TX_OFFSET, &fields);
     untrusted_write(at, head, sizeof head);
-    if (xsk_send(x, frame, UDP_OVERHEAD + padded)) {
+    if (xsk_send(x, frame, UDP_OVERHEAD + padded, half_sum)) {
         xsk_frame_give(x, frame);
         return -EAGAIN;
     }

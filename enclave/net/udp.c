@@ -56,8 +56,12 @@ void udp_build(uint8_t *p, const struct udp_fields *f)
     store_be16(udp, f->source_port);
     store_be16(udp + 2, f->destination_port);
     store_be16(udp + 4, udp_length);
-    uint64_t sum = (uint64_t)checksum_pseudo(f->source, f->destination, udp_length) +
-                   f->source_port + f->destination_port + udp_length + f->payload_sum;
+    uint32_t pseudo = checksum_pseudo(f->source, f->destination, udp_length);
+    if (f->half_sum) {
+        store_be16(udp + 6, checksum_fold(pseudo));
+        return;
+    }
+    uint64_t sum = (uint64_t)pseudo + f->source_port + f->destination_port + udp_length + f->payload_sum;
     uint16_t checksum = (uint16_t)(0xffffu - checksum_fold(sum));
     store_be16(udp + 6, checksum ? checksum : 0xffff); /* 0 means none (RFC 768) */
 }

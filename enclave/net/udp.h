@@ -58,6 +58,7 @@ struct udp_fields {
     uint16_t identification;
     uint8_t ttl, tos;
     bool may_fragment;
+    bool half_sum; /* only the pseudo-header's sum into the checksum field: the kernel adds the rest */
 };
 
 /* Writes the UDP_OVERHEAD bytes that go before the payload. */

@@ -302,14 +302,26 @@ static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, uint
     route_lookup(address, s->address, &t->route);
     if (!t->route.direct || !transmit_fits(&t->route, (uint64_t)length))
         return false;
-    if (!s->staging && !(s->staging = alloc(TRANSMIT_MAX)))
-        return false;
     t->source_port = s->port;
     t->destination_port = port;
     t->ttl = s->ttl;
     t->tos = s->tos;
     t->may_fragment = s->may_fragment;
     return true;
+}
+
+/* Where a message's bytes are: in the program's one buffer if that is read once, else gathered. */
+static int payload_of(struct udp_socket *s, const struct msghdr *m, const struct route *r,
+                      size_t length, const void **out)
+{
+    if (m->msg_iovlen == 1 && transmit_unseen(r)) {
+        *out = m->msg_iov[0].iov_base;
+        return length ? user_range(*out, length) : 0;
+    }
+    if (!s->staging && !(s->staging = alloc(TRANSMIT_MAX)))
+        return -ENOMEM;
+    *out = s->staging;
+    return gather(s->staging, m);
 }
 
 /* 0: sent. BY_HOST: it is not for an XSK. -EAGAIN: no room; *route tells where. */
@@ -323,11 +335,12 @@ static int send_direct(struct udp_socket *s, const struct msghdr *m, int flags, 
     int result = destination_of(s, m, &address, &port);
     if (!result && !direct(s, m, flags, address, port, length, &t))
         result = BY_HOST;
+    const void *payload = NULL;
     if (!result)
-        result = gather(s->staging, m);
+        result = payload_of(s, m, &t.route, (size_t)length, &payload);
     if (!result) {
         *route = t.route;
-        result = transmit(&t, s->staging, (uint32_t)length);
+        result = transmit(&t, payload, (uint32_t)length);
         if (!result) {
             udp_count(&s->endpoint, packets_out, 1);
             udp_count(&s->endpoint, bytes_out, (uint64_t)length);

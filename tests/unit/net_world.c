@@ -381,13 +381,39 @@ void xsk_frame_give(struct xsk *x, int frame)
     world.frames_taken--;
 }
 
-int xsk_send(struct xsk *x, int frame, uint32_t length)
+bool xsk_checksums(const struct xsk *x)
+{
+    (void)x;
+    return world.checksums;
+}
+
+/* As the kernel does: the field holds the pseudo-header's sum, what is summed begins at the UDP header. */
+static void fill_in_checksum(uint8_t *frame, uint32_t length)
+{
+    struct xsk_metadata m;
+    memcpy(&m, frame + XSK_METADATA_OFFSET, sizeof m);
+    assert_int_equal(m.flags, XSK_METADATA_CHECKSUM);
+    uint8_t *bytes = frame + XSK_TX_OFFSET;
+    uint32_t field = (uint32_t)m.checksum_start + m.checksum_offset;
+    assert_true(field + 2 <= length);
+    uint32_t end = m.checksum_start + (uint32_t)(bytes[m.checksum_start + 4] << 8 |
+                                                 bytes[m.checksum_start + 5]);
+    assert_true(end <= length);
+    uint16_t sum = (uint16_t)(0xffff - checksum_fold(checksum_sum(bytes + m.checksum_start,
+                                                                  end - m.checksum_start)));
+    store_be16(bytes + field, sum ? sum : 0xffff);
+}
+
+int xsk_send(struct xsk *x, int frame, uint32_t length, bool metadata)
 {
     assert_int_equal(x->owner[frame], SENDING);
+    assert_int_equal(metadata, world.checksums);
     if (world.transmit_full)
         return -EAGAIN;
     assert_true(length <= WORLD_FRAME_SIZE - XSK_TX_OFFSET);
     assert_true(world.sent < WORLD_WIRE);
+    if (metadata)
+        fill_in_checksum(arena.frames[frame], length);
     world.wire[world.sent].length = length;
     memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + XSK_TX_OFFSET, length);
     xsk_frame_give(x, frame);

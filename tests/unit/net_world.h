@@ -75,6 +75,7 @@ struct world {
     bool looked_at_xsks; /* the last sleep was for XSKs too */
 
     /* the wire */
+    bool checksums;     /* the XSK fills in checksums that metadata asks for */
     bool transmit_full; /* no room in the TX ring */
     int full_sleeps;    /* after that many sleeps there is */
     int frames_taken;   /* from the transmit side and not sent */

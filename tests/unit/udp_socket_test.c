@@ -939,11 +939,11 @@ static void sending_again_makes_no_exits(void **state)
     close_socket(f);
 }
 
-static void every_length_up_to_the_mtu(void **state)
+static void every_length(bool checksums)
 {
     struct file *f = bound_socket();
     char bytes[1473];
-    (void)state;
+    world.checksums = checksums;
     for (size_t i = 0; i < sizeof bytes; i++)
         bytes[i] = (char)(i * 7);
     for (size_t n = 0; n < sizeof bytes; n += n < 80 ? 1 : 116) {
@@ -960,6 +960,29 @@ static void every_length_up_to_the_mtu(void **state)
     assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 1473, 0), 1473); /* in fragments */
     assert_int_equal(world.sent, 1);
     assert_int_equal(host_of(f)->sends, 1);
+    close_socket(f);
+}
+
+static void every_length_up_to_the_mtu(void **state)
+{
+    (void)state;
+    every_length(false);
+}
+
+static void the_kernel_fills_in_checksums(void **state)
+{
+    (void)state;
+    every_length(true);
+}
+
+static void what_cannot_be_read_is_not_sent(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    world.checksums = true;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, (const void *)16, 8, 0), -EFAULT);
+    assert_int_equal(world.sent, 0);
+    assert_int_equal(world.frames_taken, 0);
     close_socket(f);
 }
 
@@ -1193,6 +1216,8 @@ int main(void)
         TEST(a_datagram_leaves),
         TEST(sending_again_makes_no_exits),
         TEST(every_length_up_to_the_mtu),
+        TEST(the_kernel_fills_in_checksums),
+        TEST(what_cannot_be_read_is_not_sent),
         TEST(several_buffers_make_one_datagram),
         TEST(wrong_calls_get_linux_errors),
         TEST(an_unknown_neighbour_is_the_kernels_to_find),
