@@ -52,6 +52,9 @@ struct exit_slot {
  *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
+ * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno
+ * X(SEGMENTS_SEND) (number, ms to wait for the socket): send what is gathered there → 0; -EAGAIN: the
+ *                  socket takes nothing now                                          [abi/net.h]
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -69,7 +72,9 @@ struct exit_slot {
     X(ROUTE)                                                                                       \
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
-    X(XSK_KICK)
+    X(XSK_KICK)                                                                                    \
+    X(SEGMENTS_OPEN)                                                                               \
+    X(SEGMENTS_SEND)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

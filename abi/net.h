@@ -84,4 +84,35 @@ struct xsk_metadata {
 #define XSK_METADATA_CHECKSUM (1u << 1)
 #define XSK_OPTION_METADATA (1u << 1)
 
+/*
+ * Datagrams of one size for one destination, which the host sends by one call (UDP_SEGMENT). The enclave
+ * fills it, the host sends: by EXIT_SEGMENTS_SEND, or by its monitor when nobody did for a millisecond.
+ * Whoever works on it has moved `state` by compare-and-swap.
+ */
+struct segments_shared {
+    uint64_t state;       /* enum segments_state */
+    uint64_t socket;      /* host descriptor */
+    uint64_t segment;     /* bytes of each datagram; the last may be shorter */
+    uint64_t length;      /* bytes of all of them */
+    uint64_t name_length; /* 0: the socket is connected */
+    uint64_t name[4];     /* struct sockaddr_in or sockaddr_in6 */
+    uint64_t error;       /* host → enclave: errno of a send that failed; the enclave takes it */
+    uint64_t reserved[6];
+    uint8_t payload[]; /* datagram i at i * SEGMENT_STRIDE(segment) */
+};
+
+enum segments_state {
+    SEGMENTS_EMPTY,   /* the enclave's */
+    SEGMENTS_FILLING, /* the enclave's */
+    SEGMENTS_READY,   /* whoever is first */
+    SEGMENTS_SENDING, /* the host's */
+};
+
+#define SEGMENTS_MAX 64          /* sets of them */
+#define SEGMENTS_COUNT 64u       /* datagrams in one: UDP_MAX_SEGMENTS of older kernels */
+#define SEGMENTS_BYTES 64000u    /* of payload in one: the whole is one IP datagram until it is segmented */
+#define SEGMENT_LONGEST 9000u
+#define SEGMENT_STRIDE(segment) (((uint64_t)(segment) + 7) & ~7ull)
+#define SEGMENTS_SIZE (sizeof(struct segments_shared) + SEGMENTS_BYTES + 8 * SEGMENTS_COUNT)
+
 #endif

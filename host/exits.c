@@ -13,6 +13,7 @@
 
 #include "abi/syscall_names.h"
 #include "host/law4.h"
+#include "host/segments.h"
 #include "host/thread.h"
 
 static const char *const names[] = {
@@ -217,6 +218,10 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
+    case EXIT_SEGMENTS_OPEN:
+        return segments_open(a[0], a[1]);
+    case EXIT_SEGMENTS_SEND:
+        return segments_send(a[0], a[1]);
     }
     return -ENOSYS;
 }

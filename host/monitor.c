@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/segments.h"
 #include "host/xsk.h"
 
 #define LOOK_NS 500000
@@ -69,6 +70,8 @@ static void *look(void *unused)
         }
         quiet++;
         xsk_host_flush();
+        if (!segments_flush())
+            quiet = 0;
     }
     return unused;
 }

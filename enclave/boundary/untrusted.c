@@ -13,6 +13,12 @@ void untrusted_store(struct untrusted u, uint64_t value)
     *(volatile uint64_t *)u.address = value;
 }
 
+bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n((volatile uint64_t *)u.address, &expected, value, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 int untrusted_read(void *to, struct untrusted source, size_t length)
 {
     uint8_t *out = to;

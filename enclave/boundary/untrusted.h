@@ -7,6 +7,7 @@
 #ifndef BOUNDARY_UNTRUSTED_H
 #define BOUNDARY_UNTRUSTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,9 @@ static inline struct untrusted untrusted_at(struct untrusted u, uint64_t offset)
 /* One word of untrusted memory, read once. `u` is 8-aligned. */
 uint64_t untrusted_load(struct untrusted u);
 void untrusted_store(struct untrusted u, uint64_t value);
+
+/* Replaces a word by another if it is as expected, in one step: was it? `u` is 8-aligned. */
+bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value);
 
 /*
  * Copy `length` bytes from untrusted memory into the enclave. `source` may have any alignment: whole

@@ -32,7 +32,7 @@ struct xsk {
     uint64_t interface, queue, index;
     int descriptor;
     uint32_t frame_size;
-    bool checksums;
+    bool checksums, zerocopy;
 
     struct lock rx_lock; /* guards the next five */
     struct ring fill, rx;
@@ -175,6 +175,7 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
     x->index = answer.index;
     x->descriptor = (int)fd;
     x->checksums = answer.checksums == 1;
+    x->zerocopy = answer.zerocopy == 1;
     ring_open(&x->fill, &setup, &answer, XSK_RING_FILL);
     ring_open(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
     ring_open(&x->rx, &setup, &answer, XSK_RING_RX);
@@ -369,6 +370,11 @@ struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offs
 uint32_t xsk_frame_size(const struct xsk *x)
 {
     return x->frame_size;
+}
+
+bool xsk_zerocopy(const struct xsk *x)
+{
+    return x->zerocopy;
 }
 
 bool xsk_checksums(const struct xsk *x)

@@ -41,6 +41,8 @@ void xsk_frame_give(struct xsk *x, int frame); /* unsent */
  * `metadata` there is a struct xsk_metadata at XSK_METADATA_OFFSET (only where xsk_checksums). 0,
  * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
 int xsk_send(struct xsk *x, int frame, uint32_t length, bool metadata);
+/* Does the kernel send from and receive to the frames themselves? */
+bool xsk_zerocopy(const struct xsk *x);
 /* Does the kernel fill in checksums of frames sent? */
 bool xsk_checksums(const struct xsk *x);
 /* Room for the metadata before it; the payload of an IPv4/UDP frame sent from here begins 8-aligned. */

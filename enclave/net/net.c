@@ -12,6 +12,7 @@
 #include "enclave/boundary/network.h"
 #include "enclave/enclave.h"
 #include "enclave/io/moderate.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -232,7 +233,7 @@ int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint6
     p[0] = (struct pollfd){.fd = host_fd, .events = (short)events};
     for (int i = 0; xsks && i < xsk_count(); i++)
         p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
-    xsk_flush();
+    io_flush();
     if (xsks)
         net_count_sleep();
     int ready = host_ppoll(p, count, timeout_ns, EXIT_INTERRUPTIBLE);

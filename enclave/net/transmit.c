@@ -7,6 +7,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/sum.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/udp.h"
@@ -117,7 +118,7 @@ int transmit_wait(const struct route *r, int attempt, uint64_t *timeout_ns)
     bool by_ring = x && attempt < ATTEMPTS_BY_RING;
     struct pollfd p = {.fd = by_ring ? xsk_descriptor(x) : -1, .events = POLLOUT};
     uint64_t slice = by_ring ? *timeout_ns : MIN(*timeout_ns, FRAMES_WAIT_NS), left = slice;
-    xsk_flush();
+    io_flush();
     int ready = host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE);
     if (ready < 0)
         return ready;

@@ -22,6 +22,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/list.h"
@@ -590,7 +591,7 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
         if (whole_ms && left != DEADLINE_NEVER)
             left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
         if (left)
-            xsk_flush();
+            io_flush();
         if (left && k.xsks && net_nap(left)) /* a signal that ends it is seen at the top */
             continue;
         if (k.mixed) {

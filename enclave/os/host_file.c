@@ -7,7 +7,7 @@
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
@@ -34,7 +34,7 @@ uint32_t file_kind(struct file *f)
 void file_may_sleep(const struct file *f)
 {
     if (!(f->flags & O_NONBLOCK))
-        xsk_flush();
+        io_flush();
 }
 
 static int64_t host_file_read(struct file *f, const struct iovec *v, int count, int64_t offset,

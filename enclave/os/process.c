@@ -20,7 +20,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
@@ -36,7 +36,7 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
-    xsk_flush();
+    io_flush_all();
     exit_process(status);
 }
 

@@ -9,7 +9,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
@@ -328,7 +328,7 @@ static void crash_report(int signal, const struct registers *r, const struct sig
 
 static void stop_process(void)
 {
-    xsk_flush();
+    io_flush();
     exit_call(__NR_kill, 0, (uint64_t)process.pid, SIGSTOP, 0, 0, 0, 0);
 }
 

@@ -10,7 +10,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/futex.h"
@@ -58,7 +58,7 @@ int thread_sleep(uint64_t timeout_ns)
     struct thread *t = current();
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
-    xsk_flush();
+    io_flush();
     for (;;) {
         __atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {
@@ -250,7 +250,7 @@ static _Noreturn void thread_end(int code)
         if (!user_put((void *)t->clear_child_tid, &zero))
             futex_wake(t->clear_child_tid, 1);
     }
-    xsk_flush();
+    io_flush();
     exit_thread();
 }
 

@@ -19,6 +19,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/kick.h"
+#include "enclave/io/segments.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
@@ -126,6 +127,7 @@ static void resample(void)
     };
     publish(&new);
     kick_start(hz / 1000);
+    segments_start(hz / 1000);
 }
 
 void time_start(void)
@@ -148,6 +150,7 @@ void time_start(void)
     };
     publish(&new);
     kick_start(line.hz / 1000);
+    segments_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)

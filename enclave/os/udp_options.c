@@ -11,6 +11,7 @@
 enum option_effect {
     OPTION_NONE,
     OPTION_SEND_BY_HOST,
+    OPTION_NO_STREAM, /* and datagrams that are not what they seem */
     OPTION_RECEIVE_BY_HOST,
     OPTION_BY_HOST,
 };
@@ -68,7 +69,7 @@ static enum option_effect effect_of(int level, int name)
         switch (name) {
         case UDP_CORK:
         case 103: /* UDP_SEGMENT */
-            return OPTION_SEND_BY_HOST;
+            return OPTION_NO_STREAM;
         case UDP_ENCAP:
             return OPTION_BY_HOST;
         }
@@ -156,14 +157,17 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);
+    udp_stream_end(&s->stream);
     int result = host_setsockopt(f->host_fd, level, name, value, n);
     if (result) {
         lock_release(&s->lock);
         return result;
     }
     enum option_effect effect = set(value, n) ? effect_of(level, name) : OPTION_NONE;
-    if (effect == OPTION_SEND_BY_HOST || effect == OPTION_BY_HOST)
+    if (effect == OPTION_SEND_BY_HOST || effect == OPTION_NO_STREAM || effect == OPTION_BY_HOST)
         s->send_by_host = true;
+    if (effect == OPTION_NO_STREAM)
+        s->no_stream = true;
     if (effect == OPTION_RECEIVE_BY_HOST || effect == OPTION_BY_HOST) {
         s->receive_by_host = true;
         udp_steer(s);

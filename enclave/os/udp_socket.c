@@ -14,6 +14,7 @@
 
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -154,6 +155,7 @@ static int udp_bind(struct file *f, const struct sockaddr *a, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);
+    udp_stream_end(&s->stream);
     int result = host_bind(f->host_fd, a, n);
     if (!result)
         learn_name(f);
@@ -165,6 +167,7 @@ static int udp_connect(struct file *f, const struct sockaddr *a, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);
+    udp_stream_end(&s->stream);
     int result = host_connect(f->host_fd, a, n, 0);
     if (!result) {
         uint32_t address;
@@ -196,6 +199,9 @@ static int udp_getpeername(struct file *f, struct sockaddr_storage *a, socklen_t
 static int udp_shutdown(struct file *f, int how)
 {
     struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    udp_stream_end(&s->stream);
+    lock_release(&s->lock);
     int result = (int)host_plain(__NR_shutdown, 0, 0, (uint32_t)f->host_fd, (uint32_t)how, 0, 0, 0);
     if (!result || result == -ENOTCONN) { /* Linux shuts it down either way */
         s->shut_read |= how == SHUT_RD || how == SHUT_RDWR;
@@ -262,6 +268,23 @@ static int destination_of(const struct udp_socket *s, const struct msghdr *m, ui
     return *port ? 0 : -EINVAL;
 }
 
+/* Until the host's socket takes something: 0: try again; else what the call returns. */
+static int host_send_wait(struct file *f, int flags, const struct deadline *limit)
+{
+    struct udp_socket *s = socket_of(f);
+    struct pollfd p = {.fd = f->host_fd, .events = POLLOUT};
+    uint64_t left = deadline_left(limit);
+    if (nonblocking(f, flags))
+        return -EAGAIN;
+    io_flush();
+    int ready = left ? host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE) : 0;
+    if (ready == 0)
+        return -EAGAIN;
+    if (ready == -EINTR && signal_pending())
+        return s->send_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR;
+    return 0;
+}
+
 static int64_t host_send(struct file *f, const struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
@@ -279,16 +302,11 @@ static int64_t host_send(struct file *f, const struct msghdr *m, int flags)
             lock_release(&s->lock);
             return result;
         }
-        if (result != -EAGAIN || nonblocking(f, flags))
+        if (result != -EAGAIN)
             return result;
-        struct pollfd p = {.fd = f->host_fd, .events = POLLOUT};
-        uint64_t left = deadline_left(&limit);
-        xsk_flush();
-        int ready = left ? host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE) : 0;
-        if (ready == 0)
-            return -EAGAIN;
-        if (ready == -EINTR && signal_pending())
-            return s->send_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR;
+        int error = host_send_wait(f, flags, &limit);
+        if (error)
+            return error;
     }
 }
 
@@ -310,11 +328,10 @@ static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, uint
     return true;
 }
 
-/* Where a message's bytes are: in the program's one buffer if that is read once, else gathered. */
-static int payload_of(struct udp_socket *s, const struct msghdr *m, const struct route *r,
-                      size_t length, const void **out)
+int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_t length,
+                const void **out)
 {
-    if (m->msg_iovlen == 1 && transmit_unseen(r)) {
+    if (m->msg_iovlen == 1 && unseen) {
         *out = m->msg_iov[0].iov_base;
         return length ? user_range(*out, length) : 0;
     }
@@ -322,6 +339,24 @@ static int payload_of(struct udp_socket *s, const struct msghdr *m, const struct
         return -ENOMEM;
     *out = s->staging;
     return gather(s->staging, m);
+}
+
+/* As udp_stream_send, waiting where the program would. */
+static int send_stream(struct file *f, const struct msghdr *m, int flags, int64_t length,
+                       const struct deadline *limit)
+{
+    struct udp_socket *s = socket_of(f);
+    for (;;) {
+        lock_take(&s->lock);
+        int result = udp_stream_send(f, m, flags, (uint32_t)length);
+        s->stream.blocked = result == -EAGAIN;
+        lock_release(&s->lock);
+        if (result != -EAGAIN)
+            return result;
+        result = host_send_wait(f, flags, limit);
+        if (result)
+            return result;
+    }
 }
 
 /* 0: sent. BY_HOST: it is not for an XSK. -EAGAIN: no room; *route tells where. */
@@ -337,7 +372,7 @@ static int send_direct(struct udp_socket *s, const struct msghdr *m, int flags, 
         result = BY_HOST;
     const void *payload = NULL;
     if (!result)
-        result = payload_of(s, m, &t.route, (size_t)length, &payload);
+        result = udp_payload(s, m, transmit_unseen(&t.route), (size_t)length, &payload);
     if (!result) {
         *route = t.route;
         result = transmit(&t, payload, (uint32_t)length);
@@ -360,7 +395,10 @@ static int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
     if (flags & MSG_MORE)
-        s->send_by_host = true; /* what follows belongs to the same datagram */
+        s->send_by_host = s->no_stream = true; /* what follows belongs to the same datagram */
+    int stream = send_stream(f, m, flags, length, &limit);
+    if (stream != UDP_NO_STREAM)
+        return stream ? stream : length;
     for (int attempt = 0;; attempt++) {
         struct route route;
         int result = send_direct(s, m, flags, length, &route);
@@ -371,7 +409,7 @@ static int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
         if (nonblocking(f, flags)) {
             if (attempt > 0)
                 return -EAGAIN;
-            xsk_flush();
+            io_flush();
             continue;
         }
         uint64_t left = deadline_left(&limit);
@@ -535,7 +573,7 @@ static int64_t receive_sleep(struct file *f, const struct deadline *limit)
     int result = 0;
     if (!left)
         return -EAGAIN;
-    xsk_flush();
+    io_flush();
     if (attached(s) && !signal_pending() && net_nap(left))
         return 0;
     s->sends_seen = __atomic_load_n(&host_sends, __ATOMIC_RELAXED);
@@ -560,6 +598,9 @@ static int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
     struct deadline limit = deadline_after(s->receive_timeout);
     if (flags & MSG_ERRQUEUE)
         return host_receive(f, m, flags);
+    int error = udp_stream_error(&s->stream);
+    if (error)
+        return error;
     for (;;) {
         int64_t result = receive_now(f, m, flags);
         if (result != -EAGAIN)
@@ -635,13 +676,15 @@ static void take_report(struct udp_socket *s, uint32_t reported)
         s->host_looked = ticks();
     if (reported & ~s->host_reported & POLLIN)
         s->host_arrivals++;
-    s->host_reported |= reported;
+    s->host_reported |= reported & ~(uint32_t)POLLOUT;
+    if (reported & (POLLOUT | POLLERR | POLLHUP))
+        s->stream.blocked = false;
     s->found_empty = false;
 }
 
 static uint32_t state(const struct udp_socket *s)
 {
-    uint32_t state = POLLOUT | POLLWRNORM | POLLWRBAND;
+    uint32_t state = s->stream.blocked ? 0 : POLLOUT | POLLWRNORM | POLLWRBAND;
     if (!udp_endpoint_empty(&s->endpoint) || (s->host_reported & POLLIN))
         state |= POLLIN | POLLRDNORM;
     state |= s->host_reported & (POLLERR | POLLHUP);
@@ -664,6 +707,8 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)
         wait->events |= POLLIN;
+    if (s->stream.blocked && (events & (POLLOUT | POLLWRNORM | POLLWRBAND)))
+        wait->events |= POLLOUT;
     wait->answer = false;
     wait->net = attached(s);
     uint32_t ready = state(s) & wanted;
@@ -685,6 +730,7 @@ static uint64_t udp_arrivals(struct file *f)
 static void udp_release(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
+    udp_stream_end(&s->stream);
     udp_endpoint_finish(&s->endpoint);
     host_close(f->host_fd);
     alloc_free(s->staging);

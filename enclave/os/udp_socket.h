@@ -9,6 +9,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/net/endpoint.h"
 #include "enclave/os/file.h"
+#include "enclave/os/udp_stream.h"
 
 #define UDP_TTL_DEFAULT 64
 
@@ -30,6 +31,8 @@ struct udp_socket {
     bool shut_read, shut_write;
     bool report_interface, report_ttl, report_tos; /* IP_PKTINFO, IP_RECVTTL, IP_RECVTOS */
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
+    bool no_stream; /* what is sent belongs together otherwise: UDP_CORK, MSG_MORE, UDP_SEGMENT */
+    struct udp_stream stream;
     uint8_t *staging; /* TRANSMIT_MAX bytes, from the first datagram on */
 
     /* What is known of the host socket; racing threads at worst ask it once too often. */
@@ -49,6 +52,11 @@ static inline struct udp_socket *socket_of(struct file *f)
 
 /* Datagrams for the port come here, or no longer, as the socket's state has it. s->lock is held. */
 void udp_steer(struct udp_socket *s);
+
+/* Where a message's bytes are: in the program's one buffer if it may be `unseen` (nobody looks twice), else
+ * gathered. With s->lock: 0, -EFAULT, -ENOMEM. */
+int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_t length,
+                const void **out);
 
 /* udp_options.c */
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);

@@ -34,6 +34,17 @@ in_a() { ip netns exec "$NS_A" "$@"; }
 in_b() { ip netns exec "$NS_B" "$@"; }
 
 # Wait until something listens on a TCP port in a namespace: wait_listen NS PORT
+# A command that succeeds within five seconds.
+wait_for() {
+    local i
+    for i in $(seq 250); do
+        eval "$1" 2>/dev/null && return
+        sleep 0.02
+    done
+    echo "never: $1" >&2
+    return 1
+}
+
 wait_listen() {
     local i
     for i in $(seq 250); do

@@ -24,6 +24,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -414,7 +415,7 @@ int xsk_descriptor(const struct xsk *x)
     return -1;
 }
 
-void xsk_flush(void)
+void io_flush(void)
 {
     world.flushes++;
 }

@@ -20,6 +20,8 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/segments.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -185,6 +187,8 @@ int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 }
 
 /* ---- exits ---- */
+
+static struct world_host_socket *host_socket_at(int fd);
 
 static int64_t serve_port(uint64_t operation, uint32_t address, uint16_t port)
 {
@@ -420,9 +424,73 @@ int xsk_send(struct xsk *x, int frame, uint32_t length, bool metadata)
     return 0;
 }
 
+void io_flush(void)
+{
+    world.exits.flushes++;
+}
+
 void xsk_flush(void)
 {
     world.exits.flushes++;
+}
+
+bool xsk_zerocopy(const struct xsk *x)
+{
+    (void)x;
+    return world.zerocopy;
+}
+
+/* ---- segments: one set, which the test sends ---- */
+
+struct segments {
+    int unused;
+};
+
+struct segments *segments_take(void)
+{
+    static struct segments one_set;
+    if (!world.segments.offered || world.segments.taken)
+        return NULL;
+    world.segments.taken = true;
+    return &one_set;
+}
+
+int segments_send(struct segments *s)
+{
+    (void)s;
+    if (world.segments.blocked)
+        return -EAGAIN;
+    world.segments.sent += world.segments.gathered;
+    world.segments.gathered = 0;
+    return 0;
+}
+
+void segments_give(struct segments *s)
+{
+    segments_send(s);
+    world.segments.taken = false;
+}
+
+int segments_add(struct segments *s, int host_fd, const void *name, size_t name_length,
+                 const void *payload, uint32_t length)
+{
+    (void)s, (void)host_socket_at(host_fd);
+    if (world.segments.blocked)
+        return -EAGAIN;
+    world.segments.name_length = name_length;
+    memcpy(&world.segments.name, name, name_length);
+    memcpy(world.segments.last, payload, length);
+    world.segments.last_length = length;
+    world.segments.gathered++;
+    return 0;
+}
+
+int segments_error(struct segments *s)
+{
+    int error = world.segments.error;
+    (void)s;
+    world.segments.error = 0;
+    return -error;
 }
 
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)

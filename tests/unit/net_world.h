@@ -6,6 +6,7 @@
 #ifndef TESTS_NET_WORLD_H
 #define TESTS_NET_WORLD_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -84,6 +85,16 @@ struct world {
         uint32_t length;
         uint8_t bytes[WORLD_FRAME_SIZE];
     } wire[WORLD_WIRE];
+    bool zerocopy;
+    struct {
+        bool offered; /* there is a set to take */
+        bool taken, blocked;
+        int gathered, sent, error;
+        struct sockaddr_in name;
+        size_t name_length;
+        uint32_t last_length;
+        uint8_t last[2048];
+    } segments;
     int frames_out; /* received ones that the enclave holds */
     uint32_t frames_low; /* what xsk_frames_low answers at least; 0: the truth */
 };

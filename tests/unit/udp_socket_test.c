@@ -1001,6 +1001,98 @@ static void several_buffers_make_one_datagram(void **state)
     close_socket(f);
 }
 
+static void a_stream_is_gathered(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[1000];
+    (void)state;
+    world.segments.offered = true;
+    for (int i = 0; i < 100; i++) {
+        memset(bytes, i, sizeof bytes);
+        assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, sizeof bytes, 0), sizeof bytes);
+    }
+    assert_in_range(world.sent, 4, 20); /* so many before it is known as one */
+    assert_int_equal(world.sent + world.segments.gathered, 100);
+    assert_int_equal(world.segments.last_length, sizeof bytes);
+    assert_memory_equal(world.segments.last, bytes, sizeof bytes);
+    assert_int_equal(ntohl(world.segments.name.sin_addr.s_addr), PEER_ADDRESS);
+    int by_xsk = world.sent;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 10, 0), 10); /* a message's end */
+    assert_int_equal(world.sent, by_xsk);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT + 1, bytes, 1000, 0), 1000);
+    assert_int_equal(world.segments.gathered, 0); /* sent before what goes elsewhere */
+    assert_int_equal(world.segments.sent, 101 - by_xsk);
+    assert_false(world.segments.taken);
+    assert_int_equal(world.sent, by_xsk + 1);
+    close_socket(f);
+}
+
+static void many_sizes_are_no_stream(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[1000] = {0};
+    (void)state;
+    world.segments.offered = true;
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 100 + i % 7, 0) > 0);
+    assert_int_equal(world.sent, 100);
+    world.zerocopy = true;
+    for (unsigned i = 0; i < 100; i++)
+        assert_true(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 100, 0) > 0);
+    assert_int_equal(world.sent, 200); /* the ring itself is the fastest then */
+    close_socket(f);
+}
+
+static void start_stream(struct file *f)
+{
+    world.segments.offered = true;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "datagram", 8, 0), 8);
+    assert_true(world.segments.gathered > 0);
+}
+
+static void a_blocked_stream_is_not_writable(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    start_stream(f);
+    world.segments.blocked = true;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "datagram", 8, MSG_DONTWAIT), -EAGAIN);
+    struct poll_wait wait = {0};
+    assert_int_equal(f->ops->poll(f, POLLOUT, &wait), 0);
+    assert_int_equal(wait.events & POLLOUT, POLLOUT); /* the host is asked */
+    wait.reported = POLLOUT;
+    assert_int_equal(f->ops->poll(f, POLLOUT, &wait), POLLOUT);
+    world.segments.blocked = false;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "datagram", 8, MSG_DONTWAIT), 8);
+    close_socket(f);
+}
+
+static void the_error_of_a_stream_is_told_by_the_next_call(void **state)
+{
+    struct file *f = bound_socket();
+    char byte;
+    (void)state;
+    start_stream(f);
+    world.segments.error = ECONNREFUSED;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "datagram", 8, 0), -ECONNREFUSED);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "datagram", 8, 0), 8);
+    world.segments.error = ECONNREFUSED;
+    struct iovec v = {&byte, 1};
+    assert_int_equal(f->ops->read(f, &v, 1, -1, 0), -ECONNREFUSED);
+    close_socket(f);
+}
+
+static void closing_sends_what_is_gathered(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    start_stream(f);
+    close_socket(f);
+    assert_int_equal(world.segments.gathered, 0);
+    assert_int_equal(world.segments.sent + world.sent, 50);
+}
+
 static void wrong_calls_get_linux_errors(void **state)
 {
     struct file *f = bound_socket();
@@ -1219,6 +1311,11 @@ int main(void)
         TEST(the_kernel_fills_in_checksums),
         TEST(what_cannot_be_read_is_not_sent),
         TEST(several_buffers_make_one_datagram),
+        TEST(a_stream_is_gathered),
+        TEST(many_sizes_are_no_stream),
+        TEST(a_blocked_stream_is_not_writable),
+        TEST(the_error_of_a_stream_is_told_by_the_next_call),
+        TEST(closing_sends_what_is_gathered),
         TEST(wrong_calls_get_linux_errors),
         TEST(an_unknown_neighbour_is_the_kernels_to_find),
         TEST(what_an_xsk_cannot_say_goes_by_the_host),

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/io/flush.h"
+
+#include "enclave/io/segments.h"
+#include "enclave/io/xsk.h"
+
+void io_flush(void)
+{
+    xsk_flush();
+    segments_flush();
+}
+
+void io_flush_all(void)
+{
+    xsk_flush();
+    segments_flush_all();
+}
