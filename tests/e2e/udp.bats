@@ -72,7 +72,7 @@ PYTHON
     wait_for "grep -q ready ready"
     client -- /usr/bin/python3 stream.py
     wait $pid
-    [ "$(field stats.json exits.by_name.SEGMENTS_SEND)" -gt 10 ]
+    [ "$(field stats.json exits.by_name.segments_send)" -gt 10 ]
 }
 
 @test "a stream to a closed port is refused as natively" {
