@@ -20,7 +20,9 @@ struct exit_slot {
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
-    uint64_t reserved[6];
+    uint64_t deferred;                 /* enclave → host: 1: interrupt the thread (EXIT_INTERRUPT) when it has
+                                          made no exit for a millisecond */
+    uint64_t reserved[5];
 };
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
@@ -55,6 +57,8 @@ struct exit_slot {
  * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno
  * X(SEGMENTS_SEND) (number, ms to wait for the socket): send what is gathered there → 0; -EAGAIN: the
  *                  socket takes nothing now                                          [abi/net.h]
+ * X(URING_OPEN)    (arena offset of struct uring_setup): this thread's io_uring → its host fd, -EPERM:
+ *                  forbidden, -errno                                                 [abi/uring.h]
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -74,7 +78,8 @@ struct exit_slot {
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
     X(SEGMENTS_OPEN)                                                                               \
-    X(SEGMENTS_SEND)
+    X(SEGMENTS_SEND)                                                                               \
+    X(URING_OPEN)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -15,6 +15,8 @@
 #include "host/law4.h"
 #include "host/segments.h"
 #include "host/thread.h"
+#include "host/uring.h"
+#include "host/xsk.h"
 
 static const char *const names[] = {
 #define NAME(name) [EXIT_##name - EXIT_BASE] = #name,
@@ -154,6 +156,19 @@ static int64_t serve_xsk_open(uint64_t offset)
     return result;
 }
 
+static int64_t serve_uring_open(uint64_t offset)
+{
+    struct uring_setup setup, *shared = arena_place(offset, sizeof setup);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&setup, shared, sizeof setup);
+    int64_t result = monitor_start();
+    if (!result)
+        result = uring_open(&setup);
+    memcpy(shared, &setup, sizeof setup);
+    return result;
+}
+
 static int64_t serve_interfaces(uint64_t offset, uint64_t size)
 {
     struct interface_list list = {0}, *shared = arena_place(offset, sizeof list);
@@ -218,6 +233,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
+    case EXIT_URING_OPEN:
+        return serve_uring_open(a[0]);
     case EXIT_SEGMENTS_OPEN:
         return segments_open(a[0], a[1]);
     case EXIT_SEGMENTS_SEND:
@@ -243,6 +260,9 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS])
 {
     const char *wrong = law4_check(&host, number, argument);
+    atomic_fetch_add_explicit(&t->exits, 1, memory_order_relaxed);
+    if (number == SYS_io_uring_enter && !wrong)
+        wrong = uring_check((int)argument[0]);
     if (wrong) {
         fprintf(stderr, "rakis: exit %s hands out an address inside the enclave: %s\n",
                 exit_name(number), wrong);
@@ -252,6 +272,10 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         __atomic_fetch_add(&host.exit_counts[number], 1, __ATOMIC_RELAXED);
     if (number >= EXIT_BASE)
         return serve_own(t, number, argument);
+    if (number == SYS_close)
+        uring_closed((int)argument[0]);
+    else if (number == SYS_io_uring_enter)
+        monitor_armed();
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)

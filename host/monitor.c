@@ -3,7 +3,8 @@
  * The late kick: while the enclave sends fast it kicks for many packets at once, so what it put into a TX
  * ring after its last kick would stay there. This thread looks twice a millisecond; when there was no kick
  * since it last looked it transmits what is left. Where kicks keep coming it does nothing: they take
- * everything with them, and it would only be in their way. It sleeps when they have stopped.
+ * everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
+ * has put off what only it can submit, and computes since, is interrupted.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -17,6 +18,7 @@
 
 #include "host/host.h"
 #include "host/segments.h"
+#include "host/thread.h"
 #include "host/xsk.h"
 
 #define LOOK_NS 500000
@@ -64,6 +66,7 @@ static void *look(void *unused)
             quiet = 0;
         }
         nanosleep(&pause, NULL);
+        threads_remind();
         if (atomic_exchange(&monitor.kicked, 0)) {
             quiet = 0;
             continue;

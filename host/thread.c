@@ -37,6 +37,19 @@ struct host_thread *host_thread(uint32_t index)
     return index < host.image.threads ? &table[index] : NULL;
 }
 
+void threads_remind(void)
+{
+    for (uint32_t i = 0; i < host.image.threads; i++) {
+        struct host_thread *t = &table[i];
+        if (!atomic_load_explicit(&t->tid, memory_order_relaxed))
+            continue;
+        uint32_t exits = atomic_load_explicit(&t->exits, memory_order_relaxed);
+        if (t->slot->deferred == 1 && exits == t->exits_looked)
+            signal_interrupt(t);
+        t->exits_looked = exits;
+    }
+}
+
 static uint64_t tcs_offset(const struct host_thread *t)
 {
     return host.image.threads_offset + t->index * THREAD_AREA_SIZE + THREAD_TCS;

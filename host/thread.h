@@ -20,6 +20,8 @@ struct host_thread {
     _Atomic uint64_t pending; /* signals that arrived while outside, bit n-1 */
     _Atomic uint32_t kicked;  /* the next interruptible exit returns -EINTR at once */
     _Atomic uint32_t phase;
+    _Atomic uint32_t exits;   /* served so far */
+    uint32_t exits_looked;    /* the monitor's: at its last look */
     _Atomic uint32_t park;    /* 1: an unpark came */
     _Atomic uint32_t busy;    /* a host thread is on this TCS; futex for the next one */
     _Atomic int tid;
@@ -36,6 +38,9 @@ extern __thread struct host_thread *self;
 int threads_start(void); /* makes the table */
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
 int thread_run(uint32_t index);
+
+/* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred. */
+void threads_remind(void);
 
 /* exits.c */
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,

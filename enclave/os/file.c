@@ -54,6 +54,15 @@ struct file *file_get(int fd)
     return f;
 }
 
+bool file_still(struct file *f)
+{
+    uint32_t n = __atomic_load_n(&f->references, __ATOMIC_RELAXED);
+    while (n && !__atomic_compare_exchange_n(&f->references, &n, n + 1, false, __ATOMIC_ACQUIRE,
+                                             __ATOMIC_RELAXED))
+        ;
+    return n;
+}
+
 void file_put(struct file *f)
 {
     if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
@@ -293,7 +302,7 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
 
 static int64_t control(struct file *f, int fd, int command, uint64_t argument)
 {
-    int host = host_fd_of(f);
+    int host = f->host_fd;
     switch (command) {
     case F_GETFL:
         if (host >= 0 && f->ops == &host_file_ops) /* others may share it and change it */

@@ -17,6 +17,7 @@
 #include "enclave/lib/lock.h"
 
 struct file;
+struct stream;
 
 /* What a thread that waits for a file is to sleep on. */
 struct poll_wait {
@@ -24,6 +25,7 @@ struct poll_wait {
     uint32_t events; /* for these */
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
     bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
+    bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
 };
 
@@ -77,6 +79,7 @@ struct file {
     void *data;       /* the ops' own */
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
+    struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
     void *watchers;   /* what epoll knows of this file: see epoll.c */
 };
 

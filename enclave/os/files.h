@@ -82,6 +82,8 @@ struct file *text_file_new(char *text, uint64_t size, const char *path);
 /* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */
 bool file_listed(uint32_t fd);
 uint32_t file_table_size(void);
+/* Takes a reference to a file that is in a list: false: its last one is just going. */
+bool file_still(struct file *f);
 /* F_SETFL: to the file and in the flags that it answers. 0 or -errno. */
 int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */
@@ -108,5 +110,13 @@ void iovecs_drop(struct iovecs *v);
 
 /* The last reference to a file that has watchers is gone. */
 void epoll_forget(struct file *f);
+/* Is it in a set? */
+bool epoll_watched(const struct file *f);
+/* From now on the file's changes are told by epoll_changed, and its state is asked of it; or the host
+ * answers for it again. 0 or -errno of the host: then nothing has changed. */
+int epoll_answers_inside(struct file *f);
+void epoll_answers_by_host(struct file *f);
+/* Something happened to a file that answers inside. No lock of a file is held. */
+void epoll_changed(struct file *f);
 
 #endif

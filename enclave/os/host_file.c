@@ -11,6 +11,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 
 int64_t interrupted(int64_t result)
@@ -20,6 +21,8 @@ int64_t interrupted(int64_t result)
 
 int host_fd_of(struct file *f)
 {
+    if (stream_on(f))
+        stream_leave(f); /* whoever asks passes it on to the host */
     return f->host_fd;
 }
 

@@ -14,6 +14,8 @@
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
+#include "enclave/io/flush.h"
 #include "enclave/os/syscall_files.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
@@ -122,6 +124,8 @@ void syscall_dispatch(struct registers *r, bool trapped)
 
 void os_return(struct registers *r)
 {
+    io_flush(); /* the host reminds us so of what was put off */
+    streams_service();
     signal_collect();
     signal_deliver(r);
 }

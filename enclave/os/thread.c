@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads: clone, exit, sleeping and waking. */
 #include "enclave/os/thread.h"
+#include "enclave/os/stream.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -250,6 +251,7 @@ static _Noreturn void thread_end(int code)
         if (!user_put((void *)t->clear_child_tid, &zero))
             futex_wake(t->clear_child_tid, 1);
     }
+    streams_end();
     io_flush();
     exit_thread();
 }

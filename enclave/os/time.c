@@ -20,6 +20,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/io/kick.h"
 #include "enclave/io/segments.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
@@ -128,6 +129,7 @@ static void resample(void)
     publish(&new);
     kick_start(hz / 1000);
     segments_start(hz / 1000);
+    uring_start(hz / 1000);
 }
 
 void time_start(void)
@@ -151,6 +153,7 @@ void time_start(void)
     publish(&new);
     kick_start(line.hz / 1000);
     segments_start(line.hz / 1000);
+    uring_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)
