@@ -17,6 +17,7 @@
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/expectation.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 
@@ -50,6 +51,9 @@ struct uring {
     struct list deferred;
     uint64_t last; /* TSC of the last enter */
     bool taking;   /* completions are being taken */
+    uint32_t sends; /* operations since the last enter that complete at once, as a rule */
+    uint32_t came;  /* completions of others that the last enter brought */
+    struct expectation expectation;
 
     struct lock lock; /* guards the buffers */
     struct untrusted buffers, buffer_ring;
@@ -304,6 +308,7 @@ int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
                                .ioprio = RECV_MULTISHOT,
                                .buf_group = URING_BUFFER_GROUP};
     op->limit = URING_BUFFER_SIZE;
+    op->receives = true;
     return start(u, op, &sqe);
 }
 
@@ -315,6 +320,7 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
                                .len = length,
                                .msg_flags = MSG_NOSIGNAL | MSG_WAITALL};
     op->limit = length;
+    u->sends++;
     return start(u, op, &sqe);
 }
 
@@ -322,6 +328,7 @@ int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t event
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_POLL_ADD, .fd = host_fd, .poll32_events = events};
     op->limit = INT32_MAX;
+    op->receives = true;
     return start(u, op, &sqe);
 }
 
@@ -361,6 +368,7 @@ static void complete(struct uring *u, const struct uring_completion *c)
         result = -EIO;
     }
     bool more = c->flags & IORING_CQE_F_MORE;
+    u->came += op->receives;
     if (!more)
         place_give(u, slot);
     op->done(op, result, buffer, more);
@@ -426,10 +434,15 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
 {
     const uint64_t time = sizeof(struct io_uring_getevents_arg);
     uint64_t flags = IORING_ENTER_GETEVENTS, argument = 0, size = 0;
+    struct expectation_wait w = {0, 0};
     uring_ring_show(&u->ring);
     uint32_t waiting = uring_ring_waiting(&u->ring);
-    if (timeout_ns && timeout_ns != NO_TIMEOUT) {
-        struct io_uring_getevents_arg a = {.ts = room_address(time)};
+    if (timeout_ns)
+        w = expectation_next(&u->expectation, u->sends);
+    u->sends = 0;
+    if (w.us || (timeout_ns && timeout_ns != NO_TIMEOUT)) {
+        struct io_uring_getevents_arg a = {.ts = timeout_ns == NO_TIMEOUT ? 0 : room_address(time),
+                                           .pad = w.us}; /* min_wait_usec, since Linux 6.12 */
         room_store(time, timeout_ns / NANOSECONDS);
         room_store(time + 8, timeout_ns % NANOSECONDS);
         room_put(0, &a, sizeof a);
@@ -438,7 +451,7 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
         size = sizeof a;
     }
     return exit_checked(__NR_io_uring_enter, timeout_ns ? EXIT_INTERRUPTIBLE : 0, SQ_ENTRIES,
-                        (uint32_t)u->host_fd, waiting, timeout_ns ? 1 : 0, flags, argument, size);
+                        (uint32_t)u->host_fd, waiting, w.least, flags, argument, size);
 }
 
 int uring_enter(struct uring *u, uint64_t timeout_ns)
@@ -446,7 +459,10 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
     submit_deferred(u);
     int64_t result = enter(u, timeout_ns);
     u->last = __builtin_ia32_rdtsc();
+    u->came = 0;
     take_completions(u);
+    if (timeout_ns)
+        expectation_came(&u->expectation, u->came);
     return result == -EINTR ? -EINTR : 0;
 }
 

@@ -29,6 +29,7 @@ struct uring_op {
      * `limit`. */
     void (*done)(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
     uint32_t slot; /* in the table of operations in flight, plus 1; 0: not in flight */
+    bool receives;  /* its completions are what one sleeps for */
     uint32_t limit; /* the most that `result` can be */
 };
 

@@ -14,6 +14,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
 
@@ -141,6 +142,7 @@ void signal_mask_temporary(const uint64_t *mask)
 bool signal_pending(void)
 {
     bool restart;
+    streams_service();
     return thread_block()->pending && (signal_collect(), signal_deliverable(&restart));
 }
 

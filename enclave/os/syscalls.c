@@ -91,6 +91,7 @@ static bool again(struct registers *r, int64_t *result)
     bool restart;
     if (*result != RESTART_SYS && *result != RESTART_NOHAND)
         return false;
+    streams_service(); /* another thread may have interrupted it for that */
     signal_collect();
     if (!signal_deliverable(&restart))
         return true;

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/thread.h"
 
 #define FRAME 2048
 #define FRAMES 1024 /* the second half is for sending */
@@ -31,6 +32,11 @@
 #define PAGE 4096
 
 struct host host;
+
+/* There are no threads of an enclave to be reminded. */
+void threads_remind(void)
+{
+}
 
 static struct xsk_setup setup;
 static struct interface_info interface;

@@ -25,12 +25,14 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
@@ -455,4 +457,105 @@ int world_inner(struct inner *i)
     struct file *f = file_new(&inner_ops, -1, O_RDWR);
     f->data = i;
     return file_install(f, 0, false);
+}
+
+/* ---- io_uring: this thread has none ---- */
+
+void io_flush_for_ring(void)
+{
+    world.flushes++;
+}
+
+struct uring *uring_existing(void)
+{
+    return NULL;
+}
+
+int uring_enter(struct uring *u, uint64_t timeout_ns)
+{
+    (void)u, (void)timeout_ns;
+    fail_msg("there is no io_uring to enter");
+    return -EINTR;
+}
+
+void uring_flush(void)
+{
+}
+
+int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events)
+{
+    (void)u, (void)op, (void)host_fd, (void)events;
+    return -EAGAIN;
+}
+
+int uring_cancel(struct uring *u, const struct uring_op *op)
+{
+    (void)u, (void)op;
+    return -EAGAIN;
+}
+
+/* No socket is ever taken over, so that nothing but the offer is ever called. */
+void stream_offer(struct file *f)
+{
+    (void)f;
+}
+
+void streams_service(void)
+{
+}
+
+#define NO_STREAMS fail_msg("there are no streams")
+
+int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    (void)f, (void)v, (void)count, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
+{
+    (void)f, (void)m, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
+{
+    (void)f, (void)events, (void)wait, (void)ready;
+    NO_STREAMS;
+    return false;
+}
+
+uint64_t stream_arrivals(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+uint64_t stream_queued(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+int stream_error(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+void stream_leave(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+}
+
+void stream_release(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
 }
