@@ -189,7 +189,7 @@ static int64_t transmit(const char *destination, int port, const char *text, int
             wait_a_little();
         store(XSK_RING_COMPLETION, c->consumer, load(XSK_RING_COMPLETION, c->producer));
         uint32_t at = load(XSK_RING_TX, l->producer);
-        uint64_t address = (FRAMES / 2 + sent++ % (FRAMES / 2)) * (uint64_t)FRAME;
+        uint64_t address = (FRAMES / 2 + sent++ % (FRAMES / 2)) * (uint64_t)FRAME + sizeof(struct xsk_metadata);
         uint32_t length = packet_make(host.arena + address, &route, (uint16_t)port, text);
         entry[at % ENTRIES] = (struct xdp_desc){.addr = address, .len = length};
         store(XSK_RING_TX, l->producer, at + 1);
