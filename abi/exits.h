@@ -50,8 +50,8 @@ struct exit_slot {
  * X(INTERFACES)    (arena offset of struct interface_list, size) → 0, -errno        [abi/net.h]
  * X(ROUTE)         (arena offset of struct route_query) → 0, -errno                 [abi/net.h]
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
- * X(PORT)          (enum port_operation, IPv4 address as loaded from the packet in host order or 0,
- *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
+ * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
+ *                   enclave, or stop it                                         [abi/net.h]
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
  * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno

@@ -190,6 +190,15 @@ static int64_t serve_route(uint64_t offset)
     return error;
 }
 
+static int64_t serve_port(int operation, uint64_t offset)
+{
+    struct port_key key, *shared = arena_place(offset, sizeof key);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&key, shared, sizeof key);
+    return port_steer(operation, &key);
+}
+
 static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
 {
     void *out = arena_place(offset, size);
@@ -230,7 +239,7 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
     case EXIT_XSK_OPEN:
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
-        return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
+        return serve_port((int)a[0], a[1]);
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
     case EXIT_URING_OPEN:

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/xdpd_client.h"
 
+#include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,12 +143,16 @@ int xdpd_bound(struct xdpd *d, uint64_t queue)
     return ask(d, question, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
 }
 
-int xdpd_port(struct xdpd *d, int operation, uint32_t address, uint16_t port)
+int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
 {
-    char question[XDPD_MESSAGE_MAX + 1];
-    snprintf(question, sizeof question, "%s,%u.%u.%u.%u,%u",
-             operation == PORT_ADD ? XDPD_PORT_ADD : XDPD_PORT_DEL, address >> 24,
-             address >> 16 & 255, address >> 8 & 255, address & 255, port);
+    char question[XDPD_MESSAGE_MAX + 1], address[INET6_ADDRSTRLEN];
+    const struct ip_address *a = &key->address;
+    const uint64_t words[2] = {htobe64(a->high), htobe64(a->low)};
+    bool four = a->high == 0 && a->low >> 32 == 0xffff;
+    inet_ntop(four ? AF_INET : AF_INET6, (const uint8_t *)words + (four ? 12 : 0), address,
+              sizeof address);
+    snprintf(question, sizeof question, "%s,%s,%u",
+             operation == PORT_ADD ? XDPD_PORT_ADD : XDPD_PORT_DEL, address, (uint16_t)key->port);
     return ask(d, question, XDPD_PORT_OK, XDPD_PORT_NAK, NULL);
 }
 

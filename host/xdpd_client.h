@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "abi/net.h"
+
 struct xdpd {
     char interface[IF_NAMESIZE];
     unsigned index; /* of the interface */
@@ -27,6 +29,6 @@ void xdpd_stop(struct xdpd *d);
 /* Thread-safe; 0 or -errno: what the daemon answered, -EPIPE when it is gone. */
 int xdpd_xsk(struct xdpd *d, uint64_t queue, int *fd); /* the caller closes it */
 int xdpd_bound(struct xdpd *d, uint64_t queue);
-int xdpd_port(struct xdpd *d, int operation, uint32_t address, uint16_t port); /* host order */
+int xdpd_port(struct xdpd *d, int operation, const struct port_key *key);
 
 #endif

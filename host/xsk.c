@@ -106,20 +106,20 @@ static struct xdpd *daemon_of(uint64_t interface_index)
 }
 
 /* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
-static int steer(struct xdpd *d, int operation, uint32_t address, uint16_t port)
+static int steer(struct xdpd *d, int operation, const struct port_key *key)
 {
     if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
         return -EPIPE;
-    return xdpd_port(d, operation, address, port);
+    return xdpd_port(d, operation, key);
 }
 
-int port_steer(int operation, uint32_t address, uint16_t port)
+int port_steer(int operation, const struct port_key *key)
 {
     int result = -EPIPE;
-    if (operation != PORT_ADD && operation != PORT_REMOVE)
+    if ((operation != PORT_ADD && operation != PORT_REMOVE) || !key->port || key->port > UINT16_MAX)
         return -EINVAL;
     for (size_t i = 0; i < all.daemon_count; i++) {
-        int error = steer(&all.daemons[i], operation, address, port);
+        int error = steer(&all.daemons[i], operation, key);
         if (error == -EPIPE)
             continue;
         if (!error || operation == PORT_REMOVE) {
@@ -128,7 +128,7 @@ int port_steer(int operation, uint32_t address, uint16_t port)
         }
         /* On all interfaces or on none. */
         while (i-- > 0)
-            steer(&all.daemons[i], PORT_REMOVE, address, port);
+            steer(&all.daemons[i], PORT_REMOVE, key);
         return error;
     }
     return result;

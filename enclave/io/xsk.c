@@ -322,10 +322,10 @@ void xsk_frame_give(struct xsk *x, int frame)
     lock_release(&x->tx_lock);
 }
 
-int xsk_send(struct xsk *x, int frame, uint32_t length, bool metadata)
+int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata)
 {
     int result = -EAGAIN;
-    if (length > x->frame_size - XSK_TX_OFFSET)
+    if (start < XSK_TX_OFFSET || start > x->frame_size || length > x->frame_size - start)
         return -EMSGSIZE;
     lock_take(&x->tx_lock);
     if (!ring_space(&x->tx, 1) && x->kick.waiting)
@@ -333,7 +333,7 @@ int xsk_send(struct xsk *x, int frame, uint32_t length, bool metadata)
     if (ring_space(&x->tx, 1) &&
         frames_lend(&x->tx_frames, (uint32_t)frame - x->rx_frames.count)) {
         struct untrusted at = ring_entry(&x->tx, 0);
-        untrusted_store(at, (uint64_t)frame * x->frame_size + XSK_TX_OFFSET);
+        untrusted_store(at, (uint64_t)frame * x->frame_size + start);
         untrusted_store(untrusted_at(at, 8),
                         length | (uint64_t)(metadata ? XSK_OPTION_METADATA : 0) << 32);
         ring_advance(&x->tx, 1);

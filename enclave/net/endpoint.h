@@ -14,6 +14,7 @@
 #include "abi/start.h"
 #include "abi/stats.h"
 #include "enclave/boundary/untrusted.h"
+#include "enclave/lib/address.h"
 #include "enclave/lib/lock.h"
 #include "enclave/net/udp.h"
 
@@ -23,8 +24,9 @@ struct xsk;
 struct udp_packet {
     struct xsk *xsk; /* whose frame holds the payload; NULL: it is at `inside` */
     void *inside;    /* alloc'ed */
+    struct ip_address source, destination;
     uint32_t frame, offset; /* of the payload within the frame */
-    uint32_t source, destination;
+    uint32_t flow;          /* IPv6: traffic class and flow label */
     uint16_t source_port, length;
     uint8_t ttl, tos;
     uint16_t interface; /* which XSK it came by: xsk_at() */
@@ -42,6 +44,17 @@ struct thread_set {
     bool any; /* false: all words are 0 */
 };
 
+/* What an endpoint is bound and connected to, and who serves it. */
+struct udp_name {
+    struct ip_address address; /* local; any: of the families that it takes */
+    struct ip_address peer;
+    uint64_t device;    /* the interface that datagrams must have come by, 0: any */
+    uint16_t port;      /* local, 0: not bound */
+    uint16_t peer_port; /* 0: not connected */
+    bool four, six;     /* which datagrams it takes */
+    bool served;        /* by XSKs; else the kernel delivers to the host socket */
+};
+
 struct udp_endpoint {
     struct lock lock; /* guards the queue and waiters */
     struct udp_packet *queue;
@@ -52,12 +65,9 @@ struct udp_endpoint {
 
     /* Guarded by the port table's lock: */
     struct udp_endpoint *next; /* of the same bucket, older */
-    bool attached;
-    bool shares;      /* SO_REUSEPORT */
-    uint32_t address; /* bound to; 0: any. Host order */
-    uint16_t port;
-    uint16_t peer_port; /* 0: not connected */
-    uint32_t peer;
+    struct udp_name name;
+    bool shares;   /* SO_REUSEPORT */
+    bool attached; /* something comes to it by XSKs; read without the lock too */
 
     struct udp_counters counters;
     struct untrusted published; /* struct statistics_socket, address 0: none */
@@ -75,14 +85,11 @@ int udp_endpoint_prepare(struct udp_endpoint *e);
 void udp_endpoint_finish(struct udp_endpoint *e);
 
 /*
- * Into the port table with this address and port, and steered here if it is the first with them. 0, or
- * -errno of the steering: then it is not attached. One exit at most.
+ * This is its name from now on; port 0: none. What it takes is steered here, unless a socket that the kernel
+ * serves has a claim to some of it. 0, or -errno of the steering: then (some of) it comes by the host
+ * socket. What is in the queue stays. Exits where steering changes.
  */
-int udp_endpoint_attach(struct udp_endpoint *e, uint32_t address, uint16_t port);
-/* Out of it. What is in the queue stays. */
-void udp_endpoint_detach(struct udp_endpoint *e);
-/* Datagrams of this peer only; port 0: of all. */
-void udp_endpoint_connect(struct udp_endpoint *e, uint32_t peer, uint16_t peer_port);
+int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name);
 
 /*
  * Queue a datagram that came by xsk_at(index) in `frame`; its payload begins `offset` bytes into it. True:

@@ -77,7 +77,11 @@ void net_start(void)
     }
     net.second = network_tick_rate();
     net.reload_next = 0;
-    route_start(net.second);
+    error = route_start(net.second);
+    if (error) {
+        log_warning("UDP goes over host sockets: no memory for routes");
+        return;
+    }
     for (uint64_t i = 0; i < interface_count(); i++) {
         struct interface_info interface;
         interface_at(i, &interface);
@@ -108,18 +112,37 @@ struct batch {
     int index;
     struct xsk *xsk;
     struct thread_set wake;
-    uint32_t accepted; /* an address that is known to be the interface's, 0: none yet */
+    struct ip_address accepted; /* one that is known to be the interface's, or none yet */
+    struct ip_address believed; /* one that is known to be another's */
 };
 
-static bool accepts(struct batch *b, uint32_t destination)
+static bool accepts(struct batch *b, struct ip_address destination)
 {
-    if (destination == b->accepted)
+    if (ip_is_none(destination))
+        return false;
+    if (ip_equal(destination, b->accepted))
         return true;
     if (!interface_accepts(xsk_interface(b->xsk), destination)) {
         __atomic_store_n(&net.reload, true, __ATOMIC_RELAXED);
         return false;
     }
     b->accepted = destination;
+    return true;
+}
+
+/* Could an honest sender elsewhere have this address? The kernel takes no other from a network either: what
+ * claims to be local must have come by loopback (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). */
+static bool believable(struct batch *b, struct ip_address source)
+{
+    if (ip_is_none(source))
+        return false;
+    if (ip_equal(source, b->believed))
+        return true;
+    if (ip_is_loopback(source) || ip_is_multicast(source) || interface_owns(0, source))
+        return false;
+    if (ip_is_four(source) && (ip_to_four(source) >> 24 == 0 || ip_to_four(source) == UINT32_MAX))
+        return false;
+    b->believed = source;
     return true;
 }
 
@@ -139,6 +162,10 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
     }
     if (!accepts(b, d.destination)) {
         *cause = DROP_no_socket;
+        return false;
+    }
+    if (!believable(b, d.source)) {
+        *cause = DROP_malformed;
         return false;
     }
     return udp_deliver(&d, b->index, b->xsk, p->frame, p->offset + d.offset, &b->wake, cause);
@@ -192,6 +219,15 @@ bool net_poll(void)
     if (__atomic_load_n(&net.reload, __ATOMIC_RELAXED))
         reload();
     return any;
+}
+
+/* As many rounds as empty full rings. */
+#define CATCH_UP_ROUNDS 32
+
+void net_catch_up(void)
+{
+    for (int i = 0; i < CATCH_UP_ROUNDS && net_poll(); i++)
+        continue;
 }
 
 void net_count_sleep(void)

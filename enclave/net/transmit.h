@@ -14,8 +14,10 @@
 struct transmission {
     struct route route; /* a direct one */
     uint16_t source_port, destination_port;
-    uint8_t ttl, tos;
+    uint8_t ttl; /* 0: the route's */
+    uint8_t tos;
     bool may_fragment;
+    bool no_flow_label;
 };
 
 /* Can a datagram with this much payload take the route, in one piece? */

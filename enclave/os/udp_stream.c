@@ -18,7 +18,7 @@
 
 static bool eligible(const struct udp_socket *s, const struct msghdr *m, int flags, uint32_t length)
 {
-    return s->port && !s->shut_write && !s->no_stream && !m->msg_controllen && length &&
+    return s->endpoint.name.port && !s->shut_write && !s->no_stream && !m->msg_controllen && length &&
            length <= SEGMENT_LONGEST && m->msg_namelen <= sizeof s->stream.name &&
            (m->msg_iovlen == 1 || length <= TRANSMIT_MAX) && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM));
 }
@@ -27,7 +27,8 @@ static bool eligible(const struct udp_socket *s, const struct msghdr *m, int fla
 static bool goes_on(struct udp_stream *t, const struct msghdr *m, uint32_t length)
 {
     uint64_t name[4] = {0}, now = __builtin_ia32_rdtsc();
-    memcpy(name, m->msg_name, m->msg_namelen);
+    if (m->msg_namelen)
+        memcpy(name, m->msg_name, m->msg_namelen);
     bool there = t->name_length == m->msg_namelen && !memcmp(name, t->name, sizeof name);
     bool pause = now - t->last > net_second() / PAUSE_PART;
     t->last = now;
@@ -103,6 +104,7 @@ int udp_stream_send(struct file *f, const struct msghdr *m, int flags, uint32_t 
         error = segments_add(t->set, f->host_fd, t->name, t->name_length, payload, length);
     if (error)
         return error;
+    udp_host_sent();
     udp_count(&s->endpoint, host_out, 1);
     return 0;
 }

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "enclave/net/bytes.h"
 #include "enclave/net/net.h"
 #include "enclave/os/file.h"
 #include "enclave/os/syscalls.h"
@@ -197,8 +198,8 @@ static void an_address_that_came_later_is_found(void **state)
 {
     struct file *f = open_socket();
     (void)state;
-    world.interfaces.interface[0].address[1] = 0x0a000009 | 24ull << 32;
-    world.interfaces.interface[0].address_count = 2;
+    world.interfaces.interface[0].address[3] = (struct interface_address){ip_four(0x0a000009), 24};
+    world.interfaces.interface[0].address_count = 4;
     assert_int_equal(bind_to(f, 0x0a000009, PORT), 0);
     assert_true(world_steered(0x0a000009, PORT));
     close_socket(f);
@@ -413,7 +414,7 @@ static void a_new_address_of_the_interface_is_learnt(void **state)
 {
     struct file *f = bound_socket();
     (void)state;
-    world.interfaces.interface[0].address[0] = 0x0a000009 | 24ull << 32;
+    world.interfaces.interface[0].address[0].address = ip_four(0x0a000009);
     world_receive(PEER_ADDRESS, PEER_PORT, 0x0a000009, PORT, "lost", 4, CHECKSUM_FULL);
     net_poll();
     world_receive(PEER_ADDRESS, PEER_PORT, 0x0a000009, PORT, "found", 5, CHECKSUM_FULL);
@@ -1187,6 +1188,18 @@ static void a_send_times_out(void **state)
     close_socket(f);
 }
 
+/* The peer is this very enclave from now on: its address is the interface's, and ours no longer is. */
+static void become_the_peer(void)
+{
+    struct interface_address *a = world.interfaces.interface[0].address;
+    a[0].address = ip_four(PEER_ADDRESS);
+    a[1].address = PEER_SIX;
+    world_receive(OUR_ADDRESS, 1, PEER_ADDRESS, PORT, "learn", 5, CHECKSUM_NONE);
+    net_poll();
+    for (int i = 0; i < world.sent; i++)
+        world_receive_frame(world.wire[i].bytes, world.wire[i].length);
+}
+
 /* What leaves one enclave enters another as it was. */
 static void the_wire_carries_what_was_sent(void **state)
 {
@@ -1194,14 +1207,9 @@ static void the_wire_carries_what_was_sent(void **state)
     char bytes[1472];
     (void)state;
     memset(bytes, 'w', sizeof bytes);
-    world.interfaces.interface[0].address[1] = PEER_ADDRESS | 24ull << 32;
-    world.interfaces.interface[0].address_count = 2; /* the peer is this very enclave */
-    world_receive(PEER_ADDRESS, 1, PEER_ADDRESS, PORT, "learn", 5, CHECKSUM_NONE);
-    net_poll();
     assert_int_equal(send_to(f, PEER_ADDRESS, PORT, bytes, sizeof bytes, 0), sizeof bytes);
     assert_int_equal(send_to(f, PEER_ADDRESS, PORT, "short", 5, 0), 5);
-    for (int i = 0; i < world.sent; i++)
-        world_receive_frame(world.wire[i].bytes, world.wire[i].length);
+    become_the_peer();
     struct received r = receive(f, MSG_DONTWAIT);
     assert_int_equal(r.result, sizeof bytes);
     assert_memory_equal(r.bytes, bytes, sizeof bytes);
@@ -1210,13 +1218,60 @@ static void the_wire_carries_what_was_sent(void **state)
     close_socket(f);
 }
 
-static struct sockaddr_in6 mapped(uint32_t ip, uint16_t port)
+/* No honest sender in a network has such an address: the kernel drops it, and so do we. */
+static void senders_that_cannot_be_are_not_believed(void **state)
+{
+    const uint32_t four[] = {LOOPBACK, OUR_ADDRESS, 0, 0x00000005, 0xe0000001, 0xffffffff};
+    const struct ip_address six[] = {{0, 1}, {0, 0}, OUR_SIX, {0xff02000000000000, 1}};
+    struct file *f = bound_socket();
+    (void)state;
+    for (size_t i = 0; i < sizeof four / sizeof *four; i++)
+        world_receive(four[i], PEER_PORT, OUR_ADDRESS, PORT, "x", 1, CHECKSUM_FULL);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    close_socket(f);
+    f = udp_socket_file(world_host_socket_six(), AF_INET6, O_RDWR);
+    struct sockaddr_in6 any = {.sin6_family = AF_INET6, .sin6_port = htons(PORT)};
+    assert_int_equal(f->ops->socket->bind(f, (struct sockaddr *)&any, sizeof any), 0);
+    for (size_t i = 0; i < sizeof six / sizeof *six; i++)
+        world_receive_ip(six[i], PEER_PORT, OUR_SIX, PORT, "x", 1, CHECKSUM_FULL);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    assert_int_equal(world_drops(DROP_malformed), 10);
+    close_socket(f);
+}
+
+/* ---- IPv6 ---- */
+
+static struct sockaddr_in6 six_address(struct ip_address ip, uint16_t port)
 {
     struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
-    uint32_t wire = htonl(ip);
-    a.sin6_addr.s6_addr[10] = a.sin6_addr.s6_addr[11] = 0xff;
-    memcpy(a.sin6_addr.s6_addr + 12, &wire, sizeof wire);
+    store_ip(a.sin6_addr.s6_addr, ip);
     return a;
+}
+
+static struct sockaddr_in6 mapped(uint32_t ip, uint16_t port)
+{
+    return six_address(ip_four(ip), port);
+}
+
+static struct file *open_six(void)
+{
+    struct file *f = udp_socket_file(world_host_socket_six(), AF_INET6, O_RDWR);
+    assert_non_null(f);
+    return f;
+}
+
+static int bind_six(struct file *f, struct ip_address ip, uint32_t scope)
+{
+    struct sockaddr_in6 a = six_address(ip, PORT);
+    a.sin6_scope_id = scope;
+    return f->ops->socket->bind(f, (struct sockaddr *)&a, sizeof a);
+}
+
+static struct file *bound_six(void)
+{
+    struct file *f = open_six();
+    assert_int_equal(bind_six(f, ip_none, 0), 0);
+    return f;
 }
 
 static int64_t send_six(struct file *f, struct sockaddr_in6 to, const char *text)
@@ -1226,31 +1281,268 @@ static int64_t send_six(struct file *f, struct sockaddr_in6 to, const char *text
     return f->ops->socket->sendmsg(f, &m, 0);
 }
 
-static void an_ipv6_socket_serves_ipv4_by_mapped_addresses(void **state)
+static void arrive_six(struct ip_address from, struct ip_address to, const char *text)
 {
-    struct file *f = udp_socket_file(world_host_socket(), AF_INET6, O_RDWR);
-    char bytes[16];
-    struct sockaddr_in6 from, wanted = mapped(PEER_ADDRESS, PEER_PORT);
+    world_receive_ip(from, PEER_PORT, to, PORT, text, strlen(text), CHECKSUM_PARTIAL);
+}
+
+static void expect_six(struct file *f, const char *text, struct sockaddr_in6 wanted)
+{
+    char bytes[64] = "";
+    struct sockaddr_in6 from;
     struct iovec v = {bytes, sizeof bytes};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &from, .msg_namelen = sizeof from};
-    (void)state;
-    assert_non_null(f);
-    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
-    assert_true(world_steered(0, PORT));
-    arrive("four");
-    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT), 4);
+    int64_t result = f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT);
+    if (result != (int64_t)strlen(text) || memcmp(bytes, text, strlen(text)))
+        fail_msg("received %ld: %.20s, not %s", result, bytes, text);
     assert_int_equal(m.msg_namelen, sizeof from);
     assert_memory_equal(&from, &wanted, sizeof from);
+}
 
-    /* Back to the mapped address by the XSK; to IPv6 proper by the host. */
-    assert_int_equal(send_six(f, wanted, "back"), 4);
-    int sent = world.sent;
-    assert_int_equal(sent, 1);
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_port = htons(9), .sin6_addr = IN6ADDR_LOOPBACK_INIT};
-    send_six(f, six, "six");
-    assert_int_equal(world.sent, sent);
+static void an_ipv6_socket_serves_both_families(void **state)
+{
+    struct file *f = bound_six();
+    struct sockaddr_in6 four = mapped(PEER_ADDRESS, PEER_PORT), six = six_address(PEER_SIX, PEER_PORT);
+    (void)state;
+    assert_true(world_steered(0, PORT));
+    assert_true(world_steered_ip(ip_none, PORT));
+    arrive("four");
+    arrive_six(PEER_SIX, OUR_SIX, "six");
+    expect_six(f, "four", four);
+    expect_six(f, "six", six);
+
+    assert_int_equal(send_six(f, four, "back"), 4);
+    assert_int_equal(send_six(f, six, "back too"), 8);
+    assert_int_equal(world.sent, 2);
+    assert_int_equal(world_sent(0).destination, PEER_ADDRESS);
+    assert_int_equal(world_sent(0).ttl, 64);
+    assert_true(ip_equal(world_sent(1).source_ip, OUR_SIX));
+    assert_true(ip_equal(world_sent(1).destination_ip, PEER_SIX));
+    assert_int_equal(world_sent(1).source_port, PORT);
+    assert_int_equal(world_sent(1).ttl, 63);
+    assert_memory_equal(world_sent(1).bytes, "back too", 8);
+    assert_true(world_sent(1).flow != 0); /* flow labels are on by default */
+
+    send_six(f, six_address((struct ip_address){0, 1}, 0), "no port");
+    send_six(f, six_address((struct ip_address){0xff02000000000000, 1}, 9), "multicast");
+    assert_int_equal(world.sent, 2);
     close_socket(f);
+    assert_int_equal(world_steered_count(), 0);
+}
+
+static void ipv6_only_leaves_ipv4_alone(void **state)
+{
+    struct file *six = open_six(), *four = open_socket();
+    (void)state;
+    assert_int_equal(set_option(six, IPPROTO_IPV6, IPV6_V6ONLY, 1), 0);
+    assert_int_equal(bind_six(six, ip_none, 0), 0);
     assert_false(world_steered(0, PORT));
+    assert_true(world_steered_ip(ip_none, PORT));
+    assert_int_equal(bind_to(four, INADDR_ANY, PORT), 0);
+    assert_true(world_steered(0, PORT));
+    arrive("for four");
+    arrive_six(PEER_SIX, OUR_SIX, "for six");
+    expect(four, "for four");
+    expect_six(six, "for six", six_address(PEER_SIX, PEER_PORT));
+    send_six(six, mapped(PEER_ADDRESS, PEER_PORT), "x"); /* the host knows what is wrong with it */
+    assert_int_equal(world.sent, 0);
+    close_socket(six);
+    close_socket(four);
+}
+
+static void an_ipv6_address_takes_its_own_only(void **state)
+{
+    struct file *f = open_six(), *mapped_only = open_six();
+    (void)state;
+    assert_int_equal(bind_six(f, OUR_SIX, 0), 0);
+    assert_true(world_steered_ip(OUR_SIX, PORT));
+    assert_int_equal(world_steered_count(), 1);
+    assert_int_equal(bind_six(mapped_only, ip_four(OUR_ADDRESS), 0), 0);
+    assert_true(world_steered(OUR_ADDRESS, PORT));
+    arrive("four");
+    arrive_six(PEER_SIX, OUR_SIX, "six");
+    arrive_six(PEER_SIX, OUR_LOCAL, "neither");
+    expect_six(f, "six", six_address(PEER_SIX, PEER_PORT));
+    expect_six(mapped_only, "four", mapped(PEER_ADDRESS, PEER_PORT));
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    assert_int_equal(world_drops(DROP_no_socket), 1);
+    close_socket(f);
+    close_socket(mapped_only);
+}
+
+static void link_local_addresses_have_a_scope(void **state)
+{
+    struct file *f = open_six(), *elsewhere = open_six();
+    struct sockaddr_in6 peer = six_address(PEER_LOCAL, PEER_PORT);
+    (void)state;
+    assert_int_equal(bind_six(f, OUR_LOCAL, INTERFACE_INDEX), 0);
+    assert_true(world_steered_ip(OUR_LOCAL, PORT));
+    assert_int_equal(bind_six(elsewhere, OUR_LOCAL, INTERFACE_INDEX + 1), 0);
+    assert_int_equal(world_steered_count(), 1);
+    peer.sin6_scope_id = INTERFACE_INDEX;
+    arrive_six(PEER_LOCAL, OUR_LOCAL, "near");
+    expect_six(f, "near", peer);
+    assert_int_equal(receive(elsewhere, MSG_DONTWAIT).result, -EAGAIN);
+
+    assert_int_equal(send_six(f, peer, "back"), 4);
+    assert_int_equal(world.sent, 1);
+    assert_int_equal(world.asked.device, INTERFACE_INDEX);
+    peer.sin6_scope_id = INTERFACE_INDEX + 1;
+    send_six(f, peer, "x"); /* another link than it is bound to: an error of the host's */
+    assert_int_equal(world.sent, 1);
+    close_socket(f);
+    close_socket(elsewhere);
+}
+
+static void a_connected_ipv6_socket(void **state)
+{
+    struct file *f = open_six();
+    struct sockaddr_in6 peer = six_address(PEER_SIX, PEER_PORT);
+    (void)state;
+    assert_int_equal(f->ops->socket->connect(f, (struct sockaddr *)&peer, sizeof peer), 0);
+    assert_true(world_steered_ip(OUR_SIX, 33000));
+    struct iovec v = {"to the peer", 11};
+    assert_int_equal(f->ops->write(f, &v, 1, -1, 0), 11);
+    assert_true(ip_equal(world_sent(0).destination_ip, PEER_SIX));
+    world_receive_ip(PEER_SIX, PEER_PORT + 1, OUR_SIX, 33000, "other", 5, CHECKSUM_FULL);
+    world_receive_ip(PEER_SIX, PEER_PORT, OUR_SIX, 33000, "peer", 4, CHECKSUM_FULL);
+    expect_six(f, "peer", peer);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    close_socket(f);
+}
+
+static void every_ipv6_length_up_to_the_mtu(void **state)
+{
+    char text[1454];
+    (void)state;
+    for (int by_kernel = 0; by_kernel < 2; by_kernel++) {
+        world.checksums = by_kernel;
+        struct file *f = bound_six();
+        for (size_t n = 0; n < sizeof text; n += n < 20 ? 1 : 61) {
+            memset(text, 'a' + (int)n % 26, sizeof text);
+            text[n] = 0;
+            world.sent = 0;
+            assert_int_equal(send_six(f, six_address(PEER_SIX, PEER_PORT), text), n);
+            assert_int_equal(world.sent, n <= 1452);
+            if (world.sent)
+                assert_memory_equal(world_sent(0).bytes, text, n);
+        }
+        close_socket(f);
+    }
+}
+
+static void ipv6_control_data(void **state)
+{
+    struct file *f = bound_six();
+    _Alignas(8) char control[512];
+    char bytes[8];
+    struct iovec v = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    const int types[] = {IPV6_PKTINFO, IPV6_HOPLIMIT, IPV6_TCLASS, 11};
+    const int values[] = {0, 33, 0x28, 0x2812345};
+    size_t seen = 0;
+    (void)state;
+    set_option(f, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    set_option(f, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+    set_option(f, IPPROTO_IPV6, IPV6_RECVTCLASS, 1);
+    set_option(f, IPPROTO_IPV6, 11 /* IPV6_FLOWINFO */, 1);
+    set_option(f, IPPROTO_IP, IP_RECVTTL, 1);
+    arrive_six(PEER_SIX, OUR_SIX, "x");
+    arrive("y");
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
+    for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c), seen++) {
+        int value;
+        memcpy(&value, CMSG_DATA(c), sizeof value);
+        assert_int_equal(c->cmsg_level, IPPROTO_IPV6);
+        assert_int_equal(c->cmsg_type, types[seen]);
+        if (seen == 0) {
+            struct in6_pktinfo info;
+            memcpy(&info, CMSG_DATA(c), sizeof info);
+            assert_int_equal(info.ipi6_ifindex, INTERFACE_INDEX);
+            assert_true(ip_equal(load_ip(info.ipi6_addr.s6_addr), OUR_SIX));
+        } else {
+            assert_int_equal(seen == 3 ? (int)ntohl((uint32_t)value) : value, values[seen]);
+        }
+    }
+    assert_int_equal(seen, 4);
+    /* Of IPv4: the mapped address, and what IPv4's own options ask for. */
+    m.msg_controllen = sizeof control;
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    struct in6_pktinfo info;
+    assert_int_equal(c->cmsg_type, IPV6_PKTINFO);
+    memcpy(&info, CMSG_DATA(c), sizeof info);
+    assert_true(ip_equal(load_ip(info.ipi6_addr.s6_addr), ip_four(OUR_ADDRESS)));
+    c = CMSG_NXTHDR(&m, c);
+    assert_int_equal(c->cmsg_level, IPPROTO_IP);
+    assert_int_equal(c->cmsg_type, IP_TTL);
+    assert_null(CMSG_NXTHDR(&m, c));
+    close_socket(f);
+}
+
+/* ---- sockets of one port of which some are the kernel's ---- */
+
+static void what_a_kernel_served_socket_claims_is_not_steered(void **state)
+{
+    struct file *ring = open_socket(), *kernel = open_socket();
+    (void)state;
+    set_option(kernel, SOL_SOCKET, SO_TIMESTAMPING, 1);
+    assert_int_equal(bind_to(ring, INADDR_ANY, PORT), 0);
+    assert_true(world_steered(0, PORT));
+    /* A datagram for that address would never reach the second socket. */
+    assert_int_equal(bind_to(kernel, OUR_ADDRESS, PORT), 0);
+    assert_int_equal(world_steered_count(), 0);
+    world_host_receive(ring->host_fd, PEER_ADDRESS, 9, "by host", 7);
+    expect(ring, "by host");
+    close_socket(kernel);
+    assert_true(world_steered(0, PORT));
+    arrive("by ring");
+    expect(ring, "by ring");
+    close_socket(ring);
+}
+
+static void sockets_of_loopback_claim_nothing(void **state)
+{
+    struct file *ring = bound_socket(), *local = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(local, LOOPBACK, PORT), 0);
+    assert_true(world_steered(0, PORT));
+    close_socket(local);
+    assert_true(world_steered(0, PORT));
+    close_socket(ring);
+}
+
+static void a_socket_of_another_device_gets_nothing_from_here(void **state)
+{
+    struct file *here = open_socket(), *there = open_socket();
+    (void)state;
+    assert_int_equal(bind_to(here, INADDR_ANY, PORT), 0);
+    assert_int_equal(bind_to(there, INADDR_ANY, PORT), 0);
+    set_option(there, SOL_SOCKET, SO_BINDTOIFINDEX, INTERFACE_INDEX + 1);
+    assert_true(world_steered(0, PORT)); /* it claims nothing that comes by our interface */
+    arrive("here");
+    assert_int_equal(receive(there, MSG_DONTWAIT).result, -EAGAIN);
+    expect(here, "here");
+    set_option(there, SOL_SOCKET, SO_BINDTOIFINDEX, INTERFACE_INDEX);
+    arrive("there"); /* the more particular one now */
+    expect(there, "there");
+    close_socket(there);
+    close_socket(here);
+}
+
+/* Between the ring and the queue when the socket turns to the kernel. */
+static void what_is_in_the_ring_is_not_lost_when_steering_ends(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    arrive("first");
+    arrive("second");
+    set_option(f, SOL_SOCKET, SO_TIMESTAMPING, 1);
+    assert_int_equal(world_steered_count(), 0);
+    expect(f, "first");
+    expect(f, "second");
+    close_socket(f);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
@@ -1322,7 +1614,18 @@ int main(void)
         TEST(a_full_ring_makes_a_sender_wait),
         TEST(a_send_times_out),
         TEST(the_wire_carries_what_was_sent),
-        TEST(an_ipv6_socket_serves_ipv4_by_mapped_addresses),
+        TEST(senders_that_cannot_be_are_not_believed),
+        TEST(an_ipv6_socket_serves_both_families),
+        TEST(ipv6_only_leaves_ipv4_alone),
+        TEST(an_ipv6_address_takes_its_own_only),
+        TEST(link_local_addresses_have_a_scope),
+        TEST(a_connected_ipv6_socket),
+        TEST(every_ipv6_length_up_to_the_mtu),
+        TEST(ipv6_control_data),
+        TEST(what_a_kernel_served_socket_claims_is_not_steered),
+        TEST(sockets_of_loopback_claim_nothing),
+        TEST(a_socket_of_another_device_gets_nothing_from_here),
+        TEST(what_is_in_the_ring_is_not_lost_when_steering_ends),
     };
     return cmocka_run_group_tests_name("udp_socket", tests, NULL, NULL);
 }

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Receiving: from the queue that XSKs fill, and from the host socket. */
+#include <errno.h>
+#include <poll.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/xsk.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/thread.h"
+#include "enclave/os/udp_socket.h"
+
+static int copy_piece(const struct udp_packet *p, uint32_t done, void *to, size_t n)
+{
+    if (!p->xsk)
+        return user_write(to, (const uint8_t *)p->inside + done, n);
+    if (user_range(to, n))
+        return -EFAULT;
+    return untrusted_read(to, xsk_frame_at(p->xsk, p->frame, p->offset + done), n);
+}
+
+/* The datagram to the program's buffers: bytes (with MSG_TRUNC: its length) or -EFAULT. */
+static int64_t copy_out(const struct udp_socket *s, const struct udp_packet *p, struct msghdr *m, int flags)
+{
+    uint32_t done = 0;
+    for (size_t i = 0; i < m->msg_iovlen && done < p->length; i++) {
+        size_t n = MIN(m->msg_iov[i].iov_len, (size_t)(p->length - done));
+        if (n && copy_piece(p, done, m->msg_iov[i].iov_base, n))
+            return -EFAULT;
+        done += (uint32_t)n;
+    }
+    m->msg_flags = done < p->length ? MSG_TRUNC : 0;
+    udp_fill_header(s, p, m);
+    return flags & MSG_TRUNC ? p->length : done;
+}
+
+/* -EAGAIN: the queue is empty. */
+static int64_t queue_receive(struct udp_socket *s, struct msghdr *m, int flags)
+{
+    struct udp_packet p;
+    int64_t result;
+    if (flags & MSG_PEEK) {
+        int found = udp_endpoint_look(&s->endpoint, &p);
+        if (found <= 0)
+            return found ? found : -EAGAIN;
+        result = copy_out(s, &p, m, flags);
+        lock_release(&s->endpoint.lock);
+        return result;
+    }
+    if (!udp_endpoint_take(&s->endpoint, &p))
+        return -EAGAIN;
+    result = copy_out(s, &p, m, flags);
+    udp_packet_release(&p);
+    return result;
+}
+
+static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    uint64_t asked, sends = udp_host_sends();
+    int64_t result = host_recvmsg(f->host_fd, m, 0, flags | MSG_DONTWAIT, 0, &asked);
+    s->host_reported = 0;
+    s->host_likely = result >= 0 && !(flags & MSG_PEEK);
+    s->host_looked = result == -EAGAIN ? udp_ticks() : 0;
+    s->sends_seen = sends;
+    if (result >= 0 && !(flags & MSG_PEEK))
+        udp_count(&s->endpoint, host_in, 1);
+    return result;
+}
+
+/* -EAGAIN: nothing yet. Else a result. */
+static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    int64_t result;
+    if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
+        net_poll();
+    bool queued = !udp_endpoint_empty(&s->endpoint);
+    if (s->host_reported || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
+        result = host_receive(f, m, flags);
+        if (result != -EAGAIN)
+            return result;
+    }
+    return queue_receive(s, m, flags);
+}
+
+/* Sleep until there may be something: 0, or what the call returns. */
+static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
+{
+    struct udp_socket *s = socket_of(f);
+    uint32_t reported;
+    uint64_t left = udp_deadline_left(limit);
+    int result = 0;
+    if (!left)
+        return -EAGAIN;
+    io_flush();
+    if (udp_attached(s) && !signal_pending() && net_nap(left))
+        return 0;
+    s->sends_seen = udp_host_sends();
+    udp_endpoint_wait(&s->endpoint);
+    if (udp_endpoint_empty(&s->endpoint))
+        result = net_sleep(f->host_fd, POLLIN, udp_attached(s), &reported, &left);
+    else
+        reported = 0;
+    udp_endpoint_wait_end(&s->endpoint);
+    s->host_looked = udp_ticks();
+    s->host_reported = reported;
+    if (result == -ETIMEDOUT)
+        return udp_deadline_left(limit) ? 0 : -EAGAIN;
+    if (result == -EINTR && signal_pending())
+        return s->receive_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR;
+    return result == -EINTR ? 0 : result;
+}
+
+int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    struct udp_deadline limit = udp_deadline_after(s->receive_timeout);
+    if (flags & MSG_ERRQUEUE)
+        return host_receive(f, m, flags);
+    int error = udp_stream_error(&s->stream);
+    if (error)
+        return error;
+    for (;;) {
+        int64_t result = receive_now(f, m, flags);
+        if (result != -EAGAIN)
+            return result;
+        if (udp_nonblocking(f, flags)) {
+            if (udp_believed_empty(s))
+                return -EAGAIN;
+            return host_receive(f, m, flags);
+        }
+        if (s->shut_read)
+            break;
+        if (s->host_likely) {
+            result = host_receive(f, m, flags);
+            if (result != -EAGAIN)
+                return result;
+        }
+        result = receive_sleep(f, &limit);
+        if (result)
+            return result;
+    }
+    m->msg_namelen = 0;
+    m->msg_controllen = 0;
+    m->msg_flags = 0;
+    return 0;
+}

@@ -1,0 +1,261 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Sending: over an XSK where that can say what is to be said, else by the host socket. */
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
+#include "enclave/lib/lib.h"
+#include "enclave/net/bytes.h"
+#include "enclave/net/transmit.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/thread.h"
+#include "enclave/os/udp_socket.h"
+
+static uint64_t host_sends;
+
+uint64_t udp_host_sends(void)
+{
+    return __atomic_load_n(&host_sends, __ATOMIC_RELAXED);
+}
+
+/* Bytes of a message, cut to UINT16_MAX + 1: too long in any case. */
+static uint32_t length_of(const struct msghdr *m)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < m->msg_iovlen && total <= UINT16_MAX; i++)
+        total += MIN(m->msg_iov[i].iov_len, (size_t)UINT16_MAX + 1);
+    return (uint32_t)MIN(total, (uint64_t)UINT16_MAX + 1);
+}
+
+/* The program's buffers, one after the other. */
+static int gather(uint8_t *to, const struct msghdr *m)
+{
+    for (size_t i = 0; i < m->msg_iovlen; i++) {
+        size_t n = m->msg_iov[i].iov_len;
+        if (n && user_read(to, m->msg_iov[i].iov_base, n))
+            return -EFAULT;
+        to += n;
+    }
+    return 0;
+}
+
+#define BY_HOST 1
+
+/* Where a message goes. */
+struct destination {
+    struct ip_address address;
+    uint64_t device; /* the interface that it must leave by, 0: whichever */
+    uint16_t port;
+};
+
+/* What sendto(2) says of an IPv4 socket's address. */
+static int destination_four(const struct sockaddr_in *in, size_t n, struct destination *d)
+{
+    if (n < sizeof *in)
+        return -EINVAL;
+    if (in->sin_family != AF_INET && in->sin_family != AF_UNSPEC)
+        return -EAFNOSUPPORT;
+    d->address = ip_four(load_be32((const uint8_t *)&in->sin_addr));
+    d->port = load_be16((const uint8_t *)&in->sin_port);
+    return d->port ? 0 : -EINVAL;
+}
+
+/* Every corner of IPv6's rules is the host's; what is plain is ours. */
+static int destination_six(const struct udp_socket *s, const struct sockaddr_in6 *in6, size_t n,
+                           struct destination *d)
+{
+    if (n < sizeof *in6 || in6->sin6_family != AF_INET6 ||
+        !udp_address_of(s, in6, n, &d->address, &d->port) || !d->port || ip_is_any(d->address) ||
+        ip_is_multicast(d->address))
+        return BY_HOST;
+    const struct udp_name *name = &s->endpoint.name;
+    if (!(ip_is_four(d->address) ? name->four : name->six))
+        return BY_HOST;
+    if (!ip_is_link_local(d->address))
+        return 0;
+    if (!d->device)
+        d->device = in6->sin6_scope_id;
+    return d->device && (!in6->sin6_scope_id || in6->sin6_scope_id == d->device) ? 0 : BY_HOST;
+}
+
+/* 0, BY_HOST, or what is wrong with the address. */
+static int destination_of(const struct udp_socket *s, const struct msghdr *m, struct destination *d)
+{
+    const struct udp_name *name = &s->endpoint.name;
+    *d = (struct destination){.address = name->peer, .device = name->device, .port = name->peer_port};
+    if (m->msg_namelen)
+        return s->six ? destination_six(s, m->msg_name, m->msg_namelen, d)
+                      : destination_four(m->msg_name, m->msg_namelen, d);
+    if (s->odd_peer || s->send_by_host)
+        return BY_HOST;
+    return name->peer_port ? 0 : -EDESTADDRREQ;
+}
+
+void udp_host_sent(void)
+{
+    __atomic_add_fetch(&host_sends, 1, __ATOMIC_RELAXED);
+}
+
+/* Until the host's socket takes something: 0: try again; else what the call returns. */
+static int host_send_wait(struct file *f, int flags, const struct udp_deadline *limit)
+{
+    struct udp_socket *s = socket_of(f);
+    struct pollfd p = {.fd = f->host_fd, .events = POLLOUT};
+    uint64_t left = udp_deadline_left(limit);
+    if (udp_nonblocking(f, flags))
+        return -EAGAIN;
+    io_flush();
+    int ready = left ? host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE) : 0;
+    if (ready == 0)
+        return -EAGAIN;
+    if (ready == -EINTR && signal_pending())
+        return s->send_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR;
+    return 0;
+}
+
+static int64_t host_send(struct file *f, const struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    struct udp_deadline limit = udp_deadline_after(s->send_timeout);
+    for (;;) {
+        uint64_t asked;
+        int64_t result =
+            host_sendmsg(f->host_fd, m, 0, flags | MSG_DONTWAIT | MSG_NOSIGNAL, 0, &asked);
+        if (result >= 0)
+            udp_host_sent();
+        lock_take(&s->lock);
+        if (result >= 0)
+            udp_count(&s->endpoint, host_out, 1);
+        if (!s->endpoint.name.port)
+            udp_learn_name(f); /* sending bound it, whatever became of the datagram */
+        lock_release(&s->lock);
+        if (result != -EAGAIN)
+            return result;
+        int error = host_send_wait(f, flags, &limit);
+        if (error)
+            return error;
+    }
+}
+
+/* Fills in *t when the message can go over an XSK. The lock is held. */
+static bool direct(struct udp_socket *s, const struct msghdr *m, int flags,
+                   const struct destination *d, uint32_t length, struct transmission *t)
+{
+    const struct udp_name *name = &s->endpoint.name;
+    bool four = ip_is_four(d->address);
+    const struct route_key key = {
+        .destination = d->address,
+        .bound = ip_is_any(name->address) ? ip_any_of(d->address) : name->address,
+        .device = d->device,
+    };
+    if (!name->port || s->send_by_host || s->shut_write || m->msg_controllen ||
+        (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM)))
+        return false;
+    route_lookup(&key, &t->route);
+    if (!t->route.direct || !transmit_fits(&t->route, length))
+        return false;
+    t->source_port = name->port;
+    t->destination_port = d->port;
+    t->ttl = four ? s->ttl : s->hop_limit;
+    t->tos = four ? s->tos : s->class;
+    t->may_fragment = s->may_fragment;
+    t->no_flow_label = s->no_flow_label;
+    return true;
+}
+
+int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_t length,
+                const void **out)
+{
+    if (m->msg_iovlen == 1 && unseen) {
+        *out = m->msg_iov[0].iov_base;
+        return length ? user_range(*out, length) : 0;
+    }
+    if (!s->staging && !(s->staging = alloc(TRANSMIT_MAX)))
+        return -ENOMEM;
+    *out = s->staging;
+    return gather(s->staging, m);
+}
+
+/* As udp_stream_send, waiting where the program would. */
+static int send_stream(struct file *f, const struct msghdr *m, int flags, uint32_t length,
+                       const struct udp_deadline *limit)
+{
+    struct udp_socket *s = socket_of(f);
+    for (;;) {
+        lock_take(&s->lock);
+        int result = udp_stream_send(f, m, flags, length);
+        s->stream.blocked = result == -EAGAIN;
+        lock_release(&s->lock);
+        if (result != -EAGAIN)
+            return result;
+        result = host_send_wait(f, flags, limit);
+        if (result)
+            return result;
+    }
+}
+
+/* 0: sent. BY_HOST: it is not for an XSK. -EAGAIN: no room; *route tells where. */
+static int send_direct(struct udp_socket *s, const struct msghdr *m, int flags, uint32_t length,
+                       struct route *route)
+{
+    struct transmission t;
+    struct destination d;
+    const void *payload = NULL;
+    lock_take(&s->lock);
+    int result = destination_of(s, m, &d);
+    if (!result && length > UINT16_MAX)
+        result = -EMSGSIZE;
+    if (!result && !direct(s, m, flags, &d, length, &t))
+        result = BY_HOST;
+    if (!result)
+        result = udp_payload(s, m, transmit_unseen(&t.route), length, &payload);
+    if (!result) {
+        *route = t.route;
+        result = transmit(&t, payload, length);
+        if (!result) {
+            udp_count(&s->endpoint, packets_out, 1);
+            udp_count(&s->endpoint, bytes_out, length);
+        }
+    }
+    lock_release(&s->lock);
+    return result;
+}
+
+int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    struct udp_deadline limit = udp_deadline_after(s->send_timeout);
+    uint32_t length = length_of(m);
+    if (!s->six && length > UINT16_MAX)
+        return -EMSGSIZE;
+    if (!s->six && (flags & MSG_OOB))
+        return -EOPNOTSUPP;
+    if (flags & MSG_MORE)
+        s->send_by_host = s->no_stream = true; /* what follows belongs to the same datagram */
+    int stream = send_stream(f, m, flags, length, &limit);
+    if (stream != UDP_NO_STREAM)
+        return stream ? stream : (int64_t)length;
+    for (int attempt = 0;; attempt++) {
+        struct route route;
+        int result = send_direct(s, m, flags, length, &route);
+        if (result == BY_HOST)
+            return length > UINT16_MAX ? -EMSGSIZE : host_send(f, m, flags);
+        if (result != -EAGAIN)
+            return result ? result : (int64_t)length;
+        if (udp_nonblocking(f, flags)) {
+            if (attempt > 0)
+                return -EAGAIN;
+            io_flush();
+            continue;
+        }
+        uint64_t left = udp_deadline_left(&limit);
+        result = left ? transmit_wait(&route, attempt, &left) : -ETIMEDOUT;
+        if (result == -ETIMEDOUT)
+            return -EAGAIN;
+        if (result == -EINTR && signal_pending())
+            return s->send_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR;
+    }
+}
