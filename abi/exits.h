@@ -50,6 +50,7 @@ struct exit_slot {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, IPv4 address as loaded from the packet in host order or 0,
  *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
+ * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
  */
@@ -69,7 +70,8 @@ struct exit_slot {
     X(ROUTE)                                                                                       \
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
-    X(XSK_KICK)
+    X(XSK_KICK)                                                                                    \
+    X(THREAD_ID)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,
@@ -80,6 +82,12 @@ enum exit_number {
 };
 
 #define EXIT_COUNT (EXIT_END_ - EXIT_BASE)
+
+/* A signal that the host keeps for itself, so that the program never gets it from outside: to make a
+ * thread look at what is pending. From a timer that the enclave made it carries SIGNAL_LOOK_TIMER, and
+ * the enclave is then told of it like of any other. */
+#define SIGNAL_LOOK 63
+#define SIGNAL_LOOK_TIMER 1
 
 enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
