@@ -52,6 +52,7 @@ struct exit_slot {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
  *                   enclave, or stop it                                         [abi/net.h]
+ * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
  * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno
@@ -79,7 +80,8 @@ struct exit_slot {
     X(XSK_KICK)                                                                                    \
     X(SEGMENTS_OPEN)                                                                               \
     X(SEGMENTS_SEND)                                                                               \
-    X(URING_OPEN)
+    X(URING_OPEN)                                                                                  \
+    X(THREAD_ID)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,
@@ -90,6 +92,12 @@ enum exit_number {
 };
 
 #define EXIT_COUNT (EXIT_END_ - EXIT_BASE)
+
+/* A signal that the host keeps for itself, so that the program never gets it from outside: to make a
+ * thread look at what is pending. From a timer that the enclave made it carries SIGNAL_LOOK_TIMER, and
+ * the enclave is then told of it like of any other. */
+#define SIGNAL_LOOK 63
+#define SIGNAL_LOOK_TIMER 1
 
 enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */

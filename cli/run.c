@@ -271,6 +271,19 @@ static int end_as(int status)
     return 128 + number;
 }
 
+/* Descriptor 2 is the program's: it may close it, and use the number for something else. What we say goes
+ * through a copy of it, which is returned. */
+static int messages_keep(void)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    FILE *copy = fd < 0 ? NULL : fdopen(fd, "w");
+    if (copy) {
+        setvbuf(copy, NULL, _IONBF, 0);
+        stderr = copy;
+    }
+    return fd;
+}
+
 int command_run(int argc, char **argv)
 {
     static char program[PATH_MAX], image[PATH_MAX];
@@ -299,8 +312,7 @@ int command_run(int argc, char **argv)
     if (status)
         return status;
     options.arguments = argv + first;
-    if (options.statistics_path && !strcmp(options.statistics_path, "-"))
-        options.statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    options.statistics_fd = messages_keep();
     if (options.log_level >= LOG_WARNING)
         complain("development configuration (no manifest)%s: not for production",
                  options.platform == &platform_emu ? " on software SGX" : "");

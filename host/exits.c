@@ -240,6 +240,11 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return serve_port((int)a[0], a[1]);
+    case EXIT_THREAD_ID: {
+        struct host_thread *other = host_thread((uint32_t)a[0]);
+        int tid = other ? atomic_load(&other->tid) : 0;
+        return tid ? tid : -ESRCH;
+    }
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
     case EXIT_URING_OPEN:

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of an enclave, from loading to the status that its program ends with. */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +67,16 @@ static uint64_t signals_ignored(void)
     return ignored;
 }
 
+/* What we were started with is the program's: all of our own is closed at exec. */
+static void descriptors_inherited(uint64_t out[DESCRIPTORS_INHERITED / 64])
+{
+    for (int fd = 0; fd < DESCRIPTORS_INHERITED; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            out[fd / 64] |= 1ull << (fd % 64);
+    }
+}
+
 static void parameters_fill(const sigset_t *blocked, bool xsk)
 {
     uint64_t mask;
@@ -88,6 +99,7 @@ static void parameters_fill(const sigset_t *blocked, bool xsk)
         .clock_tick = (uint64_t)sysconf(_SC_CLK_TCK),
         .xsk_allowed = xsk,
     };
+    descriptors_inherited(start_parameters.descriptors);
 }
 
 static int wait_for_end(void)

@@ -33,14 +33,15 @@ static void deliver_inside(struct host_thread *t, int signal)
 static void handler(int signal, siginfo_t *info, void *outside)
 {
     struct host_thread *t = self;
-    (void)info;
     if (signal == SIGUSR2 && host.options->statistics_path) {
         statistics_request();
         return;
     }
     if (!t)
         return;
-    bool mine = signal == SIGNAL_RETRY; /* not the program's */
+    /* Ours, to make a thread look: unless it is from a timer that the enclave made. */
+    bool mine = signal == SIGNAL_LOOK &&
+                (info->si_code != SI_TIMER || info->si_value.sival_int != SIGNAL_LOOK_TIMER);
     if (!outside) {
         uint64_t pending = atomic_exchange(&t->pending, 0);
         if (!mine)
@@ -67,7 +68,7 @@ void signal_interrupt(struct host_thread *t)
 {
     int tid = atomic_load(&t->tid);
     if (tid)
-        syscall(SYS_tgkill, getpid(), tid, SIGNAL_RETRY);
+        syscall(SYS_tgkill, getpid(), tid, SIGNAL_LOOK);
 }
 
 int signals_start(void)

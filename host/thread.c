@@ -64,7 +64,7 @@ static void exception(void *context, uint64_t tcs)
 
 static void retry_timer_make(struct host_thread *t)
 {
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGNAL_RETRY};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGNAL_LOOK};
     event._sigev_un._tid = (int)syscall(SYS_gettid);
     t->retry_made = !timer_create(CLOCK_MONOTONIC, &event, &t->retry);
 }

@@ -25,12 +25,9 @@ struct host_thread {
     _Atomic uint32_t park;    /* 1: an unpark came */
     _Atomic uint32_t busy;    /* a host thread is on this TCS; futex for the next one */
     _Atomic int tid;
-    timer_t retry;            /* fires SIGNAL_RETRY at this thread */
+    timer_t retry;            /* fires SIGNAL_LOOK at this thread */
     bool retry_made;
 };
-
-/* Not the program's: tries again to hand over a signal that came at a bad moment. */
-#define SIGNAL_RETRY 63
 
 struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
 extern __thread struct host_thread *self;

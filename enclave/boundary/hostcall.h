@@ -166,5 +166,11 @@ int host_epoll_wait(int epoll, struct epoll_event *out, int maximum, uint64_t ti
 /* timerfd. old NULL: not wanted. */
 int host_timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old);
 int host_timerfd_gettime(int fd, struct itimerspec *out);
+/* A timer of the host that sends SIGNAL_LOOK: its number or -errno. Set to relative times. */
+int host_timer_create(clockid_t clock);
+int host_timer_settime(int timer, const struct itimerspec *value);
+void host_timer_delete(int timer);
+/* The host's thread that runs the thread of this index (of the thread area): its id, or -ESRCH. */
+int host_thread_id(uint32_t index);
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
@@ -135,10 +136,12 @@ uint32_t file_table_size(void)
 
 void file_table_start(void)
 {
-    for (int fd = 0; fd < 3; fd++) {
+    for (int fd = 0; fd < DESCRIPTORS_INHERITED; fd++) {
+        if (!(enclave.start.descriptors[fd / 64] >> (fd % 64) & 1))
+            continue;
         struct file *f = host_file_adopt(fd);
         if (!f)
-            continue; /* closed when we were started: it is closed for the program too */
+            continue; /* closed since */
         lock_take(&table.lock);
         if (!grow((uint32_t)fd))
             table.entries[fd] = (uintptr_t)f;

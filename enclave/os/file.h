@@ -83,7 +83,7 @@ struct file {
     void *watchers;   /* what epoll knows of this file: see epoll.c */
 };
 
-void file_table_start(void); /* descriptors 0, 1, 2 are the host's */
+void file_table_start(void); /* with the descriptors that the host was started with */
 
 /* A new file with one reference, or NULL. */
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags);

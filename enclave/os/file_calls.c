@@ -371,3 +371,34 @@ SYSCALL(splice)
 {
     return range_call(true, a0, a1, a2, a3, a4, (uint32_t)a5);
 }
+
+SYSCALL(tee)
+{
+    int64_t result = -EBADF;
+    struct file *from = file_get((int)a0), *to = file_get((int)a1);
+    if (from && to && readable(from) && writable(to)) {
+        int host_from = host_fd_of(from), host_to = host_fd_of(to);
+        uint64_t count = MIN(a2, TRANSFER_MAX);
+        result = host_from < 0 || host_to < 0
+                     ? -EINVAL
+                     : interrupted(host_plain(__NR_tee, EXIT_INTERRUPTIBLE, count, (uint32_t)host_from,
+                                              (uint32_t)host_to, count, (uint32_t)a3, 0));
+    }
+    file_put(from);
+    file_put(to);
+    return result;
+}
+
+/* Between a pipe and memory: bytes are copied, as no page of ours can become the kernel's. */
+SYSCALL(vmsplice)
+{
+    struct iovecs v;
+    if ((uint32_t)a3 & ~(uint32_t)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+        return -EINVAL;
+    struct file *f = file_get((int)a0);
+    bool pipe = f && file_kind(f) == S_IFIFO, into = pipe && writable(f);
+    file_put(f);
+    if (!pipe)
+        return -EBADF;
+    return move((int)a0, into, &v, iovecs_take(&v, a1, a2), -1, (uint32_t)a3 & SPLICE_F_NONBLOCK ? RWF_NOWAIT : 0);
+}

@@ -342,9 +342,9 @@ static int status_line(struct thread *t, const char *key, uint64_t n, char *out,
     if (KEY("FDSize"))
         return print_format(out, room, "FDSize:\t%u\n", file_table_size());
     if (KEY("SigPnd"))
-        return print_format(out, room, "SigPnd:\t%016lx\n", t->pending);
+        return print_format(out, room, "SigPnd:\t%016lx\n", t->signals.pending);
     if (KEY("ShdPnd"))
-        return print_format(out, room, "ShdPnd:\t%016lx\n", process.pending);
+        return print_format(out, room, "ShdPnd:\t%016lx\n", process.signals.pending);
     if (KEY("SigBlk"))
         return print_format(out, room, "SigBlk:\t%016lx\n", t->mask);
     if (KEY("SigIgn"))

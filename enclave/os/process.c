@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -205,105 +204,6 @@ SYSCALL(getrandom)
     return (int64_t)length;
 }
 
-#define AFFINITY_BYTES 128
-
-static int known_thread(uint64_t tid)
-{
-    return (int)tid == 0 || thread_find((int)tid) ? 0 : -ESRCH;
-}
-
-/* Host thread ids are not ours: affinity of the calling thread is exact, of another one it is the
- * process's. */
-SYSCALL(sched_getaffinity)
-{
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    uint64_t size = MIN(a1, AFFINITY_BYTES);
-    int64_t result = exit_checked(__NR_sched_getaffinity, 0, size, 0, size, bounce().address, 0, 0, 0);
-    if (result <= 0)
-        return result;
-    uint8_t mask[AFFINITY_BYTES];
-    untrusted_read(mask, bounce(), (size_t)result);
-    return user_write((void *)a2, mask, (size_t)result) ? -EFAULT : result;
-}
-
-SYSCALL(sched_setaffinity)
-{
-    uint8_t mask[AFFINITY_BYTES];
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    uint64_t size = MIN(a1, AFFINITY_BYTES);
-    if (user_read(mask, (const void *)a2, size))
-        return -EFAULT;
-    untrusted_write(bounce(), mask, size);
-    return exit_checked(__NR_sched_setaffinity, 0, 0, 0, size, bounce().address, 0, 0, 0);
-}
-
-SYSCALL(sched_yield)
-{
-    UNUSED_ARGUMENTS;
-    return exit_checked(__NR_sched_yield, 0, 0, 0, 0, 0, 0, 0, 0);
-}
-
-SYSCALL(sched_getscheduler)
-{
-    UNUSED_ARGUMENTS;
-    return known_thread(a0) ? -ESRCH : exit_checked(__NR_sched_getscheduler, 0, 6, 0, 0, 0, 0, 0, 0);
-}
-
-SYSCALL(sched_getparam)
-{
-    struct sched_param parameters;
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    int64_t result = exit_checked(__NR_sched_getparam, 0, 0, 0, bounce().address, 0, 0, 0, 0);
-    if (result)
-        return result;
-    untrusted_read(&parameters, bounce(), sizeof parameters);
-    return user_put((void *)a1, &parameters);
-}
-
-static int64_t set_scheduler(uint64_t number, uint64_t tid, uint64_t policy, uint64_t user)
-{
-    struct sched_param parameters;
-    if (known_thread(tid))
-        return -ESRCH;
-    if (user_get(&parameters, (const void *)user))
-        return -EFAULT;
-    untrusted_write(bounce(), &parameters, sizeof parameters);
-    uint64_t at = bounce().address;
-    return exit_checked(number, 0, 0, 0, number == __NR_sched_setscheduler ? policy : at, at, 0, 0, 0);
-}
-
-SYSCALL(sched_setscheduler)
-{
-    UNUSED_ARGUMENTS;
-    return set_scheduler(__NR_sched_setscheduler, a0, a1, a2);
-}
-
-SYSCALL(sched_setparam)
-{
-    UNUSED_ARGUMENTS;
-    return set_scheduler(__NR_sched_setparam, a0, 0, a1);
-}
-
-SYSCALL(getcpu)
-{
-    UNUSED_ARGUMENTS;
-    uint64_t at = bounce().address, words[2];
-    int64_t result = exit_checked(__NR_getcpu, 0, 0, at, at + 8, 0, 0, 0, 0);
-    if (result)
-        return result;
-    untrusted_read(words, bounce(), sizeof words);
-    uint32_t cpu = (uint32_t)words[0], node = (uint32_t)words[1];
-    if ((a0 && user_put((void *)a0, &cpu)) || (a1 && user_put((void *)a1, &node)))
-        return -EFAULT;
-    return 0;
-}
-
 SYSCALL(getgroups)
 {
     UNUSED_ARGUMENTS;
@@ -386,8 +286,6 @@ static int64_t pass_structs(uint64_t number, uint64_t first, uint64_t in, uint64
 SYSCALL(setitimer)
 {
     UNUSED_ARGUMENTS;
-    if ((int)a0 != ITIMER_REAL)
-        return -EINVAL; /* the process's CPU time is the host's business */
     return pass_structs(__NR_setitimer, a0, a1, a2, 32);
 }
 
@@ -417,17 +315,14 @@ PASS(getpgrp, INT32_MAX)
 PASS(getsid, INT32_MAX)
 PASS(setpgid, 0)
 PASS(setsid, INT32_MAX)
-PASS(getpriority, 40)
-PASS(setpriority, 0)
-PASS(sched_get_priority_max, 99)
-PASS(sched_get_priority_min, 99)
 PASS(personality, UINT32_MAX)
 
 /* Identity: the answer of later getters must be true. */
 #define IDENTITY(name)                                                                             \
     SYSCALL(name)                                                                                  \
     {                                                                                              \
-        int64_t result = exit_checked(__NR_##name, 0, INT32_MAX, a0, a1, a2, 0, 0, 0);             \
+        int64_t result = exit_checked(__NR_##name, 0, 0, (uint32_t)a0, (uint32_t)a1,         \
+                                      (uint32_t)a2, 0, 0, 0);                                                   \
         UNUSED_ARGUMENTS;                                                                          \
         if (result >= 0)                                                                           \
             identity_refresh();                                                                    \

@@ -17,10 +17,9 @@ struct process {
     uint32_t threads_live;
     char name[16];
 
-    struct lock signal_lock; /* guards what follows, and pending of all threads */
-    uint64_t pending;        /* directed at the process, bit n-1 */
+    struct lock signal_lock; /* guards what follows, and the signals of all threads */
+    struct signal_queue signals; /* directed at the process */
     struct signal_action actions[SIGNAL_COUNT + 1];
-    struct signal_cause causes[SIGNAL_COUNT + 1]; /* of pending ones, process- or thread-directed */
 };
 
 extern struct process process;

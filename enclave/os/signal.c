@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include "abi/exits.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
@@ -17,6 +18,7 @@
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "enclave/os/timer.h"
 
 #include <asm/unistd_64.h>
 
@@ -81,24 +83,25 @@ static struct thread *receiver(int signal)
     return NULL;
 }
 
-void signal_send_process(int signal, const struct signal_cause *cause)
+int signal_send_process(int signal, const struct signal_cause *cause)
 {
     lock_take(&process.signal_lock);
-    process.pending |= SIGNAL_BIT(signal);
-    process.causes[signal] = *cause;
-    struct thread *t = receiver(signal);
+    int error = signal_queue_add(&process.signals, signal, cause);
+    struct thread *t = error ? NULL : receiver(signal);
     lock_release(&process.signal_lock);
     if (t)
         nudge(t);
+    return error;
 }
 
-void signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause)
+int signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause)
 {
     lock_take(&process.signal_lock);
-    t->pending |= SIGNAL_BIT(signal);
-    process.causes[signal] = *cause;
+    int error = signal_queue_add(&t->signals, signal, cause);
     lock_release(&process.signal_lock);
-    nudge(t);
+    if (!error)
+        nudge(t);
+    return error;
 }
 
 void signal_raise_self(int signal)
@@ -126,6 +129,9 @@ void signal_collect(void)
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
     struct signal_cause cause = {.code = SI_USER};
+    if (host & SIGNAL_BIT(SIGNAL_LOOK))
+        timers_look();
+    host &= ~SIGNAL_BIT(SIGNAL_LOOK);
     for (; host; host &= host - 1)
         signal_send_process(__builtin_ctzll(host) + 1, &cause);
 }
@@ -152,7 +158,7 @@ bool signal_deliverable(bool *restart)
     bool found = false;
     *restart = true;
     lock_take(&process.signal_lock);
-    uint64_t ready = (t->pending | process.pending) & ~t->mask;
+    uint64_t ready = (t->signals.pending | process.signals.pending) & ~t->mask;
     for (; ready && !found; ready &= ready - 1) {
         int signal = __builtin_ctzll(ready) + 1;
         enum disposition d = disposition(signal);
@@ -166,24 +172,16 @@ bool signal_deliverable(bool *restart)
     return found;
 }
 
-/* The lowest deliverable signal, taken out of pending; 0: none. Synchronous ones come first. */
-static int take(struct thread *t, struct signal_cause *cause, struct signal_action *action)
+int signal_take(uint64_t mask, struct signal_cause *cause)
 {
-    static const uint64_t synchronous = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
-                                        SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSYS);
-    int signal = 0;
+    struct thread *t = current();
     lock_take(&process.signal_lock);
-    uint64_t ready = (t->pending | process.pending) & ~t->mask;
-    if (ready) {
-        signal = __builtin_ctzll(ready & synchronous ? ready & synchronous : ready) + 1;
-        if (t->pending & SIGNAL_BIT(signal))
-            t->pending &= ~SIGNAL_BIT(signal);
-        else
-            process.pending &= ~SIGNAL_BIT(signal);
-        *cause = process.causes[signal];
-        *action = process.actions[signal];
-    }
+    int signal = signal_queue_take(&t->signals, mask, cause);
+    if (!signal)
+        signal = signal_queue_take(&process.signals, mask, cause);
     lock_release(&process.signal_lock);
+    if (signal && cause->code == SI_TIMER)
+        timer_delivered(cause);
     return signal;
 }
 
@@ -339,7 +337,10 @@ void signal_deliver(struct registers *r)
     struct thread *t = current();
     struct signal_cause cause;
     struct signal_action action;
-    for (int signal; (signal = take(t, &cause, &action)) != 0;) {
+    for (int signal; (signal = signal_take(~t->mask, &cause)) != 0;) {
+        lock_take(&process.signal_lock);
+        action = process.actions[signal];
+        lock_release(&process.signal_lock);
         switch (disposition(signal)) {
         case DISPOSITION_IGNORE:
             continue;
@@ -433,8 +434,9 @@ SYSCALL(rt_sigaction)
         action.mask &= ~UNBLOCKABLE;
         process.actions[signal] = action;
         if (disposition(signal) == DISPOSITION_IGNORE) {
-            process.pending &= ~SIGNAL_BIT(signal);
-            current()->pending &= ~SIGNAL_BIT(signal);
+            signal_queue_drop(&process.signals, SIGNAL_BIT(signal));
+            for (uint32_t i = 0; i < process.thread_count; i++)
+                signal_queue_drop(&process.threads[i].signals, SIGNAL_BIT(signal));
         }
     }
     lock_release(&process.signal_lock);
@@ -465,7 +467,7 @@ SYSCALL(rt_sigprocmask)
             return -EINVAL;
         }
         t->mask &= ~UNBLOCKABLE;
-        if (old & ~t->mask & (process.pending | t->pending))
+        if (old & ~t->mask & (process.signals.pending | t->signals.pending))
             t->block->pending = TB_PENDING_SIGNAL;
     }
     return a2 && user_put((void *)a2, &old) ? -EFAULT : 0;
@@ -478,7 +480,7 @@ SYSCALL(rt_sigpending)
     if (a1 > 8)
         return -EINVAL;
     signal_collect();
-    uint64_t set = (process.pending | t->pending) & t->mask;
+    uint64_t set = (process.signals.pending | t->signals.pending) & t->mask;
     return user_write((void *)a0, &set, a1);
 }
 
@@ -539,12 +541,8 @@ SYSCALL(rt_sigtimedwait)
     for (;;) {
         thread_sleep_prepare();
         signal_collect();
-        uint64_t mask = t->mask;
         struct signal_cause cause;
-        struct signal_action action;
-        t->mask = ~set;
-        int signal = take(t, &cause, &action);
-        t->mask = mask;
+        int signal = signal_take(set, &cause);
         if (signal) {
             siginfo_t info;
             memset(&info, 0, sizeof info);
@@ -616,9 +614,7 @@ SYSCALL(kill)
     if (pid != process.pid)
         return exit_checked(__NR_kill, 0, 0, a0, a1, 0, 0, 0, 0);
     struct signal_cause cause = own_cause(SI_USER);
-    if (signal)
-        signal_send_process(signal, &cause);
-    return 0;
+    return signal ? signal_send_process(signal, &cause) : 0;
 }
 
 static int64_t kill_thread(int tid, int signal)
@@ -629,9 +625,7 @@ static int64_t kill_thread(int tid, int signal)
     if (!t)
         return -ESRCH;
     struct signal_cause cause = own_cause(SI_TKILL);
-    if (signal)
-        signal_send_thread(t, signal, &cause);
-    return 0;
+    return signal ? signal_send_thread(t, signal, &cause) : 0;
 }
 
 SYSCALL(tgkill)
@@ -648,19 +642,44 @@ SYSCALL(tkill)
     return kill_thread((int)a0, (int)a1);
 }
 
-SYSCALL(rt_sigqueueinfo)
+/* The siginfo that a program makes up itself. */
+static int cause_take(uint64_t user, int signal, struct signal_cause *cause)
 {
     siginfo_t info;
-    UNUSED_ARGUMENTS;
-    if ((int)a0 != process.pid)
-        return -EPERM; /* to others: a host process would get an address of ours */
-    if (!signal_valid((int)a1))
+    if (!signal_valid(signal))
         return -EINVAL;
-    if (user_get(&info, (const void *)a2))
+    if (user_get(&info, (const void *)user))
         return -EFAULT;
-    struct signal_cause cause = own_cause(info.si_code);
-    cause.value = (uint64_t)info.si_value.sival_ptr;
-    if (a1)
-        signal_send_process((int)a1, &cause);
+    *cause = (struct signal_cause){.code = info.si_code,
+                                   .pid = info.si_pid,
+                                   .uid = info.si_uid,
+                                   .value = (uint64_t)info.si_value.sival_ptr};
     return 0;
+}
+
+SYSCALL(rt_sigqueueinfo)
+{
+    struct signal_cause cause;
+    UNUSED_ARGUMENTS;
+    int error = cause_take(a2, (int)a1, &cause);
+    if (error)
+        return error;
+    if (thread_find((int)a0) == NULL)
+        return -EPERM; /* to others: a host process would get an address of ours */
+    return a1 ? signal_send_process((int)a1, &cause) : 0;
+}
+
+SYSCALL(rt_tgsigqueueinfo)
+{
+    struct signal_cause cause;
+    UNUSED_ARGUMENTS;
+    if ((int)a0 <= 0 || (int)a1 <= 0)
+        return -EINVAL;
+    int error = cause_take(a3, (int)a2, &cause);
+    if (error)
+        return error;
+    struct thread *t = (int)a0 == process.pid ? thread_find((int)a1) : NULL;
+    if (!t)
+        return -ESRCH;
+    return a2 ? signal_send_thread(t, (int)a2, &cause) : 0;
 }

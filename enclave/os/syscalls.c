@@ -23,12 +23,10 @@
 
 #define SYSCALLS_PROCESS(X)                                                                        \
     X(prlimit64) X(getrlimit) X(setrlimit) X(getpid) X(getppid) X(getuid) X(geteuid) X(getgid)     \
-    X(getegid) X(uname) X(sysinfo) X(arch_prctl) X(prctl) X(getrandom) X(sched_getaffinity)        \
-    X(sched_setaffinity) X(sched_yield) X(sched_getscheduler) X(sched_getparam)                    \
-    X(sched_setscheduler) X(sched_setparam) X(getcpu) X(getgroups) X(getresuid) X(getresgid)       \
-    X(capget) X(setitimer) X(getitimer) X(alarm) X(getpgid) X(getpgrp) X(getsid) X(setpgid)        \
-    X(setsid) X(getpriority) X(setpriority) X(sched_get_priority_max) X(sched_get_priority_min)    \
-    X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid) X(setresgid)
+    X(getegid) X(uname) X(sysinfo) X(arch_prctl) X(prctl) X(getrandom) X(getgroups) X(getresuid)   \
+    X(getresgid) X(capget) X(setitimer) X(getitimer) X(alarm) X(getpgid) X(getpgrp) X(getsid)      \
+    X(setpgid) X(setsid) X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid)   \
+    X(setresgid)
 
 #define SYSCALLS_THREAD(X)                                                                         \
     X(clone) X(clone3) X(fork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
@@ -36,11 +34,28 @@
 
 #define SYSCALLS_SIGNAL(X)                                                                         \
     X(rt_sigreturn) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) X(pause)   \
-    X(rt_sigtimedwait) X(sigaltstack) X(kill) X(tgkill) X(tkill) X(rt_sigqueueinfo)
+    X(rt_sigtimedwait) X(sigaltstack) X(kill) X(tgkill) X(tkill) X(rt_sigqueueinfo)         \
+    X(rt_tgsigqueueinfo)
+
+#define SYSCALLS_TIMER(X)                                                                          \
+    X(timer_create) X(timer_settime) X(timer_gettime) X(timer_getoverrun) X(timer_delete)
+
+#define SYSCALLS_CREDENTIALS(X)                                                                    \
+    X(setgroups) X(setfsuid) X(setfsgid) X(capset) X(chroot)
+
+#define SYSCALLS_SCHEDULE(X)                                                                       \
+    X(sched_getaffinity) X(sched_setaffinity) X(sched_yield) X(sched_getscheduler)                 \
+    X(sched_getparam) X(sched_setscheduler) X(sched_setparam) X(sched_getattr) X(sched_setattr)    \
+    X(sched_rr_get_interval) X(sched_get_priority_max) X(sched_get_priority_min) X(getpriority)    \
+    X(setpriority) X(ioprio_get) X(ioprio_set) X(getcpu) X(membarrier) X(rseq)
+
+#define SYSCALLS_PIDFD(X)                                                                          \
+    X(pidfd_open) X(pidfd_send_signal) X(pidfd_getfd)
 
 #define SYSCALLS(X)                                                                                \
     SYSCALLS_FILES(X) SYSCALLS_MEMORY(X) SYSCALLS_TIME(X) SYSCALLS_PROCESS(X) SYSCALLS_THREAD(X)   \
-    SYSCALLS_SIGNAL(X)
+    SYSCALLS_SIGNAL(X) SYSCALLS_TIMER(X) SYSCALLS_CREDENTIALS(X) SYSCALLS_SCHEDULE(X)              \
+    SYSCALLS_PIDFD(X)
 
 #define DECLARE(name) SYSCALL(name);
 SYSCALLS(DECLARE)

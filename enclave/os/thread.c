@@ -106,6 +106,7 @@ static struct thread *thread_claim(void)
     if (found) {
         struct thread_block *block = found->block;
         uint32_t index = found->index;
+        signal_queue_drop(&found->signals, UINT64_MAX);
         memset(found, 0, sizeof *found);
         found->index = index;
         found->block = block;

@@ -17,6 +17,7 @@
 #include "abi/exits.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/kick.h"
 #include "enclave/io/segments.h"
@@ -222,23 +223,64 @@ static bool carried(clockid_t id, uint64_t *ns)
     return false;
 }
 
-/* The process's and the thread's CPU clocks, TAI: the host's. */
-static int64_t host_clock(uint64_t number, uint64_t id, struct timespec *out)
+/* CPU clocks of a process or a thread are numbers made of its id (see pthread_getcpuclockid). */
+#define CPU_CLOCK_THREAD 4
+#define CPU_CLOCK_SCHEDULED 2
+#define CPU_CLOCK_FIELDS 7
+
+int time_thread_clock(int tid, clockid_t *out)
 {
-    int64_t result = exit_checked(number, 0, 0, id, bounce().address, 0, 0, 0, 0);
+    struct thread *t = thread_find(tid);
+    int host = t ? host_thread_id(t->index) : -ESRCH;
+    if (host < 0)
+        return -ESRCH;
+    *out = (clockid_t)((~(uint32_t)host << 3) | CPU_CLOCK_THREAD | CPU_CLOCK_SCHEDULED);
+    return 0;
+}
+
+/* A clock of the program as the host knows it: its threads have other ids there. */
+static int translate(clockid_t *id)
+{
+    if (*id >= 0 || !(*id & CPU_CLOCK_THREAD) || (*id & CPU_CLOCK_FIELDS) == CPU_CLOCK_FIELDS)
+        return 0;
+    int tid = (int)~(*id >> 3), fields = *id & CPU_CLOCK_FIELDS;
+    if (time_thread_clock(tid ? tid : current()->tid, id))
+        return -EINVAL;
+    *id = (*id & ~CPU_CLOCK_FIELDS) | fields;
+    return 0;
+}
+
+/* The process's and the thread's CPU clocks, TAI: the host's. `id` is as the host knows it. */
+static int64_t host_clock(uint64_t number, clockid_t id, struct timespec *out)
+{
+    int64_t result = exit_checked(number, 0, 0, (uint64_t)(int64_t)id, bounce().address, 0, 0, 0, 0);
     if (!result)
         untrusted_read(out, bounce(), sizeof *out);
     return result;
+}
+
+int time_clock(clockid_t id, uint64_t *ns)
+{
+    struct timespec t;
+    if (carried(id, ns))
+        return 0;
+    int64_t result = host_clock(__NR_clock_gettime, id, &t);
+    if (!result)
+        *ns = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+    return (int)result;
 }
 
 SYSCALL(clock_gettime)
 {
     uint64_t ns;
     struct timespec t;
-    if (carried((clockid_t)a0, &ns)) {
+    clockid_t id = (clockid_t)a0;
+    if (carried(id, &ns)) {
         t = timespec_of(ns);
     } else {
-        int64_t result = host_clock(__NR_clock_gettime, a0, &t);
+        int64_t result = translate(&id);
+        if (!result)
+            result = host_clock(__NR_clock_gettime, id, &t);
         if (result)
             return result;
     }
@@ -248,7 +290,10 @@ SYSCALL(clock_gettime)
 SYSCALL(clock_getres)
 {
     struct timespec t;
-    int64_t result = host_clock(__NR_clock_getres, a0, &t);
+    clockid_t id = (clockid_t)a0;
+    int64_t result = translate(&id);
+    if (!result)
+        result = host_clock(__NR_clock_getres, id, &t);
     if (result)
         return result;
     return a1 ? user_put((void *)a1, &t) : 0;

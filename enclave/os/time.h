@@ -4,6 +4,7 @@
 #define OS_TIME_H
 
 #include <stdint.h>
+#include <time.h>
 
 struct clock_data;
 
@@ -14,6 +15,11 @@ void time_share(struct clock_data *shared);
 
 uint64_t time_monotonic_ns(void);
 uint64_t time_realtime_ns(void);
+/* Any clock that the program may name, ns: 0 or -errno. */
+int time_clock(clockid_t id, uint64_t *ns);
+/* The CPU clock of a thread as the host knows it: 0 or -ESRCH. */
+int time_thread_clock(int tid, clockid_t *out);
+
 /* TSC counts in a millisecond, by the latest sample. */
 uint64_t time_tsc_per_ms(void);
 

@@ -89,6 +89,7 @@ int world_start(void **state)
     arena =
         mmap(NULL, THREADS * BOUNCE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     world_thread(0);
+    enclave.start.descriptors[0] = 7;
     file_table_start();
     return 0;
 }
@@ -294,6 +295,11 @@ bool signal_pending(void)
     return world.signal;
 }
 
+int signal_take(uint64_t mask, struct signal_cause *cause)
+{
+    return signal_queue_take(&process.signals, mask, cause);
+}
+
 void signal_collect(void)
 {
     __atomic_store_n(&thread_block()->pending, 0, __ATOMIC_SEQ_CST);
@@ -306,14 +312,15 @@ void thread_sleep_prepare(void)
 int thread_sleep(uint64_t timeout_ns)
 {
     (void)timeout_ns;
-    process.pending |= world.signal_while_asleep;
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++)
+        if (world.signal_while_asleep & SIGNAL_BIT(signal))
+            signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER});
     return -EINTR;
 }
 
 void world_signal(int signal, int pid)
 {
-    process.causes[signal] = (struct signal_cause){.code = SI_USER, .pid = pid};
-    process.pending |= SIGNAL_BIT(signal);
+    signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER, .pid = pid});
 }
 
 uint64_t limit_nofile(void)
