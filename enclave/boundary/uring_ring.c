@@ -39,6 +39,8 @@ bool uring_ring_start(struct uring_ring *r, struct untrusted base, struct untrus
     if (!index_entries(sq) || !index_entries(cq) || (uint64_t)sq * URING_SQE_SIZE > s->sqes_space ||
         !layout_fits(s, cq))
         return false;
+    //@ assert 64 * sq <= s->sqes_space && sqes.address + 64 * sq <= UINT64_MAX;
+    //@ assert s->cqes + 16 * cq <= s->ring_space && base.address + s->cqes + 16 * cq <= UINT64_MAX;
     r->sq_head = untrusted_at(base, s->sq_head);
     r->sq_tail = untrusted_at(base, s->sq_tail);
     r->cq_head = untrusted_at(base, s->cq_head);
