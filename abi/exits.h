@@ -125,4 +125,8 @@ enum entry_event {
     EVENT_SIGNAL,    /* CSSA 1: RSI is the signal that arrived (0: look at what is pending) */
 };
 
+/* What RDI says after an exit that the enclave made without having done what it was entered for. Of an
+ * exception: resuming would only bring it again. */
+#define ENTRY_REFUSED UINT64_MAX
+
 #endif

@@ -59,7 +59,11 @@ static void exception(void *context, uint64_t tcs)
 {
     (void)context;
     struct machine_entry entry = {.rdi = EVENT_EXCEPTION};
-    host.options->platform->enter(host.image.machine, tcs, &entry);
+    if (host.options->platform->enter(host.image.machine, tcs, &entry) == 0 && entry.rdi == ENTRY_REFUSED) {
+        static const char message[] = "rakis: the enclave faulted where it cannot handle it: a defect of its start\n";
+        (void)!write(STDERR_FILENO, message, sizeof message - 1);
+        process_end(SIGABRT);
+    }
 }
 
 static void retry_timer_make(struct host_thread *t)
