@@ -14,6 +14,7 @@ help:
 	@echo 'make demo     iperf3 in an enclave, beside native and an exit per call'
 	@echo 'make check    proofs, unit tests, end-to-end tests'
 	@echo 'make prove    the proofs of the boundary alone'
+	@echo 'make bench    benchmarks, a quarter of an hour; BENCH="--quick": three minutes'
 	@echo 'make install  into DESTDIR and prefix'
 
 deps:
@@ -43,8 +44,10 @@ check-e2e: build
 check: build
 	@scripts/check $(BUILD)
 
+# What needs a package that cannot be installed is skipped.
 bench: build
-	@scripts/demo $(BUILD)
+	-@scripts/deps --if-missing --bench
+	@bench/run $(BUILD) $(BENCH)
 
 install: build
 	meson install -C $(BUILD) --no-rebuild
