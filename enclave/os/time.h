@@ -14,6 +14,8 @@ void time_share(struct clock_data *shared);
 
 uint64_t time_monotonic_ns(void);
 uint64_t time_realtime_ns(void);
+/* What the realtime clock said at this count of the TSC, not long ago. */
+uint64_t time_realtime_at(uint64_t tsc);
 /* TSC counts in a millisecond, by the latest sample. */
 uint64_t time_tsc_per_ms(void);
 
