@@ -108,17 +108,42 @@ bool udp_endpoint_empty(const struct udp_endpoint *e)
     return __atomic_load_n(&e->head, __ATOMIC_ACQUIRE) == __atomic_load_n(&e->tail, __ATOMIC_ACQUIRE);
 }
 
+/* With the lock held. */
+static void take_first(struct udp_endpoint *e, const struct udp_packet *first, struct udp_packet *out)
+{
+    *out = *first;
+    e->charged -= first->length + UDP_CHARGE;
+    __atomic_store_n(&e->head, e->head + 1, __ATOMIC_RELEASE);
+}
+
 bool udp_endpoint_take(struct udp_endpoint *e, struct udp_packet *out)
 {
     lock_take(&e->lock);
     struct udp_packet *first = queue_first(e);
-    if (first) {
-        *out = *first;
-        e->charged -= first->length + UDP_CHARGE;
-        __atomic_store_n(&e->head, e->head + 1, __ATOMIC_RELEASE);
-    }
+    if (first)
+        take_first(e, first, out);
     lock_release(&e->lock);
     return first;
+}
+
+static bool continues(const struct udp_packet *first, const struct udp_packet *p)
+{
+    return p->length && p->length <= first->length && p->source_port == first->source_port &&
+           p->interface == first->interface && p->ttl == first->ttl && p->tos == first->tos &&
+           p->flow == first->flow && ip_equal(p->source, first->source) &&
+           ip_equal(p->destination, first->destination);
+}
+
+bool udp_endpoint_take_more(struct udp_endpoint *e, const struct udp_packet *first, size_t room,
+                            struct udp_packet *out)
+{
+    lock_take(&e->lock);
+    struct udp_packet *next = queue_first(e);
+    bool takes = next && next->length <= room && continues(first, next);
+    if (takes)
+        take_first(e, next, out);
+    lock_release(&e->lock);
+    return takes;
 }
 
 void udp_packet_release(struct udp_packet *p)
@@ -459,11 +484,11 @@ static struct udp_endpoint *find(const struct udp_datagram *d, uint64_t device)
     return best;
 }
 
-static bool checksum_holds(const struct udp_datagram *d, struct xsk *x, uint32_t frame, uint32_t offset)
+static bool checksum_holds(const struct udp_datagram *d, const struct udp_arrival *a)
 {
     if (d->checksum == UDP_CHECKSUM_GOOD)
         return true;
-    uint32_t sum = d->sum + untrusted_sum(xsk_frame_at(x, frame, offset), d->length);
+    uint32_t sum = d->sum + untrusted_sum(xsk_frame_at(a->xsk, a->frame, a->offset), d->length);
     sum = (sum & 0xffff) + (sum >> 16);
     return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
@@ -478,10 +503,10 @@ void udp_deliver_end(void)
     lock_release(&ports.lock);
 }
 
-bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_t frame,
-                 uint32_t offset, struct thread_set *wake, enum drop_cause *cause)
+bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
+                 enum drop_cause *cause)
 {
-    struct udp_endpoint *e = find(d, xsk_interface(x));
+    struct udp_endpoint *e = find(d, xsk_interface(a->xsk));
     bool queued = false;
     if (!e) {
         *cause = DROP_no_socket;
@@ -492,14 +517,15 @@ bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_
     if (!p) {
         *cause = DROP_queue_full;
         udp_count(e, drops[DROP_queue_full], 1);
-    } else if (!checksum_holds(d, x, frame, offset)) {
+    } else if (!checksum_holds(d, a)) {
         *cause = DROP_checksum;
         udp_count(e, drops[DROP_checksum], 1);
     } else {
         *p = (struct udp_packet){
-            .xsk = x,
-            .frame = frame,
-            .offset = offset,
+            .xsk = a->xsk,
+            .arrived = a->tsc,
+            .frame = a->frame,
+            .offset = a->offset,
             .source = d->source,
             .destination = d->destination,
             .flow = d->flow,
@@ -507,7 +533,7 @@ bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_
             .length = (uint16_t)d->length,
             .ttl = d->ttl,
             .tos = d->tos,
-            .interface = (uint16_t)index,
+            .interface = (uint16_t)a->index,
         };
         e->charged += d->length + UDP_CHARGE;
         e->arrivals++;

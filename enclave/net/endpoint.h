@@ -24,6 +24,7 @@ struct xsk;
 struct udp_packet {
     struct xsk *xsk; /* whose frame holds the payload; NULL: it is at `inside` */
     void *inside;    /* alloc'ed */
+    uint64_t arrived; /* TSC */
     struct ip_address source, destination;
     uint32_t frame, offset; /* of the payload within the frame */
     uint32_t flow;          /* IPv6: traffic class and flow label */
@@ -91,12 +92,20 @@ void udp_endpoint_finish(struct udp_endpoint *e);
  */
 int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name);
 
+/* How a datagram came. */
+struct udp_arrival {
+    struct xsk *xsk;
+    int index; /* xsk_at(index) is that XSK */
+    uint32_t frame, offset; /* where its payload begins in the frame */
+    uint64_t tsc;
+};
+
 /*
- * Queue a datagram that came by xsk_at(index) in `frame`; its payload begins `offset` bytes into it. True:
- * the queue owns the frame now, and threads that wait for it are added to `wake`. False: *cause says why.
+ * Queue a datagram. True: the queue owns the frame now, and threads that wait for it are added to `wake`.
+ * False: *cause says why.
  */
-bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_t frame,
-                 uint32_t offset, struct thread_set *wake, enum drop_cause *cause);
+bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
+                 enum drop_cause *cause);
 /* Around any number of udp_deliver. */
 void udp_deliver_begin(void);
 void udp_deliver_end(void);
@@ -104,6 +113,10 @@ void udp_deliver_end(void);
 /* Take the first datagram; its payload is the caller's to release. */
 bool udp_endpoint_take(struct udp_endpoint *e, struct udp_packet *out);
 void udp_packet_release(struct udp_packet *p);
+/* The same if it continues a row that `first` began (UDP_GRO): of the same flow, no longer than it is nor than
+ * `room`, and not empty. */
+bool udp_endpoint_take_more(struct udp_endpoint *e, const struct udp_packet *first, size_t room,
+                            struct udp_packet *out);
 /* Moves the first datagram's payload inside; *out is a view of it, valid while e->lock is held, as it is
  * on return with 1. 0: no datagram (lock not held); -ENOMEM. */
 int udp_endpoint_look(struct udp_endpoint *e, struct udp_packet *out);

@@ -112,6 +112,7 @@ struct batch {
     int index;
     struct xsk *xsk;
     struct thread_set wake;
+    uint64_t tsc;               /* when it was taken off the ring */
     struct ip_address accepted; /* one that is known to be the interface's, or none yet */
     struct ip_address believed; /* one that is known to be another's */
 };
@@ -168,7 +169,12 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
         *cause = DROP_malformed;
         return false;
     }
-    return udp_deliver(&d, b->index, b->xsk, p->frame, p->offset + d.offset, &b->wake, cause);
+    const struct udp_arrival arrival = {.xsk = b->xsk,
+                                        .index = b->index,
+                                        .frame = p->frame,
+                                        .offset = p->offset + d.offset,
+                                        .tsc = b->tsc};
+    return udp_deliver(&d, &arrival, &b->wake, cause);
 }
 
 static int drain(int index, struct xsk *x)
@@ -179,6 +185,7 @@ static int drain(int index, struct xsk *x)
         return 0;
     int count = xsk_receive(x, packets, XSK_BATCH);
     if (count > 0) {
+        b.tsc = __builtin_ia32_rdtsc();
         udp_deliver_begin();
         for (int i = 0; i < count; i++) {
             enum drop_cause cause;

@@ -67,6 +67,7 @@ struct socket_ops {
     int64_t (*sendmsg)(struct file *f, const struct msghdr *m, int flags);
     int64_t (*recvmsg)(struct file *f, struct msghdr *m, int flags);
     int (*shutdown)(struct file *f, int how);
+    void (*filtered)(struct file *f); /* the host has attached a filter; NULL: no matter */
 };
 
 struct file {

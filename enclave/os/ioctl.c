@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 
@@ -53,6 +54,10 @@ static const struct known table[] = {
     {FIOSETOWN, IN, 4},
     {FIOGETOWN, OUT, 4},
     {SIOCATMARK, OUT, 4},
+    {SIOCGSTAMP_OLD, OUT, 16},
+    {SIOCGSTAMPNS_OLD, OUT, 16},
+    {(uint32_t)SIOCGSTAMP_NEW, OUT, 16},
+    {(uint32_t)SIOCGSTAMPNS_NEW, OUT, 16},
     {FIGETBSZ, OUT, 4},
     {BLKGETSIZE64, OUT, 8},
     {BLKSSZGET, OUT, 4},

@@ -189,6 +189,15 @@ uint64_t time_realtime_ns(void)
     return ns + (uint64_t)copy.realtime;
 }
 
+uint64_t time_realtime_at(uint64_t tsc)
+{
+    struct clock_data copy;
+    uint64_t latest = now(&copy), distance = tsc > copy.tsc ? tsc - copy.tsc : copy.tsc - tsc;
+    uint64_t ns = (uint64_t)(((unsigned __int128)distance * copy.mult) >> copy.shift);
+    uint64_t then = tsc > copy.tsc ? copy.monotonic + ns : copy.monotonic - MIN(ns, copy.monotonic);
+    return MIN(then, latest) + (uint64_t)copy.realtime;
+}
+
 uint64_t time_tsc_per_ms(void)
 {
     return line.hz / 1000;

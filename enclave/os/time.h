@@ -19,7 +19,8 @@ uint64_t time_realtime_ns(void);
 int time_clock(clockid_t id, uint64_t *ns);
 /* The CPU clock of a thread as the host knows it: 0 or -ESRCH. */
 int time_thread_clock(int tid, clockid_t *out);
-
+/* What the realtime clock said at this count of the TSC, not long ago. */
+uint64_t time_realtime_at(uint64_t tsc);
 /* TSC counts in a millisecond, by the latest sample. */
 uint64_t time_tsc_per_ms(void);
 

@@ -26,11 +26,7 @@ static enum option_effect effect_of(int level, int name)
         case SO_NO_CHECK:
         case SO_TXTIME:
             return OPTION_SEND_BY_HOST;
-        case SO_TIMESTAMP:
-        case SO_TIMESTAMPNS:
         case SO_TIMESTAMPING:
-        case SO_TIMESTAMP_NEW:
-        case SO_TIMESTAMPNS_NEW:
         case SO_TIMESTAMPING_NEW:
         case SO_RCVMARK:
         case SO_RXQ_OVFL:
@@ -85,12 +81,10 @@ static enum option_effect effect_of(int level, int name)
     } else if (level == IPPROTO_UDP) {
         switch (name) {
         case UDP_CORK:
-        case UDP_SEGMENT:
             return OPTION_NO_STREAM;
         case UDP_NO_CHECK6_TX:
             return OPTION_SEND_BY_HOST;
         case UDP_NO_CHECK6_RX:
-        case UDP_GRO:
             return OPTION_RECEIVE_BY_HOST;
         case UDP_ENCAP:
             return OPTION_BY_HOST;
@@ -154,7 +148,13 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
         break;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
-        s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+        udp_learn_limit(f);
+        break;
+    case SO_TIMESTAMP:
+    case SO_TIMESTAMPNS:
+    case SO_TIMESTAMP_NEW:
+    case SO_TIMESTAMPNS_NEW:
+        s->reports.timestamp = set(value, n) ? name : 0; /* one of them, or none */
         break;
     }
 }
@@ -174,6 +174,9 @@ static void note_ip_option(struct file *f, int name, const void *value, socklen_
         discover = option_read(f, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
         s->may_fragment = discover != IP_PMTUDISC_WANT && discover != IP_PMTUDISC_DO &&
                           discover != IP_PMTUDISC_PROBE;
+        break;
+    case IP_RECVERR:
+        s->queues_errors = set(value, n);
         break;
     case IP_PKTINFO:
         s->reports.interface = set(value, n);
@@ -202,6 +205,9 @@ static void note_ipv6_option(struct file *f, int name, const void *value, sockle
     case IPV6_AUTOFLOWLABEL:
         s->no_flow_label = !set(value, n);
         break;
+    case IPV6_RECVERR:
+        s->queues_errors = set(value, n);
+        break;
     case IPV6_RECVPKTINFO:
         s->reports.interface_six = set(value, n);
         break;
@@ -215,6 +221,14 @@ static void note_ipv6_option(struct file *f, int name, const void *value, sockle
         s->reports.flow = set(value, n);
         break;
     }
+}
+
+static void note_udp_option(struct udp_socket *s, int name, const void *value, socklen_t n)
+{
+    if (name == UDP_SEGMENT)
+        s->segment = (uint16_t)int_of(value, n);
+    if (name == UDP_GRO)
+        s->coalesces = set(value, n);
 }
 
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n)
@@ -234,7 +248,7 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
         s->no_stream = true;
     if (effect == OPTION_RECEIVE_BY_HOST || effect == OPTION_BY_HOST) {
         s->receive_by_host = true;
-        udp_steer(s);
+        udp_steer(f);
     }
     if (level == SOL_SOCKET)
         note_socket_option(f, name, value, n);
@@ -242,13 +256,45 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
         note_ip_option(f, name, value, n);
     if (level == IPPROTO_IPV6)
         note_ipv6_option(f, name, value, n);
+    if (level == IPPROTO_UDP)
+        note_udp_option(s, name, value, n);
     lock_release(&s->lock);
+    return 0;
+}
+
+void udp_learn_limit(struct file *f)
+{
+    struct udp_socket *s = socket_of(f);
+    s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    s->limit_known = true;
+}
+
+void udp_filtered(struct file *f)
+{
+    struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    s->receive_by_host = true;
+    udp_steer(f);
+    lock_release(&s->lock);
+}
+
+/* The stream's error, as the kernel would tell it. */
+static int error_give(int error, void *value, socklen_t *n)
+{
+    error = -error;
+    *n = MIN(*n, (socklen_t)sizeof error);
+    memcpy(value, &error, *n);
     return 0;
 }
 
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
 {
-    if (level == SOL_SOCKET && name == SO_ERROR)
-        socket_of(f)->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+    struct udp_socket *s = socket_of(f);
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        int error = udp_stream_error(&s->stream);
+        if (error)
+            return error_give(error, value, n);
+        s->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+    }
     return host_getsockopt(f->host_fd, level, name, value, n);
 }

@@ -21,19 +21,71 @@ static int copy_piece(const struct udp_packet *p, uint32_t done, void *to, size_
     return untrusted_read(to, xsk_frame_at(p->xsk, p->frame, p->offset + done), n);
 }
 
-/* The datagram to the program's buffers: bytes (with MSG_TRUNC: its length) or -EFAULT. */
-static int64_t copy_out(const struct udp_socket *s, const struct udp_packet *p, struct msghdr *m, int flags)
+/* The payload to the program's buffers, from byte `skip` of them on: how much of it there was room for, or
+ * -EFAULT. */
+static int64_t copy_payload(const struct udp_packet *p, const struct msghdr *m, size_t skip)
 {
     uint32_t done = 0;
     for (size_t i = 0; i < m->msg_iovlen && done < p->length; i++) {
-        size_t n = MIN(m->msg_iov[i].iov_len, (size_t)(p->length - done));
-        if (n && copy_piece(p, done, m->msg_iov[i].iov_base, n))
+        const struct iovec *v = &m->msg_iov[i];
+        if (skip >= v->iov_len) {
+            skip -= v->iov_len;
+            continue;
+        }
+        size_t n = MIN(v->iov_len - skip, (size_t)(p->length - done));
+        if (copy_piece(p, done, (uint8_t *)v->iov_base + skip, n))
             return -EFAULT;
         done += (uint32_t)n;
+        skip = 0;
     }
+    return done;
+}
+
+/* The datagram to the program: bytes (with MSG_TRUNC: its length) or -EFAULT. */
+static int64_t copy_out(const struct udp_socket *s, const struct udp_packet *p, struct msghdr *m, int flags)
+{
+    int64_t done = copy_payload(p, m, 0);
+    if (done < 0)
+        return done;
     m->msg_flags = done < p->length ? MSG_TRUNC : 0;
-    udp_fill_header(s, p, m);
+    udp_fill_header(s, p, 0, m);
     return flags & MSG_TRUNC ? p->length : done;
+}
+
+/* Of a row of datagrams that is received as one, as the kernel has it. */
+#define ROW_COUNT 64
+#define ROW_BYTES 65000u
+
+static size_t room_of(const struct msghdr *m)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < m->msg_iovlen && room < ROW_BYTES; i++)
+        room += MIN(m->msg_iov[i].iov_len, (size_t)ROW_BYTES);
+    return MIN(room, (size_t)ROW_BYTES);
+}
+
+/* UDP_GRO: the datagram, and those that continue it as far as there is room for them. */
+static int64_t copy_row(struct udp_socket *s, const struct udp_packet *first, struct msghdr *m, int flags)
+{
+    size_t room = room_of(m), total = first->length;
+    uint16_t last = first->length;
+    struct udp_packet next;
+    int64_t result = total < room && total ? copy_payload(first, m, 0) : 0;
+    if (result <= 0)
+        return result ? result : copy_out(s, first, m, flags);
+    for (int count = 1; count < ROW_COUNT && last == first->length && total < room; count++) {
+        if (!udp_endpoint_take_more(&s->endpoint, first, room - total, &next))
+            break;
+        last = next.length;
+        result = copy_payload(&next, m, total);
+        total += last;
+        udp_packet_release(&next);
+        if (result < 0)
+            return result;
+    }
+    m->msg_flags = 0;
+    udp_fill_header(s, first, total > first->length ? first->length : 0, m);
+    return (int64_t)total;
 }
 
 /* -EAGAIN: the queue is empty. */
@@ -51,7 +103,8 @@ static int64_t queue_receive(struct udp_socket *s, struct msghdr *m, int flags)
     }
     if (!udp_endpoint_take(&s->endpoint, &p))
         return -EAGAIN;
-    result = copy_out(s, &p, m, flags);
+    result = s->coalesces ? copy_row(s, &p, m, flags) : copy_out(s, &p, m, flags);
+    s->last_arrived = p.arrived;
     udp_packet_release(&p);
     return result;
 }
@@ -65,8 +118,10 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     s->host_likely = result >= 0 && !(flags & MSG_PEEK);
     s->host_looked = result == -EAGAIN ? udp_ticks() : 0;
     s->sends_seen = sends;
-    if (result >= 0 && !(flags & MSG_PEEK))
+    if (result >= 0 && !(flags & MSG_PEEK)) {
+        s->last_arrived = 0;
         udp_count(&s->endpoint, host_in, 1);
+    }
     return result;
 }
 

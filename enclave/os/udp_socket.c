@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <linux/sockios.h>
 #include <sys/ioctl.h>
 
 #include <asm/unistd_64.h>
@@ -15,6 +16,7 @@
 #include "enclave/net/bytes.h"
 #include "enclave/net/interface.h"
 #include "enclave/os/files.h"
+#include "enclave/os/time.h"
 #include "enclave/os/udp_socket.h"
 
 bool udp_nonblocking(const struct file *f, int flags)
@@ -106,8 +108,9 @@ static bool names_equal(const struct udp_name *a, const struct udp_name *b)
            a->six == b->six && a->served == b->served;
 }
 
-static void rename(struct udp_socket *s, struct udp_name *n)
+static void rename(struct file *f, struct udp_name *n)
 {
+    struct udp_socket *s = socket_of(f);
     /* What stays on this machine never comes by an XSK: such a name takes nothing from others. */
     bool here = ip_is_loopback(n->address);
     n->served = can_be_served(s, n);
@@ -115,16 +118,18 @@ static void rename(struct udp_socket *s, struct udp_name *n)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))
         return;
+    if (n->served && !s->limit_known)
+        udp_learn_limit(f);
     int error = udp_endpoint_rename(&s->endpoint, n);
     if (error)
         log_debug("port %u is received by the host socket: it cannot be steered (error %d)", n->port,
                   -error);
 }
 
-void udp_steer(struct udp_socket *s)
+void udp_steer(struct file *f)
 {
-    struct udp_name n = s->endpoint.name;
-    rename(s, &n);
+    struct udp_name n = socket_of(f)->endpoint.name;
+    rename(f, &n);
 }
 
 static int host_option(struct file *f, int level, int name)
@@ -170,7 +175,7 @@ void udp_learn_name(struct file *f)
         return;
     families_of(f, &n);
     n.device = device_of(f, &n);
-    rename(s, &n);
+    rename(f, &n);
 }
 
 static int udp_bind(struct file *f, const struct sockaddr *a, socklen_t n)
@@ -218,7 +223,7 @@ static int udp_connect(struct file *f, const struct sockaddr *a, socklen_t n)
             families_of(f, &name);
             name.device = device_of(f, &name);
         }
-        rename(s, &name);
+        rename(f, &name);
     }
     lock_release(&s->lock);
     return result;
@@ -271,8 +276,20 @@ static int udp_stat(struct file *f, struct stat *out)
     return host_fstat(f->host_fd, out);
 }
 
+/* SIOCGSTAMP and its kin: when the last datagram came. */
+static int64_t stamp(const struct udp_socket *s, bool fine, uint64_t argument)
+{
+    uint64_t ns = time_realtime_at(s->last_arrived);
+    const int64_t time[2] = {(int64_t)(ns / 1000000000),
+                             (int64_t)(fine ? ns % 1000000000 : ns % 1000000000 / 1000)};
+    return user_put((void *)argument, &time);
+}
+
 static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
+    bool fine = command == SIOCGSTAMPNS_OLD || command == SIOCGSTAMPNS_NEW;
+    if ((fine || command == SIOCGSTAMP_OLD || command == SIOCGSTAMP_NEW) && socket_of(f)->last_arrived)
+        return stamp(socket_of(f), fine, argument);
     if (command == FIONREAD) {
         struct udp_endpoint *e = &socket_of(f)->endpoint;
         if (udp_endpoint_empty(e))
@@ -373,6 +390,7 @@ static const struct socket_ops udp_calls = {
     .sendmsg = udp_sendmsg,
     .recvmsg = udp_recvmsg,
     .shutdown = udp_shutdown,
+    .filtered = udp_filtered,
 };
 
 static const struct file_ops udp_ops = {

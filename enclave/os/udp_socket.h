@@ -33,6 +33,17 @@ struct udp_reports {
     bool interface, ttl, tos;              /* IP_PKTINFO, IP_RECVTTL, IP_RECVTOS */
     bool interface_six, hop_limit, class;  /* IPV6_RECVPKTINFO, IPV6_RECVHOPLIMIT, IPV6_RECVTCLASS */
     bool flow;                             /* IPV6_FLOWINFO */
+    int timestamp; /* SO_TIMESTAMP, SO_TIMESTAMPNS or their newer forms: the name that was set, 0: none */
+};
+
+/* A datagram that is to be sent, or a row of them: what the socket is set to, then what this call says. */
+struct udp_sending {
+    struct ip_address address;
+    struct ip_address source; /* none: the socket's */
+    uint64_t device;  /* the interface that it must leave by, 0: whichever */
+    uint16_t port;
+    uint16_t segment; /* UDP_SEGMENT: bytes of each datagram of a row, 0: there is one */
+    uint8_t ttl, tos; /* of either family; ttl 0: the route's */
 };
 
 struct udp_socket {
@@ -45,6 +56,10 @@ struct udp_socket {
     uint8_t ttl, tos;              /* of IPv4; ttl 0: the route's */
     uint8_t hop_limit, class;      /* of IPv6; hop_limit 0: the route's */
     bool may_fragment, no_flow_label;
+    uint16_t segment;     /* UDP_SEGMENT */
+    bool coalesces;       /* UDP_GRO */
+    bool queues_errors;   /* IP_RECVERR or IPV6_RECVERR */
+    bool limit_known;     /* the endpoint's, by the host's SO_RCVBUF */
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
     bool bound_to_device; /* it was, once: the host knows whether it still is */
@@ -53,7 +68,8 @@ struct udp_socket {
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
     bool no_stream; /* what is sent belongs together otherwise: UDP_CORK, MSG_MORE, UDP_SEGMENT */
     struct udp_stream stream;
-    uint8_t *staging; /* TRANSMIT_MAX bytes, from the first datagram on */
+    uint8_t *staging; /* from the first datagram on */
+    size_t staging_size;
 
     /* What is known of the host socket; racing threads at worst ask it once too often. */
     uint32_t host_reported; /* poll events that hold as far as is known */
@@ -62,7 +78,9 @@ struct udp_socket {
     uint64_t sleeps_seen;   /* net_sleeps() then */
     uint64_t host_looked;   /* TSC: when it was last looked at and found empty, 0: never */
     uint64_t sends_seen;    /* udp_host_sends(), before that look */
+    uint64_t error_looked;  /* TSC: when it was last asked for a pending error */
     uint64_t host_arrivals;
+    uint64_t last_arrived;  /* TSC: of the datagram that was received last; 0: by the host socket, or none */
 };
 
 static inline struct udp_socket *socket_of(struct file *f)
@@ -102,7 +120,7 @@ bool udp_address_of(const struct udp_socket *s, const void *sockaddr, size_t n,
 /* The host has bound the socket, or bound it anew: ask to what, and have datagrams for that come here. */
 void udp_learn_name(struct file *f);
 /* The same name, but what it means for steering may have changed. */
-void udp_steer(struct udp_socket *s);
+void udp_steer(struct file *f);
 
 /* ---- the host socket ---- */
 
@@ -125,9 +143,18 @@ void udp_host_look(struct file *f);
 int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags);
 int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags);
 
-/* udp_control.c: the sender's address and the control data that go with a datagram. Sets msg_namelen,
- * msg_controllen (from the room there is to what is used) and adds to msg_flags. */
-void udp_fill_header(const struct udp_socket *s, const struct udp_packet *p, struct msghdr *m);
+/*
+ * udp_control.c: the sender's address and the control data that go with a datagram, or with a row of them
+ * that is given as one (row_of: bytes of each, 0: there is one). Sets msg_namelen, msg_controllen (from the
+ * room there is to what is used) and adds to msg_flags.
+ */
+void udp_fill_header(const struct udp_socket *s, const struct udp_packet *p, uint16_t row_of,
+                     struct msghdr *m);
+/* What a call's control data asks for, to *out. False: the host knows what to make of it. */
+bool udp_take_control(const struct msghdr *m, struct udp_sending *out);
+/* The error that the host's socket has met with since it was asked last, as a negative errno; 0: none, as
+ * far as is known. */
+int udp_pending_error(struct file *f);
 
 /* Where a message's bytes are: in the program's one buffer if it may be `unseen` (nobody looks twice), else
  * gathered. With s->lock: 0, -EFAULT, -ENOMEM. */
@@ -136,6 +163,10 @@ int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_
 
 /* udp_options.c */
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);
+/* Ask the host how much may wait to be received. */
+void udp_learn_limit(struct file *f);
+/* A filter is attached to the socket: the kernel runs it. */
+void udp_filtered(struct file *f);
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n);
 
 #endif

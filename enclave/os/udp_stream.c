@@ -18,7 +18,7 @@
 
 static bool eligible(const struct udp_socket *s, const struct msghdr *m, int flags, uint32_t length)
 {
-    return s->endpoint.name.port && !s->shut_write && !s->no_stream && !m->msg_controllen && length &&
+    return s->endpoint.name.port && !s->shut_write && !s->no_stream && !s->segment && !m->msg_controllen && length &&
            length <= SEGMENT_LONGEST && m->msg_namelen <= sizeof s->stream.name &&
            (m->msg_iovlen == 1 || length <= TRANSMIT_MAX) && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM));
 }

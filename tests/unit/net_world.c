@@ -32,6 +32,7 @@
 #include "enclave/net/udp.h"
 #include "enclave/os/files.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 
 struct world world;
 struct enclave enclave;
@@ -156,6 +157,11 @@ int user_write(void *to, const void *from, size_t length)
         return -EFAULT;
     memcpy(to, from, length);
     return 0;
+}
+
+uint64_t time_realtime_at(uint64_t tsc)
+{
+    return 1700000000000000000ull + tsc;
 }
 
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
@@ -429,6 +435,10 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
 {
     assert_int_equal(x->owner[frame], SENDING);
     assert_int_equal(metadata, world.checksums);
+    if (world.full_after && world.sent == world.full_after) {
+        world.transmit_full = true;
+        world.full_after = 0;
+    }
     if (world.transmit_full)
         return -EAGAIN;
     assert_true(start >= XSK_TX_OFFSET);
@@ -736,7 +746,12 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
 {
     struct world_host_socket *s = host_socket_at(fd);
+    int error = -s->error;
+    world.exits.total++;
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        s->error = 0;
     int answer = level == SOL_SOCKET && name == SO_RCVBUF         ? s->receive_buffer
+                 : level == SOL_SOCKET && name == SO_ERROR         ? error
                  : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
                  : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
                                                                    : 0;

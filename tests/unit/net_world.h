@@ -91,6 +91,7 @@ struct world {
     /* the wire */
     bool checksums;     /* the XSK fills in checksums that metadata asks for */
     bool transmit_full; /* no room in the TX ring */
+    int full_after;     /* there is none from then on that so many were sent, 0: always */
     int full_sleeps;    /* after that many sleeps there is */
     int frames_taken;   /* from the transmit side and not sent */
     int sent;

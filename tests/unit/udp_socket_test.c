@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/udp.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -591,10 +592,175 @@ static void control_data_tells_of_the_way(void **state)
     }
     assert_int_equal(seen, 7);
     arrive("y");
-    m.msg_controllen = 20; /* too little for any of them but the TOS */
+    arrive("z");
+    m.msg_controllen = 20; /* too little for the first: it is cut, and the rest is not there */
     assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
     assert_true(m.msg_flags & MSG_CTRUNC);
-    assert_true(m.msg_controllen <= 20);
+    assert_int_equal(m.msg_controllen, 20);
+    assert_int_equal(((struct cmsghdr *)control)->cmsg_len, 20);
+    m.msg_control = NULL; /* as by recvfrom(2) */
+    m.msg_controllen = 0;
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, 0), 1);
+    assert_true(m.msg_flags & MSG_CTRUNC);
+    assert_int_equal(m.msg_controllen, 0);
+    close_socket(f);
+}
+
+/* The one element of control data of the next datagram. */
+static void one_element(struct file *f, int level, int type, void *out, size_t n)
+{
+    _Alignas(8) char control[128];
+    char bytes[64];
+    struct iovec v = {bytes, sizeof bytes};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    assert_true(f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT) >= 0);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    assert_non_null(c);
+    assert_int_equal(c->cmsg_level, level);
+    assert_int_equal(c->cmsg_type, type);
+    assert_int_equal(c->cmsg_len, CMSG_LEN(n));
+    memcpy(out, CMSG_DATA(c), n);
+    assert_null(CMSG_NXTHDR(&m, c));
+}
+
+static void the_time_of_arrival(void **state)
+{
+    const int names[] = {SO_TIMESTAMP, SO_TIMESTAMPNS, SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW};
+    struct file *f = bound_socket();
+    int64_t time[2], stamp[2];
+    (void)state;
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        assert_int_equal(set_option(f, SOL_SOCKET, names[i], 1), 0);
+        assert_true(world_steered(0, PORT));
+        arrive("x");
+        uint64_t before = __builtin_ia32_rdtsc();
+        net_poll();
+        uint64_t after = __builtin_ia32_rdtsc();
+        one_element(f, SOL_SOCKET, names[i], time, sizeof time);
+        uint64_t unit = i % 2 ? 1 : 1000, start = 1700000000000000000ull;
+        uint64_t ns = (uint64_t)time[0] * 1000000000 + (uint64_t)time[1] * unit;
+        assert_in_range(ns, start + before - 999, start + after);
+        assert_int_equal(f->ops->ioctl(f, i % 2 ? 0x8907 : 0x8906, (uint64_t)stamp), 0);
+        assert_memory_equal(stamp, time, sizeof time);
+    }
+    set_option(f, SOL_SOCKET, SO_TIMESTAMPNS, 0);
+    arrive("y");
+    _Alignas(8) char control[128];
+    char byte;
+    struct iovec v = {&byte, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT), 1);
+    assert_int_equal(m.msg_controllen, 0);
+    close_socket(f);
+}
+
+static void arrive_length(char first, size_t length)
+{
+    char bytes[1200];
+    memset(bytes, first, sizeof bytes);
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, PORT, bytes, length, CHECKSUM_PARTIAL);
+}
+
+/* Received as one: so many bytes, so many each (0: no row). */
+static void expect_row(struct file *f, size_t room, int64_t length, int each)
+{
+    static char bytes[70000];
+    _Alignas(8) char control[64];
+    struct iovec v[2] = {{bytes, room / 2 + 1}, {bytes + room / 2 + 1, room - room / 2 - 1}};
+    struct msghdr m = {.msg_iov = v, .msg_iovlen = 2, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    int row = 0;
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_DONTWAIT), length);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c) {
+        assert_int_equal(c->cmsg_level, IPPROTO_UDP);
+        assert_int_equal(c->cmsg_type, UDP_GRO);
+        memcpy(&row, CMSG_DATA(c), sizeof row);
+    }
+    assert_int_equal(row, each);
+    for (int64_t i = 0; each && i < length; i++)
+        assert_int_equal((uint8_t)bytes[i], (uint8_t)('a' + i / each));
+}
+
+static void rows_are_received_as_one(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(set_option(f, IPPROTO_UDP, UDP_GRO, 1), 0);
+    for (int i = 0; i < 4; i++)
+        arrive_length((char)('a' + i), i < 3 ? 1000 : 300); /* the last may be shorter */
+    arrive_length('a', 1000);
+    arrive_length('b', 1000);
+    arrive_length('a', 1100); /* longer: it begins another */
+    arrive_length('x', 0);
+    arrive_length('y', 0);
+    arrive_length('a', 500);
+    world_receive(PEER_ADDRESS, PEER_PORT + 1, OUR_ADDRESS, PORT, "b", 1, CHECKSUM_NONE); /* another's */
+    expect_row(f, 60000, 3300, 1000);
+    expect_row(f, 60000, 2000, 1000);
+    expect_row(f, 60000, 1100, 0);
+    expect_row(f, 60000, 0, 0);
+    expect_row(f, 60000, 0, 0);
+    expect_row(f, 60000, 500, 0);
+    expect_row(f, 60000, 1, 0);
+    /* Never so many that the program's buffer cuts one. */
+    for (int i = 0; i < 5; i++)
+        arrive_length((char)('a' + i % 3), 400);
+    expect_row(f, 1599, 1200, 400);
+    expect_row(f, 100, 100, 0); /* as without UDP_GRO: the rest is lost */
+    expect_row(f, 60000, 400, 0);
+    for (int i = 0; i < 100; i++)
+        arrive_length((char)('a' + (i < 64 ? i : i - 64)), 10);
+    net_poll();
+    expect_row(f, 60000, 640, 10); /* 64 at most */
+    expect_row(f, 60000, 360, 10);
+    set_option(f, IPPROTO_UDP, UDP_GRO, 0);
+    arrive("one");
+    arrive("two");
+    expect(f, "one");
+    expect(f, "two");
+    close_socket(f);
+}
+
+static void a_bad_buffer_costs_a_row_and_no_frame(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[300];
+    struct iovec v[] = {{bytes, 300}, {(void *)8, 60000}};
+    (void)state;
+    set_option(f, IPPROTO_UDP, UDP_GRO, 1);
+    arrive_length('a', 300);
+    arrive_length('b', 300);
+    assert_int_equal(f->ops->read(f, v, 2, -1, 0), -EFAULT);
+    assert_int_equal(receive(f, MSG_DONTWAIT).result, -EAGAIN);
+    close_socket(f);
+}
+
+static void the_hosts_default_limits_the_queue(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    host_of(f)->receive_buffer = 4096;
+    assert_int_equal(bind_to(f, INADDR_ANY, PORT), 0);
+    for (int i = 0; i < 50; i++)
+        arrive("x");
+    net_poll();
+    int received = 0;
+    while (receive(f, MSG_DONTWAIT).result == 1)
+        received++;
+    assert_in_range(received, 5, 12);
+    close_socket(f);
+}
+
+static void a_filter_is_the_kernels_to_run(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_true(world_steered(0, PORT));
+    f->ops->socket->filtered(f);
+    assert_false(world_steered(0, PORT));
     close_socket(f);
 }
 
@@ -604,9 +770,9 @@ static void an_option_that_only_the_kernel_honours_ends_steering(void **state)
     (void)state;
     arrive("before");
     net_poll();
-    set_option(f, SOL_SOCKET, SO_TIMESTAMP, 0);
+    set_option(f, SOL_SOCKET, SO_TIMESTAMPING, 0);
     assert_true(world_steered(0, PORT));
-    set_option(f, SOL_SOCKET, SO_TIMESTAMP, 1);
+    set_option(f, SOL_SOCKET, SO_TIMESTAMPING, 1);
     assert_false(world_steered(0, PORT));
     expect(f, "before");
     world_host_receive(f->host_fd, PEER_ADDRESS, 9, "after", 5);
@@ -1155,6 +1321,225 @@ static void what_an_xsk_cannot_say_goes_by_the_host(void **state)
     close_socket(f);
 }
 
+static struct sockaddr_in6 six_address(struct ip_address ip, uint16_t port);
+static struct sockaddr_in6 mapped(uint32_t ip, uint16_t port);
+static struct file *bound_six(void);
+static int64_t send_six(struct file *f, struct sockaddr_in6 to, const char *text);
+
+/* ---- control data of what is sent ---- */
+
+struct sending_control {
+    _Alignas(8) char bytes[256];
+    size_t length;
+};
+
+static void control_add(struct sending_control *c, int level, int type, const void *data, size_t n)
+{
+    struct cmsghdr header = {.cmsg_len = CMSG_LEN(n), .cmsg_level = level, .cmsg_type = type};
+    memcpy(c->bytes + c->length, &header, sizeof header);
+    memcpy(c->bytes + c->length + CMSG_LEN(0), data, n);
+    c->length += CMSG_SPACE(n);
+}
+
+static int64_t send_control(struct file *f, const void *to, socklen_t n, const struct sending_control *c,
+                            const void *bytes, size_t length)
+{
+    struct iovec v = {(void *)(uintptr_t)bytes, length};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = (void *)(uintptr_t)to,
+                       .msg_namelen = n, .msg_control = (void *)(uintptr_t)c->bytes,
+                       .msg_controllen = c->length};
+    return f->ops->socket->sendmsg(f, &m, 0);
+}
+
+static void control_data_of_ipv4_is_heeded(void **state)
+{
+    struct file *f = bound_socket();
+    struct sockaddr_in to = address(PEER_ADDRESS, PEER_PORT);
+    struct sending_control c = {.length = 0};
+    struct in_pktinfo info = {.ipi_ifindex = INTERFACE_INDEX, .ipi_spec_dst.s_addr = htonl(OUR_ADDRESS)};
+    const int ttl = 7;
+    const uint8_t ecn = 2;
+    (void)state;
+    control_add(&c, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
+    control_add(&c, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl);
+    control_add(&c, IPPROTO_IP, IP_TOS, &ecn, sizeof ecn);
+    assert_int_equal(send_control(f, &to, sizeof to, &c, "x", 1), 1);
+    assert_int_equal(host_of(f)->sends, 0);
+    assert_int_equal(world_sent(0).ttl, 7);
+    assert_int_equal(world_sent(0).tos, 2);
+    assert_int_equal(world.asked.device, INTERFACE_INDEX);
+    assert_true(ip_equal(world.asked.source, ip_four(OUR_ADDRESS)));
+    /* For that one only. */
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "y", 1, 0), 1);
+    assert_int_equal(world_sent(1).ttl, 64);
+    assert_int_equal(world_sent(1).tos, 0);
+    close_socket(f);
+}
+
+static void options_set_what_is_sent(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    /* The made-up host answers 0 to what it does not know. */
+    set_option(f, IPPROTO_IP, IP_TTL, -1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, 0), 1);
+    assert_int_equal(world_sent(0).ttl, 64);
+    close_socket(f);
+    f = bound_six();
+    set_option(f, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 5);
+    set_option(f, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 0);
+    send_six(f, six_address(PEER_SIX, PEER_PORT), "x");
+    assert_int_equal(world_sent(1).ttl, 5);
+    assert_int_equal(world_sent(1).flow, 0);
+    set_option(f, IPPROTO_IPV6, IPV6_UNICAST_HOPS, -1);
+    send_six(f, six_address(PEER_SIX, PEER_PORT), "x");
+    assert_int_equal(world_sent(2).ttl, 63);
+    close_socket(f);
+}
+
+static void control_data_of_ipv6_is_heeded(void **state)
+{
+    struct file *f = bound_six();
+    struct sockaddr_in6 to = six_address(PEER_SIX, PEER_PORT), four = mapped(PEER_ADDRESS, PEER_PORT);
+    struct sending_control c = {.length = 0}, m = {.length = 0};
+    struct in6_pktinfo info = {.ipi6_ifindex = INTERFACE_INDEX}, from_four = {.ipi6_ifindex = 0};
+    const int hops = 9, class = 0xb9;
+    (void)state;
+    store_ip(info.ipi6_addr.s6_addr, OUR_SIX);
+    control_add(&c, IPPROTO_IPV6, IPV6_PKTINFO, &info, sizeof info);
+    control_add(&c, IPPROTO_IPV6, IPV6_HOPLIMIT, &hops, sizeof hops);
+    control_add(&c, IPPROTO_IPV6, IPV6_TCLASS, &class, sizeof class);
+    assert_int_equal(send_control(f, &to, sizeof to, &c, "x", 1), 1);
+    assert_int_equal(world_sent(0).ttl, 9);
+    assert_int_equal(world_sent(0).tos, 0xb9);
+    assert_true(ip_equal(world_sent(0).source_ip, OUR_SIX));
+    /* Of an IPv4 datagram the same element tells a mapped address. */
+    store_ip(from_four.ipi6_addr.s6_addr, ip_four(OUR_ADDRESS));
+    control_add(&m, IPPROTO_IPV6, IPV6_PKTINFO, &from_four, sizeof from_four);
+    assert_int_equal(send_control(f, &four, sizeof four, &m, "x", 1), 1);
+    assert_int_equal(world_sent(1).source, OUR_ADDRESS);
+    close_socket(f);
+}
+
+/* What is odd in it is the kernel's to judge. */
+static void other_control_data_goes_by_the_host(void **state)
+{
+    const int zero = 0, many = 256, minus = -1;
+    const struct in_pktinfo anothers = {.ipi_spec_dst.s_addr = htonl(PEER_ADDRESS)},
+                            nowhere = {.ipi_ifindex = -1};
+    const struct {
+        int level, type;
+        const void *data;
+        size_t n;
+    } cases[] = {
+        {IPPROTO_IP, IP_TTL, &zero, sizeof zero},     {IPPROTO_IP, IP_TTL, &many, sizeof many},
+        {IPPROTO_IP, IP_TTL, &zero, 1},               {IPPROTO_IP, IP_TOS, &minus, sizeof minus},
+        {IPPROTO_IP, IP_TOS, &zero, 2},               {IPPROTO_IP, IP_RETOPTS, &zero, sizeof zero},
+        {IPPROTO_IP, IP_PKTINFO, &anothers, sizeof anothers},
+        {IPPROTO_IP, IP_PKTINFO, &nowhere, sizeof nowhere},
+        {IPPROTO_IP, IP_PKTINFO, &zero, sizeof zero}, {IPPROTO_IPV6, IPV6_TCLASS, &zero, sizeof zero},
+        {SOL_SOCKET, SO_MARK, &zero, sizeof zero},    {IPPROTO_UDP, 99, &zero, sizeof zero},
+        {IPPROTO_UDP, UDP_SEGMENT, &zero, sizeof zero},
+    };
+    struct file *f = bound_socket();
+    struct sockaddr_in to = address(PEER_ADDRESS, PEER_PORT);
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct sending_control c = {.length = 0};
+        control_add(&c, cases[i].level, cases[i].type, cases[i].data, cases[i].n);
+        send_control(f, &to, sizeof to, &c, "x", 1);
+        assert_int_equal(host_of(f)->sends, i + 1);
+    }
+    struct sending_control cut = {.length = CMSG_LEN(4)};
+    ((struct cmsghdr *)cut.bytes)->cmsg_len = CMSG_LEN(5);
+    send_control(f, &to, sizeof to, &cut, "x", 1);
+    assert_int_equal(world.sent, 0);
+    close_socket(f);
+}
+
+static void a_row_is_cut_up_by_the_kernel_that_copies(void **state)
+{
+    struct file *f = bound_socket();
+    char bytes[2000] = {0};
+    (void)state;
+    set_option(f, IPPROTO_UDP, UDP_SEGMENT, 1000);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 2000, 0), 2000);
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 1000, 0), 1000); /* no row */
+    assert_int_equal(host_of(f)->sends, 1);
+    assert_int_equal(world.sent, 1);
+    close_socket(f);
+}
+
+static void a_row_is_cut_up_here_where_nothing_copies(void **state)
+{
+    struct file *f = bound_socket();
+    struct sockaddr_in to = address(PEER_ADDRESS, PEER_PORT);
+    static char bytes[65000];
+    const uint16_t segment = 1000;
+    struct sending_control c = {.length = 0};
+    (void)state;
+    world.zerocopy = true;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (char)(i / 1000);
+    control_add(&c, IPPROTO_UDP, UDP_SEGMENT, &segment, sizeof segment);
+    assert_int_equal(send_control(f, &to, sizeof to, &c, bytes, 2500), 2500);
+    assert_int_equal(world.sent, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(world_sent(i).length, i < 2 ? 1000 : 500);
+        assert_int_equal(world_sent(i).bytes[0], i);
+    }
+    assert_int_equal(statistics_of(PORT)->packets_out, 3);
+    assert_int_equal(send_control(f, &to, sizeof to, &c, bytes, 64000), 64000);
+    assert_int_equal(world.sent, 67);
+    assert_int_equal(send_control(f, &to, sizeof to, &c, bytes, 64001), 64001); /* too many for some kernels */
+    assert_int_equal(world.sent, 67);
+    assert_int_equal(host_of(f)->sends, 1);
+    const uint16_t too_long = 1473;
+    c.length = 0;
+    control_add(&c, IPPROTO_UDP, UDP_SEGMENT, &too_long, sizeof too_long);
+    send_control(f, &to, sizeof to, &c, bytes, 3000);
+    assert_int_equal(host_of(f)->sends, 2);
+    /* The ring fills up in the middle: wait, and go on from there. */
+    set_option(f, IPPROTO_UDP, UDP_SEGMENT, 1000);
+    world.full_after = 70;
+    world.full_sleeps = 2;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 6000, 0), 6000);
+    assert_int_equal(world.sent, 73);
+    for (int i = 0; i < 6; i++)
+        assert_int_equal(world_sent(67 + i).bytes[0], i);
+    /* Who does not wait loses the rest, as by a full queue of the kernel's; but not the whole. */
+    world.full_after = 75;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 6000, MSG_DONTWAIT), 6000);
+    assert_int_equal(world.sent, 75);
+    assert_int_equal(statistics_of(PORT)->drops[DROP_no_frame], 1);
+    world.transmit_full = true;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, bytes, 6000, MSG_DONTWAIT), -EAGAIN);
+    close_socket(f);
+}
+
+/* A connected sender that never receives learns of a closed port all the same. */
+static void an_error_meets_the_next_sender(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(connect_to(f, PEER_ADDRESS, PEER_PORT), 0);
+    assert_int_equal(send_to(f, 0, 0, "x", 1, 0), 1);
+    host_of(f)->error = -ECONNREFUSED;
+    int64_t result = 1;
+    for (int i = 0; i < 10000000 && result == 1; i++, world.sent = 0)
+        result = send_to(f, 0, 0, "x", 1, 0);
+    assert_int_equal(result, -ECONNREFUSED);
+    assert_int_equal(send_to(f, 0, 0, "x", 1, 0), 1);
+    /* At once when poll has seen it. */
+    struct poll_wait wait;
+    host_of(f)->error = -EHOSTUNREACH;
+    assert_int_equal(poll_it(f, POLLIN, POLLERR, &wait), POLLERR);
+    assert_int_equal(send_to(f, 0, 0, "x", 1, 0), -EHOSTUNREACH);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    close_socket(f);
+}
+
 static void a_full_ring_makes_a_sender_wait(void **state)
 {
     struct file *f = bound_socket();
@@ -1577,6 +1962,18 @@ int main(void)
         TEST(closing_gives_the_frames_back),
         TEST(the_next_length_is_told),
         TEST(control_data_tells_of_the_way),
+        TEST(the_time_of_arrival),
+        TEST(rows_are_received_as_one),
+        TEST(a_bad_buffer_costs_a_row_and_no_frame),
+        TEST(the_hosts_default_limits_the_queue),
+        TEST(a_filter_is_the_kernels_to_run),
+        TEST(control_data_of_ipv4_is_heeded),
+        TEST(options_set_what_is_sent),
+        TEST(control_data_of_ipv6_is_heeded),
+        TEST(other_control_data_goes_by_the_host),
+        TEST(a_row_is_cut_up_by_the_kernel_that_copies),
+        TEST(a_row_is_cut_up_here_where_nothing_copies),
+        TEST(an_error_meets_the_next_sender),
         TEST(an_option_that_only_the_kernel_honours_ends_steering),
         TEST(an_empty_queue_asks_the_host),
         TEST(what_the_enclave_sent_by_the_host_is_found),
