@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "abi/file.h"
+#include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/lib/lib.h"
@@ -305,4 +307,21 @@ void host_nap(uint32_t ns)
     const uint64_t time[2] = {0, ns}; /* struct timespec */
     untrusted_write(bounce(), time, sizeof time);
     exit_checked(__NR_nanosleep, EXIT_INTERRUPTIBLE, 0, bounce().address, 0, 0, 0, 0, 0);
+}
+
+int host_file_facts(int fd, struct file_facts *out)
+{
+    uint64_t offset = room_address(0) - arena_at(0).address;
+    int result = (int)room_call(EXIT_FILE_FACTS, 0, 0, (uint32_t)fd, offset, 0, 0, 0, 0);
+    if (result)
+        return result;
+    room_get(out, 0, sizeof *out);
+    if (out->size > INT64_MAX || (out->position > INT64_MAX && out->position != FILE_NO_POSITION))
+        violation("file %d has size %lu and position %lu", fd, out->size, out->position);
+    return 0;
+}
+
+int64_t host_file_size(int fd)
+{
+    return room_call(EXIT_FILE_SIZE, 0, INT64_MAX, (uint32_t)fd, 0, 0, 0, 0, 0);
 }

@@ -78,6 +78,8 @@ struct file {
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     void *watchers;   /* what epoll knows of this file: see epoll.c */
+    int caching;      /* enum file_caching: may its bytes and position be kept here? */
+    struct file_cache *cache; /* once it has been used; guarded by lock until it is there */
 };
 
 void file_table_start(void); /* descriptors 0, 1, 2 are the host's */

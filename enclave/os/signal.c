@@ -6,6 +6,7 @@
 #include <ucontext.h>
 
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
@@ -125,6 +126,8 @@ void signal_collect(void)
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
     struct signal_cause cause = {.code = SI_USER};
+    if (host)
+        order_after();
     for (; host; host &= host - 1)
         signal_send_process(__builtin_ctzll(host) + 1, &cause);
 }

@@ -18,8 +18,10 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/extents.h"
 #include "enclave/io/kick.h"
 #include "enclave/io/segments.h"
+#include "enclave/io/windows.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
@@ -128,6 +130,8 @@ static void resample(void)
     publish(&new);
     kick_start(hz / 1000);
     segments_start(hz / 1000);
+    extents_start(hz / 1000);
+    windows_start(hz / 1000);
 }
 
 void time_start(void)
@@ -151,6 +155,8 @@ void time_start(void)
     publish(&new);
     kick_start(line.hz / 1000);
     segments_start(line.hz / 1000);
+    extents_start(line.hz / 1000);
+    windows_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)

@@ -13,6 +13,7 @@
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
@@ -394,6 +395,7 @@ static int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
         return length;
     if (flags & MSG_OOB)
         return -EOPNOTSUPP;
+    order_before();
     if (flags & MSG_MORE)
         s->send_by_host = s->no_stream = true; /* what follows belongs to the same datagram */
     int stream = send_stream(f, m, flags, length, &limit);
@@ -603,6 +605,7 @@ static int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
         return error;
     for (;;) {
         int64_t result = receive_now(f, m, flags);
+        order_after();
         if (result != -EAGAIN)
             return result;
         if (s->shut_read)
