@@ -60,6 +60,13 @@ struct exit_slot {
  *                  socket takes nothing now                                          [abi/net.h]
  * X(URING_OPEN)    (arena offset of struct uring_setup): this thread's io_uring → its host fd, -EPERM:
  *                  forbidden, -errno                                                 [abi/uring.h]
+ * X(FILE_FACTS)    (fd, arena offset of struct file_facts) → 0, -errno               [abi/file.h]
+ * X(FILE_SIZE)     (fd) → its size, -errno
+ * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset): map
+ *                  WINDOW_BYTES of it there → how many of those bytes lie in pages that are wholly within
+ *                  the file, -errno
+ * X(EXTENT_OPEN)   (number, arena offset of struct extent_shared): may be written from now on → 0, -errno
+ * X(EXTENT_WRITE)  (number): write it, if it is READY → 0
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -81,7 +88,12 @@ struct exit_slot {
     X(SEGMENTS_OPEN)                                                                               \
     X(SEGMENTS_SEND)                                                                               \
     X(URING_OPEN)                                                                                  \
-    X(THREAD_ID)
+    X(THREAD_ID)                                                                                   \
+    X(FILE_FACTS)                                                                                  \
+    X(FILE_SIZE)                                                                                   \
+    X(FILE_MAP)                                                                                    \
+    X(EXTENT_OPEN)                                                                                 \
+    X(EXTENT_WRITE)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -12,6 +12,7 @@
 #include <x86intrin.h>
 
 #include "abi/syscall_names.h"
+#include "host/files.h"
 #include "host/law4.h"
 #include "host/segments.h"
 #include "host/thread.h"
@@ -253,6 +254,16 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return segments_open(a[0], a[1]);
     case EXIT_SEGMENTS_SEND:
         return segments_send(a[0], a[1]);
+    case EXIT_FILE_FACTS:
+        return file_facts((int)a[0], a[1]);
+    case EXIT_FILE_SIZE:
+        return file_size((int)a[0]);
+    case EXIT_FILE_MAP:
+        return file_map(a[0], a[1], a[2], a[3]);
+    case EXIT_EXTENT_OPEN:
+        return extents_open(a[0], a[1]);
+    case EXIT_EXTENT_WRITE:
+        return extents_write(a[0]);
     }
     return -ENOSYS;
 }

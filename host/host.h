@@ -84,5 +84,7 @@ void xsk_host_stop(void);
  * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the
  * last; asleep otherwise. */
 void monitor_armed(void); /* after each kick: cheap */
+/* The same for what is gathered for files (files.c). */
+void monitor_wanted(void);
 
 #endif

@@ -4,7 +4,8 @@
  * ring after its last kick would stay there. This thread looks twice a millisecond; when there was no kick
  * since it last looked it transmits what is left. Where kicks keep coming it does nothing: they take
  * everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
- * has put off what only it can submit, and computes since, is interrupted.
+ * has put off what only it can submit, and computes since, is interrupted. It also writes what was
+ * gathered for files and not asked for since it last looked.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -16,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/files.h"
 #include "host/host.h"
 #include "host/segments.h"
 #include "host/thread.h"
@@ -27,10 +29,12 @@
 static struct {
     _Atomic uint32_t asleep; /* the futex */
     _Atomic uint32_t kicked; /* since the last look */
+    _Atomic uint32_t wanted; /* for files, since the last look */
     _Atomic bool end;
+    pthread_mutex_t starting;
     bool started;
     pthread_t thread;
-} monitor;
+} monitor = {.starting = PTHREAD_MUTEX_INITIALIZER};
 
 static void wake(void)
 {
@@ -46,10 +50,19 @@ void monitor_armed(void)
         wake();
 }
 
+void monitor_wanted(void)
+{
+    atomic_store(&monitor.wanted, 1);
+    if (atomic_load(&monitor.asleep))
+        wake();
+}
+
 static void sleep_until_kick(void)
 {
+    if (extents_unwatch())
+        return;
     atomic_store(&monitor.asleep, 1);
-    if (atomic_load(&monitor.kicked) || atomic_load(&monitor.end))
+    if (atomic_load(&monitor.kicked) || atomic_load(&monitor.wanted) || atomic_load(&monitor.end))
         atomic_store(&monitor.asleep, 0);
     while (atomic_load(&monitor.asleep))
         syscall(SYS_futex, &monitor.asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
@@ -67,6 +80,9 @@ static void *look(void *unused)
         }
         nanosleep(&pause, NULL);
         threads_remind();
+        bool wanted = atomic_exchange(&monitor.wanted, 0);
+        if (extents_look() || wanted)
+            quiet = 0;
         if (atomic_exchange(&monitor.kicked, 0)) {
             quiet = 0;
             continue;
@@ -79,10 +95,8 @@ static void *look(void *unused)
     return unused;
 }
 
-int monitor_start(void)
+static int start(void)
 {
-    if (monitor.started)
-        return 0;
     sigset_t all, old;
     pthread_attr_t attributes;
     atomic_store(&monitor.end, false);
@@ -95,6 +109,14 @@ int monitor_start(void)
     pthread_attr_destroy(&attributes);
     monitor.started = !error;
     return -error;
+}
+
+int monitor_start(void)
+{
+    pthread_mutex_lock(&monitor.starting);
+    int error = monitor.started ? 0 : start();
+    pthread_mutex_unlock(&monitor.starting);
+    return error;
 }
 
 void monitor_stop(void)

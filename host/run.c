@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "abi/arena.h"
+#include "host/files.h"
 #include "host/thread.h"
 
 struct host host;
@@ -144,6 +145,7 @@ int host_run(const struct run_options *options)
         return -1;
     }
     int status = wait_for_end();
+    extents_finish();
     if (options->statistics_path)
         statistics_write();
     xsk_host_stop();

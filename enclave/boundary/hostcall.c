@@ -7,6 +7,8 @@
 #include <limits.h>
 #include <signal.h>
 
+#include "abi/file.h"
+#include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/lib/lib.h"
@@ -341,4 +343,21 @@ int host_thread_id(uint32_t index)
 {
     int64_t result = room_call(EXIT_THREAD_ID, 0, INT_MAX, index, 0, 0, 0, 0, 0);
     return result ? (int)result : -ESRCH;
+}
+
+int host_file_facts(int fd, struct file_facts *out)
+{
+    uint64_t offset = room_address(0) - arena_at(0).address;
+    int result = (int)room_call(EXIT_FILE_FACTS, 0, 0, (uint32_t)fd, offset, 0, 0, 0, 0);
+    if (result)
+        return result;
+    room_get(out, 0, sizeof *out);
+    if (out->size > INT64_MAX || (out->position > INT64_MAX && out->position != FILE_NO_POSITION))
+        violation("file %d has size %lu and position %lu", fd, out->size, out->position);
+    return 0;
+}
+
+int64_t host_file_size(int fd)
+{
+    return room_call(EXIT_FILE_SIZE, 0, INT64_MAX, (uint32_t)fd, 0, 0, 0, 0, 0);
 }

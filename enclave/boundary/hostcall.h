@@ -81,6 +81,11 @@ int64_t host_copy_range(int from, int64_t *from_offset, int to, int64_t *to_offs
 int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, uint64_t count,
                     uint32_t flags, uint64_t exit_flags);
 
+/* What the host says of an open file (abi/file.h); sizes and positions are none that a file cannot have. */
+struct file_facts;
+int host_file_facts(int fd, struct file_facts *out);
+int64_t host_file_size(int fd);
+
 /* ---- paths ---- */
 
 int host_openat(int directory, const char *path, int flags, int mode);

@@ -36,8 +36,15 @@ bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value);
  */
 int untrusted_read(void *to, struct untrusted source, size_t length);
 
+/* The same where the source may have ceased to be there (a file that was cut shorter): -EFAULT then too. */
+int untrusted_read_file(void *to, struct untrusted source, size_t length);
+
 /* Copy into untrusted memory; `target` is 8-aligned; the last word is padded with zeros.
  * `from` may be the program's memory: 0 or -EFAULT. */
 int untrusted_write(struct untrusted target, const void *from, size_t length);
+
+/* Copy into the midst of what is already there: `target` may have any alignment, the bytes around it in
+ * its first and last word stay. `from` may be the program's memory: 0 or -EFAULT. */
+int untrusted_insert(struct untrusted target, const void *from, size_t length);
 
 #endif

@@ -12,6 +12,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
@@ -187,8 +188,9 @@ SYSCALL(close)
     struct file *f = uninstall((uint32_t)a0);
     if (!f)
         return -EBADF;
+    int64_t error = file_cache_settle(f);
     file_put(f);
-    return 0;
+    return error;
 }
 
 SYSCALL(close_range)

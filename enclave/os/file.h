@@ -82,6 +82,8 @@ struct file {
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
     void *watchers;   /* what epoll knows of this file: see epoll.c */
+    int caching;      /* enum file_caching: may its bytes and position be kept here? */
+    struct file_cache *cache; /* once it has been used; guarded by lock until it is there */
 };
 
 void file_table_start(void); /* with the descriptors that the host was started with */

@@ -10,6 +10,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/syscalls.h"
 
@@ -207,14 +208,24 @@ static int64_t pass(uint64_t number, uint64_t fd, uint64_t a, uint64_t b, uint64
     return result;
 }
 
+/* The same for those that tell of writes that failed. */
+static int64_t pass_error(uint64_t number, uint64_t fd, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct file *f = file_get((int)fd);
+    int64_t error = f ? file_cache_settle(f) : 0;
+    int64_t result = pass(number, fd, a, b, c, -EINVAL);
+    file_put(f);
+    return error ? error : result;
+}
+
 SYSCALL(fsync)
 {
-    return pass(__NR_fsync, a0, 0, 0, 0, -EINVAL);
+    return pass_error(__NR_fsync, a0, 0, 0, 0);
 }
 
 SYSCALL(fdatasync)
 {
-    return pass(__NR_fdatasync, a0, 0, 0, 0, -EINVAL);
+    return pass_error(__NR_fdatasync, a0, 0, 0, 0);
 }
 
 SYSCALL(syncfs)
@@ -229,7 +240,7 @@ SYSCALL(sync)
 
 SYSCALL(sync_file_range)
 {
-    return pass(__NR_sync_file_range, a0, a1, a2, a3, -EINVAL);
+    return pass_error(__NR_sync_file_range, a0, a1, a2, a3);
 }
 
 SYSCALL(fallocate)
@@ -314,6 +325,18 @@ static int64_t copy_through(struct file *to, struct file *from, int64_t *offset,
     return done ? done : n;
 }
 
+static void lend_both(struct file *a, struct file *b)
+{
+    file_cache_lend(a);
+    file_cache_lend(b);
+}
+
+static void return_both(struct file *a, struct file *b)
+{
+    file_cache_return(a);
+    file_cache_return(b);
+}
+
 SYSCALL(sendfile)
 {
     int64_t offset, *at = a2 ? &offset : NULL, result = -EBADF;
@@ -326,10 +349,13 @@ SYSCALL(sendfile)
     if (to && from && writable(to) && readable(from)) {
         int host_to = host_fd_of(to), host_from = host_fd_of(from);
         file_may_sleep(to);
-        if (host_to >= 0 && host_from >= 0)
+        if (host_to >= 0 && host_from >= 0) {
+            lend_both(from, to);
             result = interrupted(host_sendfile(host_to, host_from, at, count, EXIT_INTERRUPTIBLE));
-        else
+            return_both(from, to);
+        } else {
             result = copy_through(to, from, at, count);
+        }
     }
     file_put(to);
     file_put(from);
@@ -347,6 +373,7 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
     struct file *from = file_get((int)a0), *to = file_get((int)a2);
     if (from && to && readable(from) && writable(to)) {
         int host_from = host_fd_of(from), host_to = host_fd_of(to);
+        lend_both(from, to);
         if (host_from < 0 || host_to < 0)
             result = -EINVAL;
         else if (splice)
@@ -354,6 +381,7 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
                 host_splice(host_from, in_at, host_to, out_at, count, flags, EXIT_INTERRUPTIBLE));
         else
             result = host_copy_range(host_from, in_at, host_to, out_at, count, flags);
+        return_both(from, to);
     }
     file_put(from);
     file_put(to);

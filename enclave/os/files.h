@@ -21,6 +21,11 @@ struct file *host_file_new(int host_fd, int flags, const char *path);
 /* The same where it is not known what the descriptor is: asks the host. NULL: not open, or no
  * memory. */
 struct file *host_file_adopt(int host_fd);
+/* One read(2), write(2) or their like, by exits: what is left of the buffers after `skip` bytes. offset: of the
+ * whole, -1: at the host's position. Bytes moved, or -errno. */
+int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, int count, uint64_t skip,
+                           int64_t offset, int flags);
+int64_t host_file_seek(struct file *f, int64_t offset, int whence);
 /* The host's descriptor behind a file, -1: none. */
 int host_fd_of(struct file *f);
 /* The S_IFMT bits, asked of the host once. */

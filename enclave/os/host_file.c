@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the host that are no sockets: an exit each call. */
+/* Files of the host that are no sockets: an exit each call, but for what file_cache.c saves. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,8 +7,10 @@
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/enclave.h"
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
@@ -40,10 +42,12 @@ void file_may_sleep(const struct file *f)
         io_flush();
 }
 
-static int64_t host_file_read(struct file *f, const struct iovec *v, int count, int64_t offset,
-                              int flags)
+int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, int count, uint64_t skip,
+                           int64_t offset, int flags)
 {
-    uint64_t total = 0, done = 0;
+    int64_t (*call)(int, const struct iovec *, int, uint64_t, int64_t, int, uint64_t, uint64_t *) =
+        write ? host_writev : host_readv;
+    uint64_t total = 0, done = skip;
     for (int i = 0; i < count; i++)
         total += v[i].iov_len;
     if (f->mode != S_IFREG)
@@ -51,46 +55,48 @@ static int64_t host_file_read(struct file *f, const struct iovec *v, int count, 
     for (;;) {
         uint64_t asked;
         int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        int64_t r = host_readv(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
+        int64_t r = call(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
+        if (r == -EPIPE && write)
+            signal_raise_self(SIGPIPE);
         if (r < 0)
-            return done ? (int64_t)done : interrupted(r);
+            return done > skip ? (int64_t)(done - skip) : interrupted(r);
         done += (uint64_t)r;
-        if (done == total || (uint64_t)r < asked || file_kind(f) != S_IFREG)
-            return (int64_t)done;
+        if (done == total || (uint64_t)r < asked || (!write && file_kind(f) != S_IFREG))
+            return (int64_t)(done - skip);
     }
+}
+
+static int64_t host_file_read(struct file *f, const struct iovec *v, int count, int64_t offset,
+                              int flags)
+{
+    return f->caching ? file_cache_read(f, v, count, offset, flags)
+                      : host_file_transfer(f, false, v, count, 0, offset, flags);
 }
 
 static int64_t host_file_write(struct file *f, const struct iovec *v, int count, int64_t offset,
                                int flags)
 {
-    uint64_t total = 0, done = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
-    if (f->mode != S_IFREG)
-        file_may_sleep(f);
-    for (;;) {
-        int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        uint64_t asked;
-        int64_t r = host_writev(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
-        if (r == -EPIPE)
-            signal_raise_self(SIGPIPE);
-        if (r < 0)
-            return done ? (int64_t)done : interrupted(r);
-        done += (uint64_t)r;
-        if (done == total || (uint64_t)r < asked)
-            return (int64_t)done;
-    }
+    return f->caching ? file_cache_write(f, v, count, offset, flags)
+                      : host_file_transfer(f, true, v, count, 0, offset, flags);
 }
 
-static int64_t host_file_lseek(struct file *f, int64_t offset, int whence)
+int64_t host_file_seek(struct file *f, int64_t offset, int whence)
 {
     return host_plain(__NR_lseek, 0, INT64_MAX, (uint32_t)f->host_fd, (uint64_t)offset,
                       (uint32_t)whence, 0, 0);
 }
 
+static int64_t host_file_lseek(struct file *f, int64_t offset, int whence)
+{
+    return f->caching ? file_cache_lseek(f, offset, whence) : host_file_seek(f, offset, whence);
+}
+
 static int host_file_stat(struct file *f, struct stat *out)
 {
-    return host_fstat(f->host_fd, out);
+    int result = host_fstat(f->host_fd, out);
+    if (!result && !f->mode)
+        f->mode = out->st_mode & S_IFMT;
+    return result;
 }
 
 static int64_t host_file_getdents(struct file *f, void *user, uint64_t size)
@@ -106,7 +112,11 @@ static int64_t host_file_truncate(struct file *f, int64_t length)
 
 static int host_file_set_flags(struct file *f, int flags)
 {
-    return (int)host_plain(__NR_fcntl, 0, 0, (uint32_t)f->host_fd, F_SETFL, (uint32_t)flags, 0, 0);
+    file_cache_lend(f); /* O_APPEND changes what the position means */
+    int result =
+        (int)host_plain(__NR_fcntl, 0, 0, (uint32_t)f->host_fd, F_SETFL, (uint32_t)flags, 0, 0);
+    file_cache_return(f);
+    return result;
 }
 
 static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait *wait)
@@ -120,6 +130,7 @@ static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait
 
 static void host_file_release(struct file *f)
 {
+    file_cache_release(f);
     host_close(f->host_fd);
 }
 
@@ -153,6 +164,8 @@ struct file *host_file_new(int host_fd, int flags, const char *path)
     }
     if (path)
         f->path = copy_text(path); /* no memory: it goes without */
+    if (path && enclave.rings && !(flags & O_PATH))
+        f->caching = CACHING_FULL;
     return f;
 }
 
@@ -167,8 +180,11 @@ struct file *host_file_adopt(int host_fd)
     if (S_ISSOCK(s.st_mode))
         return host_socket_new(host_fd, 0, (int)flags);
     struct file *f = host_file_new(host_fd, (int)flags, NULL);
-    if (f)
-        f->mode = s.st_mode & S_IFMT;
+    if (!f)
+        return NULL;
+    f->mode = s.st_mode & S_IFMT;
+    if (enclave.rings && S_ISREG(s.st_mode))
+        f->caching = CACHING_SHARED;
     return f;
 }
 

@@ -14,6 +14,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 
 enum direction { NUMBER, IN, OUT, IN_OUT };
@@ -120,6 +121,10 @@ int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
     if (command == SIOCGIFCONF)
         return interfaces(f, argument);
+    if (command == FIONREAD) {
+        file_cache_lend(f); /* of a regular file: what lies behind its position */
+        file_cache_return(f);
+    }
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         if (table[i].command == command)
             return carry(f, &table[i], argument);

@@ -22,6 +22,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 
@@ -68,6 +69,8 @@ SYSCALL(prlimit64)
     if (a2)
         untrusted_write(in, &new, sizeof new);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 ? in.address : 0, out.address, 0, 0);
+    if (!result && a2 && (int)a1 == RLIMIT_FSIZE)
+        file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);

@@ -7,6 +7,7 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
@@ -132,6 +133,8 @@ void signal_collect(void)
     if (host & SIGNAL_BIT(SIGNAL_LOOK))
         timers_look();
     host &= ~SIGNAL_BIT(SIGNAL_LOOK);
+    if (host)
+        order_after();
     for (; host; host &= host - 1)
         signal_send_process(__builtin_ctzll(host) + 1, &cause);
 }

@@ -19,9 +19,11 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/extents.h"
 #include "enclave/io/kick.h"
 #include "enclave/io/segments.h"
 #include "enclave/io/uring.h"
+#include "enclave/io/windows.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
@@ -131,6 +133,8 @@ static void resample(void)
     kick_start(hz / 1000);
     segments_start(hz / 1000);
     uring_start(hz / 1000);
+    extents_start(hz / 1000);
+    windows_start(hz / 1000);
 }
 
 void time_start(void)
@@ -155,6 +159,8 @@ void time_start(void)
     kick_start(line.hz / 1000);
     segments_start(line.hz / 1000);
     uring_start(line.hz / 1000);
+    extents_start(line.hz / 1000);
+    windows_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)

@@ -4,6 +4,7 @@
 #include <poll.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
@@ -180,6 +181,7 @@ int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
         return error;
     for (;;) {
         int64_t result = receive_now(f, m, flags);
+        order_after();
         if (result != -EAGAIN)
             return result;
         if (udp_nonblocking(f, flags)) {

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
@@ -302,6 +303,7 @@ int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
         return -EMSGSIZE;
     if (!s->six && (flags & MSG_OOB))
         return -EOPNOTSUPP;
+    order_before();
     if (flags & MSG_MORE)
         s->send_by_host = s->no_stream = true; /* what follows belongs to the same datagram */
     int stream = send_stream(f, m, flags, length, &limit);

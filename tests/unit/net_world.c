@@ -17,6 +17,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
@@ -36,6 +37,7 @@
 
 struct world world;
 struct enclave enclave;
+struct order order;
 int log_threshold = LOG_WARNING;
 
 /* ---- the enclave's surroundings ---- */
