@@ -35,6 +35,7 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
+    memory_push_all();
     xsk_flush();
     exit_process(status);
 }
