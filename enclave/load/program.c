@@ -228,6 +228,9 @@ static uint64_t build_stack(const struct loaded *program, uint64_t interpreter, 
         push(&s, &null, 8);
     program_image.vector_end = s.at;
     program_image.vector = push(&s, vector, sizeof vector);
+    _Static_assert(sizeof vector <= sizeof process.vector, "it is kept for /proc");
+    memcpy(process.vector, vector, sizeof vector);
+    process.vector_size = sizeof vector;
     push(&s, &null, 8);
     push(&s, envp, envc * 8ul);
     push(&s, &null, 8);

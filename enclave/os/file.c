@@ -14,6 +14,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 
@@ -63,6 +64,27 @@ bool file_still(struct file *f)
                                              __ATOMIC_RELAXED))
         ;
     return n;
+}
+
+void file_hold(struct file *f)
+{
+    __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+}
+
+int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
+{
+    struct stat s;
+    if (!__atomic_load_n(&f->identified, __ATOMIC_ACQUIRE)) {
+        int error = f->ops->stat ? f->ops->stat(f, &s) : -EBADF;
+        if (error)
+            return error;
+        __atomic_store_n(&f->device, s.st_dev, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->inode, s.st_ino, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->identified, true, __ATOMIC_RELEASE);
+    }
+    *device = f->device;
+    *inode = f->inode;
+    return 0;
 }
 
 void file_put(struct file *f)
@@ -183,11 +205,24 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
     return error;
 }
 
+/* The descriptor is closed, the file perhaps not: as on Linux that ends the process's locks of it. */
+static void locks_drop(struct file *f)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    if (!f->locked || __atomic_load_n(&f->references, __ATOMIC_RELAXED) < 2)
+        return;
+    f->locked = false;
+    if (memory_shares())
+        memory_push_file(f, 0, UINT64_MAX);
+    host_fd_struct(__NR_fcntl, 0, host_fd_of(f), F_SETLK, &all, sizeof all, 0);
+}
+
 SYSCALL(close)
 {
     struct file *f = uninstall((uint32_t)a0);
     if (!f)
         return -EBADF;
+    locks_drop(f);
     int64_t error = file_cache_settle(f);
     file_put(f);
     return error;
@@ -298,10 +333,18 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
         return -EBADF;
     if (wait)
         file_may_sleep(f);
+    /* A lock is what processes that map a file wait for before they look at it, and after they changed it. */
+    if (!get && memory_shares())
+        memory_push_file(f, 0, UINT64_MAX);
     int64_t result = host_fd_struct(__NR_fcntl, wait ? EXIT_INTERRUPTIBLE : 0, fd,
                                     (uint64_t)command, &l, sizeof l, get ? sizeof l : 0);
     if (!result && get && user_put((void *)user, &l))
         return -EFAULT;
+    if (!result && !get && l.l_type != F_UNLCK) {
+        f->locked |= command == F_SETLK || command == F_SETLKW;
+        if (memory_shares())
+            memory_pull_file(f, 0, UINT64_MAX, false);
+    }
     return interrupted(result);
 }
 

@@ -81,6 +81,9 @@ struct file {
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
+    bool identified;  /* the next two are known */
+    bool locked;      /* a lock by F_SETLK was taken through it */
+    uint64_t device, inode;
     void *watchers;   /* what epoll knows of this file: see epoll.c */
     int caching;      /* enum file_caching: may its bytes and position be kept here? */
     struct file_cache *cache; /* once it has been used; guarded by lock until it is there */
@@ -91,6 +94,7 @@ void file_table_start(void); /* with the descriptors that the host was started w
 /* A new file with one reference, or NULL. */
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags);
 struct file *file_get(int fd);     /* takes a reference; NULL: EBADF */
+void file_hold(struct file *f);    /* one more */
 void file_put(struct file *f);
 /* Lowest free descriptor ≥ from; takes over the caller's reference. -EMFILE (reference kept by caller). */
 int file_install(struct file *f, int from, bool close_on_exec);
@@ -99,5 +103,15 @@ int file_install(struct file *f, int from, bool close_on_exec);
 struct file *file_open(const char *path, int flags, int mode, int *error);
 /* Read into LibOS or program memory, at an offset; bytes or -errno. */
 int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset);
+/* Write, to the end whatever signals come; `from` as above. Bytes or -errno. Not for files that append. */
+int64_t file_write_at(struct file *f, const void *from, uint64_t length, uint64_t offset);
+/* As fsync. */
+int file_sync(struct file *f);
+/* The same file, opened anew: NULL and *error. */
+struct file *file_open_again(struct file *f, int flags, int *error);
+/* Is it a memory file that was sealed against writing? */
+bool file_write_sealed(struct file *f);
+/* Which file it is, as stat tells: 0 or -errno. */
+int file_identity(struct file *f, uint64_t *device, uint64_t *inode);
 
 #endif

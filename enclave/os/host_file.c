@@ -218,3 +218,37 @@ int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
     }
     return (int64_t)done;
 }
+
+int64_t file_write_at(struct file *f, const void *from, uint64_t length, uint64_t offset)
+{
+    uint64_t done = 0, asked;
+    if (f->host_fd < 0 || file_kind(f) != S_IFREG)
+        return -EINVAL;
+    while (done < length) {
+        struct iovec v = {(uint8_t *)(uintptr_t)from + done, length - done};
+        int64_t n = host_writev(f->host_fd, &v, 1, 0, (int64_t)(offset + done), 0, 0, &asked);
+        if (n < 0 && n != -EINTR)
+            return done ? (int64_t)done : n;
+        done += n > 0 ? (uint64_t)n : 0;
+    }
+    return (int64_t)done;
+}
+
+int file_sync(struct file *f)
+{
+    return f->host_fd < 0 ? -EINVAL : (int)host_plain(__NR_fsync, 0, 0, (uint32_t)f->host_fd, 0, 0, 0, 0);
+}
+
+struct file *file_open_again(struct file *f, int flags, int *error)
+{
+    char link[32];
+    print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
+    return file_open(link, flags, 0, error);
+}
+
+bool file_write_sealed(struct file *f)
+{
+    int64_t seals = f->host_fd < 0 ? -EINVAL
+                                   : host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, F_GET_SEALS, 0, 0, 0);
+    return seals > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}

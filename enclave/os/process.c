@@ -36,6 +36,7 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
+    memory_push_all();
     io_flush_all();
     exit_process(status);
 }

@@ -16,6 +16,8 @@ struct process {
     uint32_t thread_count;    /* areas */
     uint32_t threads_live;
     char name[16];
+    uint64_t vector[48]; /* the auxiliary vector, as the program got it */
+    uint64_t vector_size; /* bytes */
 
     struct lock signal_lock; /* guards what follows, and the signals of all threads */
     struct signal_queue signals; /* directed at the process */

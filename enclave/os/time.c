@@ -241,6 +241,7 @@ static bool carried(clockid_t id, uint64_t *ns)
 /* CPU clocks of a process or a thread are numbers made of its id (see pthread_getcpuclockid). */
 #define CPU_CLOCK_THREAD 4
 #define CPU_CLOCK_SCHEDULED 2
+#define CPU_CLOCK_KIND 3
 #define CPU_CLOCK_FIELDS 7
 
 int time_thread_clock(int tid, clockid_t *out)
@@ -253,16 +254,23 @@ int time_thread_clock(int tid, clockid_t *out)
     return 0;
 }
 
-/* A clock of the program as the host knows it: its threads have other ids there. */
-static int translate(clockid_t *id)
+int time_cpu_clock(clockid_t *id)
 {
-    if (*id >= 0 || !(*id & CPU_CLOCK_THREAD) || (*id & CPU_CLOCK_FIELDS) == CPU_CLOCK_FIELDS)
+    if ((*id & CPU_CLOCK_KIND) > CPU_CLOCK_SCHEDULED)
+        return -EINVAL;
+    if (!(*id & CPU_CLOCK_THREAD))
         return 0;
     int tid = (int)~(*id >> 3), fields = *id & CPU_CLOCK_FIELDS;
     if (time_thread_clock(tid ? tid : current()->tid, id))
         return -EINVAL;
     *id = (*id & ~CPU_CLOCK_FIELDS) | fields;
     return 0;
+}
+
+/* Any clock of the program; those of descriptors are the host's. */
+static int translate(clockid_t *id)
+{
+    return *id < 0 && (*id & CPU_CLOCK_KIND) <= CPU_CLOCK_SCHEDULED ? time_cpu_clock(id) : 0;
 }
 
 /* The process's and the thread's CPU clocks, TAI: the host's. `id` is as the host knows it. */

@@ -17,6 +17,9 @@ uint64_t time_monotonic_ns(void);
 uint64_t time_realtime_ns(void);
 /* Any clock that the program may name, ns: 0 or -errno. */
 int time_clock(clockid_t id, uint64_t *ns);
+/* A CPU clock that the program names by a number made of an id (pthread_getcpuclockid): as the host knows
+ * it. 0 or -EINVAL. */
+int time_cpu_clock(clockid_t *id);
 /* The CPU clock of a thread as the host knows it: 0 or -ESRCH. */
 int time_thread_clock(int tid, clockid_t *out);
 /* What the realtime clock said at this count of the TSC, not long ago. */

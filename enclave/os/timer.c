@@ -168,7 +168,7 @@ static int clock_of(clockid_t id, clockid_t *out)
     case CLOCK_THREAD_CPUTIME_ID: /* of this thread, whoever looks at it */
         return time_thread_clock(current()->tid, out);
     }
-    return -EINVAL;
+    return id < 0 ? time_cpu_clock(out) : -EINVAL;
 }
 
 SYSCALL(timer_create)
