@@ -6,6 +6,7 @@
 #include "enclave/os/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -144,7 +145,13 @@ static int64_t check(uint64_t length, int flags, struct file *file, uint64_t off
         return length > enclave.size ? -ENOMEM : -EINVAL;
     if (sharing != MAP_PRIVATE && sharing != MAP_SHARED && sharing != MAP_SHARED_VALIDATE)
         return -EINVAL;
+    if (file && file->flags & O_PATH)
+        return -EBADF;
+    if (file && (file->flags & O_ACCMODE) == O_WRONLY)
+        return -EACCES;
     if (file && sharing != MAP_PRIVATE && (protection & PROT_WRITE)) {
+        if ((file->flags & O_ACCMODE) != O_RDWR)
+            return -EACCES;
         log_warning("a shared writable mapping of a file is not supported: ENODEV");
         return -ENODEV;
     }

@@ -4,6 +4,7 @@
  * changes an enclave's: what a test reads and writes is what a program would.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -161,17 +162,29 @@ int user_zero(void *to, size_t length)
     return 0;
 }
 
-static struct file file = {.path = "/lib/libfile.so"};
+static struct file file = {.path = "/lib/libfile.so", .flags = O_RDWR};
+static struct file unreadable = {.flags = O_WRONLY}, unwritable = {.flags = O_RDONLY},
+                   named = {.flags = O_PATH};
 static uint8_t contents[FILE_LENGTH];
 
 struct file *file_get(int fd)
 {
-    return fd == 5 ? &file : NULL;
+    switch (fd) {
+    case 5:
+        return &file;
+    case 6:
+        return &unreadable;
+    case 7:
+        return &unwritable;
+    case 8:
+        return &named;
+    }
+    return NULL;
 }
 
 void file_put(struct file *f)
 {
-    assert_ptr_equal(f, &file);
+    assert_true(f == &file || f == &unreadable || f == &unwritable || f == &named);
 }
 
 int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
@@ -304,6 +317,9 @@ static void wrong_arguments_get_the_error_of_linux(void **state)
         {0, 4096, RW, MAP_PRIVATE, 9, 0, EBADF},
         {0, 4096, RW, MAP_PRIVATE, 5, 100, EINVAL},
         {0, 4096, RW, MAP_SHARED, 5, 0, ENODEV},
+        {0, 4096, RW, MAP_SHARED, 7, 0, EACCES},
+        {0, 4096, PROT_READ, MAP_PRIVATE, 6, 0, EACCES},
+        {0, 4096, PROT_READ, MAP_PRIVATE, 8, 0, EBADF},
         {used + 1, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, EINVAL},
         {used, 4096, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0, EEXIST},
         {NO_ADDRESS, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
