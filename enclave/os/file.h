@@ -25,6 +25,7 @@ struct poll_wait {
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
     bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
+    bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };
 
 /* Pointers to buffers in struct iovec are the program's unless said otherwise; the iovec arrays and
