@@ -22,6 +22,7 @@ static struct {
     struct lock lock; /* guards table */
     uint64_t second;  /* in ticks */
     uint64_t reload;  /* TSC: the interfaces are to be asked for again from then on; racy, once too often */
+    uint32_t generation; /* routes of another are not to be believed */
     struct route *table;
 } routes;
 
@@ -63,7 +64,9 @@ static void ask(const struct route_key *key, uint64_t now, struct route *out)
 {
     struct route_query q = {.destination = key->destination, .source = key->bound, .device = key->device};
     struct interface_link link;
-    *out = (struct route){.key = *key, .expires = now + routes.second / HOST_PART};
+    *out = (struct route){.key = *key,
+                          .expires = now + routes.second / HOST_PART,
+                          .generation = __atomic_load_n(&routes.generation, __ATOMIC_RELAXED)};
     interfaces_refresh(now);
     if (network_route(&q) || q.kind != ROUTE_UNICAST)
         return;
@@ -94,7 +97,8 @@ void route_lookup(const struct route_key *key, struct route *out)
     struct route *r = slot(key);
     uint64_t now = __builtin_ia32_rdtsc();
     lock_take(&routes.lock);
-    bool hit = r->expires > now && same(&r->key, key);
+    bool hit = r->expires > now && r->generation == __atomic_load_n(&routes.generation, __ATOMIC_RELAXED) &&
+               same(&r->key, key);
     if (hit)
         *out = *r;
     lock_release(&routes.lock);
@@ -106,11 +110,7 @@ void route_lookup(const struct route_key *key, struct route *out)
     lock_release(&routes.lock);
 }
 
-void route_forget(const struct route_key *key)
+void routes_forget(void)
 {
-    struct route *r = slot(key);
-    lock_take(&routes.lock);
-    if (same(&r->key, key))
-        r->expires = 0;
-    lock_release(&routes.lock);
+    __atomic_add_fetch(&routes.generation, 1, __ATOMIC_RELAXED);
 }

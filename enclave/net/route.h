@@ -24,6 +24,7 @@ struct route {
     uint64_t interface; /* its index */
     uint64_t source_mac, destination_mac;
     uint64_t expires; /* TSC */
+    uint32_t generation; /* of the table when it was asked for */
 };
 
 /* The TSC's ticks a second; before any lookup. Nothing is known after it. 0 or -ENOMEM. */
@@ -34,7 +35,7 @@ int route_start(uint64_t tick_rate);
  * overwrites the bounce buffer).
  */
 void route_lookup(const struct route_key *key, struct route *out);
-/* Something has been heard about the way there: what is known of it is to be asked anew. */
-void route_forget(const struct route_key *key);
+/* Something has been heard about a way, by an error that a network reported: ask anew. */
+void routes_forget(void);
 
 #endif

@@ -587,7 +587,8 @@ static uint32_t item_ask(struct item *i, bool take)
     if (!wanted)
         return 0;
     bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals;
-    struct poll_wait wait = {.host_fd = -1, .reported = i->reported, .ring = uring_existing()};
+    struct poll_wait wait = {.host_fd = -1, .reported = i->reported, .ring = uring_existing(),
+                             .fresh = edge};
     i->reported = 0;
     uint64_t arrivals = edge ? f->ops->arrivals(f) : 0;
     uint32_t ready = f->ops->poll(f, wanted & ~ALWAYS, &wait) & wanted;

@@ -27,6 +27,7 @@ struct poll_wait {
     bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
+    bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };
 
 /* Pointers to buffers in struct iovec are the program's unless said otherwise; the iovec arrays and

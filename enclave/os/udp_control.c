@@ -168,11 +168,15 @@ static bool take_interface(const struct cmsghdr *c, struct udp_sending *out)
            take_source(out, ip_four(load_be32((const uint8_t *)&info.ipi_spec_dst)));
 }
 
+/* With an IPv4 destination it must tell a mapped address, and none is not one. */
 static bool take_interface_six(const struct cmsghdr *c, struct udp_sending *out)
 {
     struct in6_pktinfo info;
-    return data_of(c, &info, sizeof info) && take_device(out, (int)info.ipi6_ifindex) &&
-           take_source(out, load_ip(info.ipi6_addr.s6_addr));
+    if (!data_of(c, &info, sizeof info))
+        return false;
+    struct ip_address source = load_ip(info.ipi6_addr.s6_addr);
+    return ip_is_four(out->address) <= ip_is_four(source) &&
+           take_device(out, (int)info.ipi6_ifindex) && take_source(out, source);
 }
 
 static bool take_number(const struct cmsghdr *c, int least, uint8_t *out)
@@ -199,6 +203,7 @@ static bool take_four(const struct cmsghdr *c, struct udp_sending *out)
 
 static bool take_six(const struct cmsghdr *c, struct udp_sending *out)
 {
+    uint8_t unused;
     switch (c->cmsg_type) {
     case IPV6_PKTINFO:
         return take_interface_six(c, out);
@@ -207,7 +212,7 @@ static bool take_six(const struct cmsghdr *c, struct udp_sending *out)
     case IPV6_TCLASS:
         return take_number(c, 0, &out->tos);
     case IPV6_DONTFRAG:
-        return c->cmsg_len == CMSG_LEN(sizeof(int)); /* what goes by an XSK is never in pieces */
+        return take_number(c, 0, &unused) && unused <= 1; /* what goes by an XSK is never in pieces */
     }
     return false;
 }

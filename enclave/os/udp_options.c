@@ -126,6 +126,14 @@ static bool set(const void *value, socklen_t n)
     return false;
 }
 
+/* Does the value ask for what the option is about? Zero does not, but for an offset. */
+static bool turned_on(int level, int name, const void *value, socklen_t n)
+{
+    if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+        return int_of(value, n) >= 0;
+    return set(value, n);
+}
+
 static void note_socket_option(struct file *f, int name, const void *value, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
@@ -241,7 +249,7 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
         lock_release(&s->lock);
         return result;
     }
-    enum option_effect effect = set(value, n) ? effect_of(level, name) : OPTION_NONE;
+    enum option_effect effect = turned_on(level, name, value, n) ? effect_of(level, name) : OPTION_NONE;
     if (effect == OPTION_SEND_BY_HOST || effect == OPTION_NO_STREAM || effect == OPTION_BY_HOST)
         s->send_by_host = true;
     if (effect == OPTION_NO_STREAM)

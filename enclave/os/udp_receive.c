@@ -9,6 +9,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
+#include "enclave/net/route.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/udp_socket.h"
@@ -115,6 +116,8 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     struct udp_socket *s = socket_of(f);
     uint64_t asked, sends = udp_host_sends();
     int64_t result = host_recvmsg(f->host_fd, m, 0, flags | MSG_DONTWAIT, 0, &asked);
+    if (result >= 0 ? flags & MSG_ERRQUEUE : result != -EAGAIN)
+        routes_forget(); /* the error may have been about a way */
     s->host_reported = 0;
     s->host_likely = result >= 0 && !(flags & MSG_PEEK);
     s->host_looked = result == -EAGAIN ? udp_ticks() : 0;

@@ -152,7 +152,10 @@ int udp_pending_error(struct file *f)
     s->host_reported &= ~(uint32_t)POLLERR;
     if (host_getsockopt(f->host_fd, SOL_SOCKET, SO_ERROR, &error, &n) || n != sizeof error)
         return 0;
-    return error > 0 && error < 4096 ? -error : 0;
+    if (error <= 0 || error >= 4096)
+        return 0;
+    routes_forget(); /* it may have been about the way there */
+    return -error;
 }
 
 /* More in one row only the kernel cuts up. */
@@ -268,11 +271,8 @@ static int send_direct(struct file *f, const struct msghdr *m, int flags, uint32
         result = -EMSGSIZE;
     if (!result && !direct(s, m, flags, &d, length, &t))
         result = BY_HOST;
-    if (!result && (s->endpoint.name.peer_port || s->queues_errors)) {
+    if (!result && (s->endpoint.name.peer_port || s->queues_errors))
         result = udp_pending_error(f);
-        if (result)
-            route_forget(&t.route.key); /* it may have been about the way there */
-    }
     if (!result)
         result = udp_payload(s, m, transmit_unseen(&t.route), length, &payload);
     if (!result) {

@@ -308,11 +308,11 @@ static int udp_set_flags(struct file *f, int flags)
 }
 
 /* What the host said of its socket since the last look, from the sleep that the caller has made. */
-static void take_report(struct udp_socket *s, uint32_t reported)
+static void take_report(struct udp_socket *s, uint32_t reported, bool fresh)
 {
     if (s->found_empty && s->sleeps_seen != net_sleeps() && !(reported & POLLIN))
         s->host_looked = udp_ticks();
-    if (reported & ~s->host_reported & POLLIN)
+    if (reported & (fresh ? POLLIN : ~s->host_reported & POLLIN))
         s->host_arrivals++;
     s->host_reported |= reported & ~(uint32_t)POLLOUT;
     if (reported & (POLLOUT | POLLERR | POLLHUP))
@@ -337,7 +337,7 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
 {
     struct udp_socket *s = socket_of(f);
     uint32_t wanted = events | POLLERR | POLLHUP;
-    take_report(s, wait->reported);
+    take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
     if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
         net_poll();

@@ -12,6 +12,11 @@ netns_up() {
     ip netns add "$NS_B"
     ip -n "$NS_A" link set lo up
     ip -n "$NS_B" link set lo up
+    # Errors are told whenever they happen, or tests would see chance.
+    local space
+    for space in "$NS_A" "$NS_B"; do
+        ip netns exec "$space" sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    done
     veth_add
 }
 

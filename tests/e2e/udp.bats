@@ -10,7 +10,10 @@ setup() {
     netns_up
 }
 
-teardown() { netns_down; }
+teardown() {
+    netns_down
+    [ -z "$NS_C" ] || ip netns del "$NS_C"
+}
 
 server() { in_a timeout 60 "$RAKIS" run --log error --iface v0 --stats stats.json "$@"; }
 client() { in_b timeout 60 "$RAKIS" run --log error --iface v1 --stats stats.json "$@"; }
@@ -335,6 +338,92 @@ while True:
 @test "changes of routes and neighbours take effect within a second" {
     heeds_changes 10.99.0.0/24 10.99.0.1 10.78.0.2 10.78.0.3
     heeds_changes fd99::/64 fd99::1 fd78::2 fd78::3
+}
+
+# A third namespace behind $NS_B, by a link of an MTU of 1300.
+beyond_up() {
+    NS_C=rakis-test-$$-c
+    ip netns add "$NS_C"
+    ip -n "$NS_B" link add w0 type veth peer name w1 netns "$NS_C"
+    ip -n "$NS_B" link set w0 mtu 1300 up
+    ip -n "$NS_C" link set w1 mtu 1300 up
+    ip -n "$NS_C" link set lo up
+    in_b sysctl -q net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1
+    ip -n "$NS_B" address add 10.79.0.1/24 dev w0
+    ip -n "$NS_C" address add 10.79.0.2/24 dev w1
+    ip -n "$NS_B" address add fd79::1/64 dev w0 nodad
+    ip -n "$NS_C" address add fd79::2/64 dev w1 nodad
+    ip -n "$NS_C" route add default via 10.79.0.1
+    ip -n "$NS_C" -6 route add default via fd79::1
+    ip -n "$NS_A" route add 10.79.0.0/24 via 10.78.0.2
+    ip -n "$NS_A" -6 route add fd79::/64 via fd78::2
+}
+
+# As natively: the first is lost on its way, then the path's MTU is known.
+path_mtu() {
+    cat >path.py <<'PYTHON'
+import errno, select, socket, struct, sys
+host = sys.argv[1]
+six = ":" in host
+s = socket.socket(socket.AF_INET6 if six else socket.AF_INET, socket.SOCK_DGRAM)
+level, discover, receive_errors, mtu = (41, 23, 25, 24) if six else (0, 10, 11, 14)
+s.setsockopt(level, discover, 2) # DO
+s.setsockopt(level, receive_errors, 1)
+s.connect((host, 7000))
+s.settimeout(5)
+def call(name, f):
+    try:
+        print(name, f(), flush=True)
+    except OSError as e:
+        print(name, errno.errorcode[e.errno], flush=True)
+for i in range(20): # the neighbours know each other, the ring is in use
+    s.send(b"small")
+    s.recv(100)
+print("mtu", s.getsockopt(level, mtu))
+call("big", lambda: s.send(b"x" * 1400))
+p = select.poll()
+p.register(s, 0)
+print("poll", p.poll(3000) != [])
+data, control, flags, to = s.recvmsg(2000, 1000, 0x2000)
+e = struct.unpack("IBBBBII", control[0][2][:16])
+print("queue", len(data) > 0, errno.errorcode[e[0]], e[1:4], e[5], to)
+print("mtu", s.getsockopt(level, mtu))
+call("error", lambda: s.send(b"y"))
+call("big again", lambda: s.send(b"x" * 1400))
+call("its receive", lambda: s.recvmsg(10, 1000, 0x2000)[1][0][2][:16].hex())
+fits = 1300 - (48 if six else 28)
+call("what fits", lambda: s.send(b"z" * fits))
+call("echo", lambda: len(s.recv(2000)))
+call("a byte more", lambda: s.send(b"z" * (fits + 1)))
+s.setsockopt(level, discover, 0)
+call("fragments", lambda: s.send(b"z" * 3000))
+call("echo", lambda: len(s.recv(4000)))
+PYTHON
+    in_a timeout 30 /usr/bin/python3 path.py "$1" >native
+    cat native
+    grep -q EMSGSIZE native
+    ip -n "$NS_A" route flush cache 2>/dev/null || true
+    ip -n "$NS_A" -6 route flush cache 2>/dev/null || true
+    server -- /usr/bin/python3 path.py "$1" >enclave
+    diff native enclave
+    [ "$(field stats.json xsk.0.packets_out)" -gt 5 ]
+}
+
+@test "the path's MTU is found as natively, in both families" {
+    beyond_up
+    ip netns exec "$NS_C" timeout 60 /usr/bin/python3 -c '
+import socket
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+s.bind(("::", 7000))
+print("ready", flush=True)
+while True:
+    data, peer = s.recvfrom(65535)
+    s.sendto(data, peer)' >ready 3>&- &
+    local pid=$!
+    wait_ready ready
+    path_mtu 10.79.0.2
+    path_mtu fd79::2
+    stop $pid
 }
 
 @test "iperf3 over IPv6, server and client, by few exits" {

@@ -182,11 +182,10 @@ static void what_is_forgotten_is_asked_again(void **state)
     struct route r;
     (void)state;
     look_up(PEER_ADDRESS, 0, &r);
-    const struct route_key key = r.key;
     world.route.mtu = 1300;
     look_up(PEER_ADDRESS, 0, &r);
     assert_int_equal(r.mtu, 1500);
-    route_forget(&key);
+    routes_forget();
     look_up(PEER_ADDRESS, 0, &r);
     assert_int_equal(r.mtu, 1300);
 }

@@ -1041,6 +1041,38 @@ static void poll_tells_errors_until_they_are_read(void **state)
     close_socket(f);
 }
 
+/* Edge-triggered waiters are told of what comes to the host socket although there is something already. */
+static void each_report_of_news_is_an_arrival(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait = {.host_fd = -1, .reported = POLLIN, .fresh = true};
+    (void)state;
+    f->ops->poll(f, POLLIN, &wait);
+    uint64_t before = f->ops->arrivals(f);
+    wait = (struct poll_wait){.host_fd = -1, .reported = POLLIN, .fresh = true};
+    f->ops->poll(f, POLLIN, &wait);
+    assert_true(f->ops->arrivals(f) > before);
+    before = f->ops->arrivals(f);
+    wait = (struct poll_wait){.host_fd = -1, .reported = POLLIN};
+    f->ops->poll(f, POLLIN, &wait); /* by level: no news */
+    assert_int_equal(f->ops->arrivals(f), before);
+    close_socket(f);
+}
+
+static void what_is_writable_does_not_hide_the_host(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    (void)state;
+    world_host_receive(f->host_fd, LOOPBACK, 9, "host", 4);
+    uint32_t ready = POLLOUT;
+    for (int i = 0; i < 10000000 && ready == POLLOUT; i++)
+        ready = poll_it(f, POLLIN | POLLOUT, 0, &wait);
+    assert_int_equal(ready, POLLIN | POLLOUT);
+    expect(f, "host");
+    close_socket(f);
+}
+
 static void a_drain_for_a_file_that_was_just_polled_prevents_the_sleep(void **state)
 {
     struct file *a = bound_socket(), *b = open_socket();
@@ -1992,6 +2024,8 @@ int main(void)
         TEST(poll_tells_what_is_there),
         TEST(poll_believes_what_the_host_reported_until_it_is_taken),
         TEST(poll_tells_errors_until_they_are_read),
+        TEST(each_report_of_news_is_an_arrival),
+        TEST(what_is_writable_does_not_hide_the_host),
         TEST(a_drain_for_a_file_that_was_just_polled_prevents_the_sleep),
         TEST(a_socket_that_is_shut_down_does_not_wait),
         TEST(a_datagram_leaves),
