@@ -79,7 +79,7 @@ def rows(case):
 
 def table(benchmark, cases, modes):
     """A line a figure: each mode, of native, and the last mode of the one before it."""
-    head = f"\n{benchmark.title:<38}{'':>12}"
+    head = f"\n{benchmark.title:<50}"
     for mode in modes:
         head += f" {mode.name:>11}" + (f" {'of native':>9}" if mode.io else "")
     print(head + f" {'of ' + modes[-2].name:>9}")

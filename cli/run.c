@@ -17,7 +17,6 @@
 #include "cli/cli.h"
 #include "host/host.h"
 
-#define TRANSITION_DEFAULT 8200
 #define TRANSITION_MAX 1000000000ul
 #define SIZE_DEFAULT (16ul << 30)
 #define SIZE_LEAST (1ul << 20)

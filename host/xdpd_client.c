@@ -173,11 +173,12 @@ static int greet(struct xdpd *d, int timeout_ms)
     return error;
 }
 
-/* A daemon that listens at the usual place: 0; -ENOENT, there is none; others, with the reason. */
-static int find(struct xdpd *d, char *why, size_t size)
+int xdpd_find(struct xdpd *d, char *why, size_t size)
 {
     struct stat namespace;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_mutex_init(&d->lock, NULL);
+    d->socket = -1;
     if (stat("/proc/self/ns/net", &namespace))
         return -ENOENT;
     snprintf(address.sun_path, sizeof address.sun_path, XDPD_SOCKET_FORMAT,
@@ -203,7 +204,7 @@ static int find(struct xdpd *d, char *why, size_t size)
     return error;
 }
 
-static bool program_find(char *path, size_t size)
+bool xdpd_program(char *path, size_t size)
 {
     static const char *const places[] = {"xdp/rakis-xdpd", "rakis-xdpd", "../sbin/rakis-xdpd",
                                          "../libexec/rakis/rakis-xdpd"};
@@ -286,7 +287,7 @@ static int start(struct xdpd *d, char *why, size_t size)
 {
     char path[4200];
     int sockets[2], errors[2];
-    if (!program_find(path, sizeof path)) {
+    if (!xdpd_program(path, sizeof path)) {
         snprintf(why, size, "there is no rakis-xdpd beside rakis");
         return -1;
     }
@@ -329,9 +330,7 @@ static int start(struct xdpd *d, char *why, size_t size)
 
 int xdpd_start(struct xdpd *d, char *why, size_t size)
 {
-    pthread_mutex_init(&d->lock, NULL);
-    d->socket = -1;
-    int error = find(d, why, size);
+    int error = xdpd_find(d, why, size);
     if (error == -ENOENT)
         error = start(d, why, size);
     return error ? -1 : 0;

@@ -5,6 +5,7 @@
 
 #include <net/if.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -23,6 +24,10 @@ struct xdpd {
 
 /* Find the daemon of d->interface or start one. 0, or -1 with the reason in `why`. */
 int xdpd_start(struct xdpd *d, char *why, size_t size);
+/* The same, but start none: 0; -ENOENT, there is none; -errno with the reason in `why`. */
+int xdpd_find(struct xdpd *d, char *why, size_t size);
+/* Where the daemon's program is, beside this one. False: it is not. */
+bool xdpd_program(char *path, size_t size);
 /* Say goodbye; one that we started has ended, or a second has passed, when this returns. */
 void xdpd_stop(struct xdpd *d);
 
