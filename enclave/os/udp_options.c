@@ -8,6 +8,9 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/udp_socket.h"
 
+/* However much the host says may wait. */
+#define RECEIVE_BUFFER_MAX (256 << 20)
+
 enum option_effect {
     OPTION_NONE,
     OPTION_SEND_BY_HOST,
@@ -158,6 +161,9 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
     case SO_RCVBUFFORCE:
         udp_learn_limit(f);
         break;
+    case SO_ZEROCOPY:
+        s->zerocopy.on = set(value, n);
+        break;
     case SO_TIMESTAMP:
     case SO_TIMESTAMPNS:
     case SO_TIMESTAMP_NEW:
@@ -273,7 +279,8 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
 void udp_learn_limit(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
-    s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    int limit = option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    s->endpoint.limit = (uint64_t)MIN(MAX(limit, 0), RECEIVE_BUFFER_MAX);
     s->limit_known = true;
 }
 

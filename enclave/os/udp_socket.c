@@ -326,6 +326,8 @@ static uint32_t state(const struct udp_socket *s)
     if (!udp_endpoint_empty(&s->endpoint) || (s->host_reported & POLLIN))
         state |= POLLIN | POLLRDNORM;
     state |= s->host_reported & (POLLERR | POLLHUP);
+    if (!udp_zerocopy_told(s))
+        state |= POLLERR;
     if (s->shut_read)
         state |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->shut_read && s->shut_write)
