@@ -284,7 +284,7 @@ void udp_learn_limit(struct file *f)
     s->limit_known = true;
 }
 
-void udp_filtered(struct file *f)
+void udp_by_kernel(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);

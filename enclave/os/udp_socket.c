@@ -287,6 +287,8 @@ static int64_t stamp(const struct udp_socket *s, bool fine, uint64_t argument)
 
 static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
+    if (command == FIOASYNC)
+        udp_by_kernel(f);
     bool fine = command == SIOCGSTAMPNS_OLD || command == SIOCGSTAMPNS_NEW;
     if ((fine || command == SIOCGSTAMP_OLD || command == SIOCGSTAMP_NEW) && socket_of(f)->last_arrived)
         return stamp(socket_of(f), fine, argument);
@@ -303,8 +305,11 @@ static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
 
 static int udp_set_flags(struct file *f, int flags)
 {
-    (void)f, (void)flags; /* the host socket is only ever used without waiting */
-    return 0;
+    /* The host socket is only ever used without waiting; signals of what has come are the kernel's to send. */
+    if (!(flags & O_ASYNC) && !(f->flags & O_ASYNC))
+        return 0;
+    udp_by_kernel(f);
+    return host_file_ops.set_flags(f, flags);
 }
 
 /* What the host said of its socket since the last look, from the sleep that the caller has made. */
@@ -392,7 +397,7 @@ static const struct socket_ops udp_calls = {
     .sendmsg = udp_sendmsg,
     .recvmsg = udp_recvmsg,
     .shutdown = udp_shutdown,
-    .filtered = udp_filtered,
+    .by_kernel = udp_by_kernel,
 };
 
 static const struct file_ops udp_ops = {

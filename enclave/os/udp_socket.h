@@ -177,8 +177,8 @@ int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);
 /* Ask the host how much may wait to be received. */
 void udp_learn_limit(struct file *f);
-/* A filter is attached to the socket: the kernel runs it. */
-void udp_filtered(struct file *f);
+/* What comes from now on comes by the host's socket. */
+void udp_by_kernel(struct file *f);
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n);
 
 #endif

@@ -759,7 +759,18 @@ static void a_filter_is_the_kernels_to_run(void **state)
     struct file *f = bound_socket();
     (void)state;
     assert_true(world_steered(0, PORT));
-    f->ops->socket->filtered(f);
+    f->ops->socket->by_kernel(f);
+    assert_false(world_steered(0, PORT));
+    close_socket(f);
+}
+
+static void signals_of_arrivals_are_the_kernels_to_send(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(f->ops->set_flags(f, O_NONBLOCK), 0);
+    assert_true(world_steered(0, PORT));
+    assert_int_equal(f->ops->set_flags(f, O_ASYNC), 0);
     assert_false(world_steered(0, PORT));
     close_socket(f);
 }
@@ -2037,6 +2048,7 @@ int main(void)
         TEST(a_row_is_cut_up_here_where_nothing_copies),
         TEST(zero_copy_is_answered_as_a_copy),
         TEST(an_error_meets_the_next_sender),
+        TEST(signals_of_arrivals_are_the_kernels_to_send),
         TEST(an_option_that_only_the_kernel_honours_ends_steering),
         TEST(an_empty_queue_asks_the_host),
         TEST(what_the_enclave_sent_by_the_host_is_found),
