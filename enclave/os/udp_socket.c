@@ -118,8 +118,10 @@ static void rename(struct file *f, struct udp_name *n)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))
         return;
-    if (n->served && !s->limit_known)
+    if (n->served && !s->limit_known) {
         udp_learn_limit(f);
+        udp_learn_defaults(f);
+    }
     int error = udp_endpoint_rename(&s->endpoint, n);
     if (error)
         log_debug("port %u is received by the host socket: it cannot be steered (error %d)", n->port,

@@ -57,6 +57,7 @@ struct udp_socket {
     uint8_t ttl, tos;              /* of IPv4; ttl 0: the route's */
     uint8_t hop_limit, class;      /* of IPv6; hop_limit 0: the route's */
     bool may_fragment, no_flow_label;
+    bool discover_set, flow_label_set; /* by the program; else they are the host's defaults */
     uint16_t segment;     /* UDP_SEGMENT */
     bool coalesces;       /* UDP_GRO */
     bool queues_errors;   /* IP_RECVERR or IPV6_RECVERR */
@@ -177,6 +178,8 @@ int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);
 /* Ask the host how much may wait to be received. */
 void udp_learn_limit(struct file *f);
+/* What the host's settings (sysctl) have for sockets that are not told otherwise; asked once a second. */
+void udp_learn_defaults(struct file *f);
 /* What comes from now on comes by the host's socket. */
 void udp_by_kernel(struct file *f);
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n);

@@ -764,6 +764,8 @@ int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
                  : level == SOL_SOCKET && name == SO_ERROR         ? error
                  : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
                  : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
+                 : level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL ? 1
+                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? IP_PMTUDISC_WANT
                                                                    : 0;
     memcpy(value, &answer, sizeof answer);
     *n = sizeof answer;
