@@ -87,6 +87,8 @@ struct file *text_file_new(char *text, uint64_t size, const char *path);
 /* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */
 bool file_listed(uint32_t fd);
 uint32_t file_table_size(void);
+/* Before the process is made twice: file_cache_surrender of all that is open. */
+void files_surrender(void);
 /* F_SETFL: to the file and in the flags that it answers. 0 or -errno. */
 int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */
