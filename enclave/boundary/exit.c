@@ -27,7 +27,7 @@ bool exit_hidden(uint64_t number)
     case __NR_sched_yield: /* of a lock, or of no consequence */
     case EXIT_THREAD_START:
     case EXIT_THREAD_END:
-    case EXIT_PROCESS_END: /* may come with any lock held; what waits is written by the host */
+    case EXIT_PROCESS_END: /* may come with any lock held: process_end has done it, else the host does */
     case EXIT_PARK:
     case EXIT_UNPARK:
     case EXIT_INTERRUPT:

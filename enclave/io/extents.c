@@ -38,6 +38,7 @@ static struct {
     struct lock lock; /* guards who owns which; taken before an extent's */
     struct extent extent[EXTENTS_MAX];
     uint32_t count; /* those below it are there */
+    bool refused;   /* the host opens no more */
     uint64_t per_ms;
 } all = {.per_ms = 2000000};
 
@@ -125,7 +126,7 @@ static void publish(struct extent *x)
 static struct extent *make(void)
 {
     struct extent *x = &all.extent[all.count];
-    if (all.count == EXTENTS_MAX)
+    if (all.count == EXTENTS_MAX || all.refused)
         return NULL;
     if (!x->place)
         x->place = arena_pool_take(EXTENT_SIZE);
@@ -135,8 +136,10 @@ static struct extent *make(void)
     x->number = all.count;
     const struct extent_shared empty = {0};
     untrusted_write(x->shared, &empty, sizeof empty);
-    if (exit_checked(EXIT_EXTENT_OPEN, 0, 0, x->number, x->place, 0, 0, 0, 0))
+    if (exit_checked(EXIT_EXTENT_OPEN, 0, 0, x->number, x->place, 0, 0, 0, 0)) {
+        all.refused = true;
         return NULL;
+    }
     order.write_out = extents_write_out;
     __atomic_store_n(&all.count, all.count + 1, __ATOMIC_RELEASE);
     return x;

@@ -18,7 +18,7 @@
 #define AT_HOST (-1)  /* of an offset: where the host's position is */
 #define NOWHERE (-2)
 
-#define RUN 2             /* so many in sequence before anything is done about it */
+#define RUN 4             /* so many in sequence before anything is done about it */
 #define MANY_READS 8      /* of a small file, in any order */
 #define GATHER_MOST (EXTENT_BYTES / 2)
 #define READ_MOST 0x40000ul /* larger reads are worth an exit each */
@@ -358,7 +358,7 @@ static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
     if (run && (uint64_t)(c->end - offset) < 4 * left)
         return false; /* as many exits without it */
     int64_t page = run ? page_down(offset) : 0;
-    uint64_t length = run ? c->ahead : WINDOW_BYTES;
+    uint64_t length = run ? MAX(c->ahead, MIN(4 * left, WINDOW_BYTES) & ~(PAGE - 1ul)) : WINDOW_BYTES;
     uint32_t generation = __atomic_load_n(&order.generation, __ATOMIC_SEQ_CST);
     int64_t valid = window_move(&c->window, (uint64_t)page, length);
     if (valid < 0) {
@@ -508,8 +508,8 @@ int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64
     if (here)
         offset = c->position;
     run_note(&c->writes, offset);
-    if (now - c->writes.last > time_tsc_per_ms())
-        c->writes.length = 0; /* now and then: at once */
+    if (now - c->writes.last > time_tsc_per_ms()) /* the first for a while: at once */
+        c->writes.length = MIN(c->writes.length, RUN - 1u);
     c->writes.last = now;
     int64_t at = gathers(f, c, total, flags) ? place(f, c, here, offset, total) : NOWHERE;
     int64_t n = at == NOWHERE ? -EAGAIN : extent_write(&c->extent, at, v, count);

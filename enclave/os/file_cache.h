@@ -37,8 +37,8 @@ void file_cache_return(struct file *f);
 
 /* The descriptor goes to another process as well: from now on position and flags are theirs too. Any file. */
 void file_cache_surrender(struct file *f);
-/* In a process that got this one's memory by fork, before anything else that touches files. Its files
- * were surrendered before. */
+/* In a process that got this one's memory by fork, before anything else that touches files. They were
+ * surrendered before, and its host has called extents_forked. */
 void file_cache_restart(void);
 
 /* A write that was accepted failed later: its error as a negative errno, told once. 0: none. Any file.

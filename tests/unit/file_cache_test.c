@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/file.h"
@@ -413,6 +414,39 @@ static void a_file_that_is_given_away_keeps_its_position(void **state)
     assert_int_equal(CALL(lseek, fd, 0, SEEK_CUR), 110);
     assert_int_equal(lseek(outside, 0, SEEK_CUR), 110);
     close(outside);
+}
+
+static void both_go_on_after_a_fork(void **state)
+{
+    (void)state;
+    int status, fd = create("forked", O_RDWR), other = create("forked too", O_RDWR);
+    outside_makes("forked read", 1 << 20);
+    int in = (int)CALL(open, path_of("forked read"), O_RDONLY);
+    write_pieces(fd, 0, 1000, 10);
+    write_pieces(other, 0, 1000, 10);
+    read_pieces(in, 0, 10000, 100);
+    files_surrender();
+    pid_t child = fork();
+    if (!child) {
+        extents_forked();
+        file_cache_restart();
+        write_pieces(fd, 1000, 2000, 10); /* at the position that both have */
+        read_pieces(in, 10000, 20000, 100);
+        int own = create("forked own", O_WRONLY);
+        write_pieces(own, 0, 3000, 10);
+        CALL(close_range, 3, ~0u, 0);
+        outside_sees("forked own", pattern, 3000);
+        _exit(0);
+    }
+    write_pieces(other, 1000, 2000, 10);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    write_pieces(fd, 2000, 3000, 10);
+    read_pieces(in, 20000, 30000, 100);
+    CALL(close, fd);
+    CALL(close, other);
+    outside_sees("forked", pattern, 3000);
+    outside_sees("forked too", pattern, 2000);
 }
 
 static void calls_that_use_the_position_find_it(void **state)
@@ -814,6 +848,7 @@ int main(void)
         T(appends_go_to_the_end),
         T(a_position_that_is_shared_stays_with_the_host),
         T(a_file_that_is_given_away_keeps_its_position),
+        T(both_go_on_after_a_fork),
         T(calls_that_use_the_position_find_it),
         T(duplicates_share_the_position),
         T(positions_are_linuxs),
