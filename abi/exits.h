@@ -50,6 +50,8 @@ struct exit_slot {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, IPv4 address as loaded from the packet in host order or 0,
  *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
+ * X(THREAD_AREA)   (thread index): the pages of that area are there, its TCS page is filled in: make it a
+ *                  TCS → 0, -errno
  * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
@@ -71,6 +73,7 @@ struct exit_slot {
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
+    X(THREAD_AREA)                                                                                 \
     X(THREAD_ID)
 
 enum exit_number {

@@ -215,6 +215,11 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
+    case EXIT_THREAD_AREA:
+        if (!host_thread((uint32_t)a[0]))
+            return -EINVAL;
+        return host.options->platform->thread_page(
+            host.image.machine, host.image.threads_offset + a[0] * THREAD_AREA_SIZE + THREAD_TCS);
     case EXIT_THREAD_ID: {
         struct host_thread *other = host_thread((uint32_t)a[0]);
         int tid = other ? atomic_load(&other->tid) : 0;

@@ -102,12 +102,12 @@ static int64_t unknown(uint64_t number)
 static bool again(struct registers *r, int64_t *result)
 {
     bool restart;
-    if (*result != RESTART_SYS && *result != RESTART_NOHAND)
+    if (*result != RESTART_SYS && *result != RESTART_NOHAND && *result != RESTART_ALWAYS)
         return false;
     signal_collect();
     if (!signal_deliverable(&restart))
         return true;
-    if (*result == RESTART_SYS && restart) {
+    if ((*result == RESTART_SYS && restart) || *result == RESTART_ALWAYS) {
         /* After the handler the program comes to syscall_again with its registers as they were. */
         r->rax = r->number;
         r->rcx = r->rip;
