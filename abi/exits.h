@@ -52,6 +52,9 @@ struct exit_slot {
  *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
  * X(THREAD_AREA)   (thread index): the pages of that area are there, its TCS page is filled in: make it a
  *                  TCS → 0, -errno
+ * X(FRAME)         (number of a frame and enum frame_kind << 32, offset of an address within the enclave, arena
+ *                  offset of a path, its length, offset in that file): print a line that says in words
+ *                  where that is → 0
  * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
@@ -74,6 +77,7 @@ struct exit_slot {
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
     X(THREAD_AREA)                                                                                 \
+    X(FRAME)                                                                                       \
     X(THREAD_ID)
 
 enum exit_number {
@@ -98,6 +102,8 @@ enum pages_operation {
     PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
     PAGES_DISCARD, /* drop contents, keep permissions: pages read as zero (MADV_DONTNEED) */
 };
+
+enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
 
 enum port_operation { PORT_ADD, PORT_REMOVE };
 
