@@ -25,6 +25,7 @@
 #define DYNAMIC_LEAST (4ul << 20) /* less serves no program */
 #define SITES_LEAST_ROOM 16
 #define SITES_COUNT_MAX 256
+#define THREADS_SHARE 8 /* at most so much of the enclave is for threads: one part in */
 
 struct elf_file {
     const char *path;
@@ -249,7 +250,7 @@ static int put_all(const struct sink *s, const struct layout *l)
     if (!error)
         error = put(s, l->configuration_offset, c, up(c->size, PAGE_SIZE), SECINFO_REG | SECINFO_R,
                     true);
-    for (uint64_t i = 0; !error && i < c->threads; i++)
+    for (uint64_t i = 0; !error && i < c->threads_present; i++)
         error = put_thread(s, c->threads_offset + i * THREAD_AREA_SIZE,
                            c->image_offset + l->file->header->e_entry);
     return error;
@@ -354,7 +355,13 @@ static int build(struct image *image, const struct run_options *options, const s
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
 
-    /* The image, its configuration and the threads at the top; all below is the program's. */
+    /* The image, its configuration and the threads at the top, which in a small enclave are fewer; all
+     * below is the program's. */
+    c->threads = options->enclave_size / THREADS_SHARE / THREAD_AREA_SIZE;
+    c->threads = c->threads > THREADS_MAX       ? THREADS_MAX
+                 : c->threads < THREADS_PRESENT ? THREADS_PRESENT
+                                                : c->threads;
+    c->threads_present = THREADS_PRESENT;
     uint64_t threads = up(elf_end(f) + up(c->size, PAGE_SIZE), THREAD_AREA_SIZE);
     uint64_t top = threads + c->threads * THREAD_AREA_SIZE;
     if (!within(DYNAMIC_OFFSET + DYNAMIC_LEAST, top, options->enclave_size))
@@ -402,7 +409,7 @@ int image_load(struct image *image, const struct run_options *options)
 {
     struct elf_file f;
     int result = elf_open(&f, options->image_path);
-    struct configuration *c = result ? NULL : configuration_make(options, THREADS_DEFAULT);
+    struct configuration *c = result ? NULL : configuration_make(options);
     if (!result && !c) {
         fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n",
                 strerror(errno));

@@ -9,6 +9,7 @@
 
 #include "abi/arena.h"
 #include "enclave/boundary/arena.h"
+#include "enclave/boundary/backtrace.h"
 #include "enclave/boundary/order.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
@@ -134,5 +135,7 @@ _Noreturn void violation(const char *format, ...)
     va_end(arguments);
     violation_count();
     exit_log(LOG_ERROR, line, strlen(line));
+    if (backtrace_allowed())
+        backtrace_own((uint64_t)__builtin_return_address(0), *(const uint64_t *)__builtin_frame_address(0));
     exit_process(STATUS_SIGNALLED_ABORT);
 }

@@ -13,7 +13,8 @@ struct process {
     int pid, parent_pid;
     struct lock threads_lock; /* guards the table and live flags */
     struct thread *threads;   /* one per thread area */
-    uint32_t thread_count;    /* areas */
+    uint32_t thread_count;    /* areas that there are, */
+    uint32_t thread_room;     /* and may be */
     uint32_t threads_live;
     char name[16];
     uint64_t vector[48]; /* the auxiliary vector, as the program got it */

@@ -15,25 +15,23 @@
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/futex.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/thread_area.h"
 #include "enclave/os/time.h"
-
-static struct thread_block *block_of(uint32_t index)
-{
-    return (struct thread_block *)(enclave.base + enclave.configuration->threads_offset +
-                                   index * THREAD_AREA_SIZE + THREAD_BLOCK);
-}
 
 void threads_start(void)
 {
-    process.thread_count = (uint32_t)enclave.configuration->threads;
-    process.threads = alloc(process.thread_count * sizeof *process.threads);
+    process.thread_count = (uint32_t)enclave.configuration->threads_present;
+    process.thread_room = (uint32_t)enclave.configuration->threads;
+    /* Fresh pages: what is not used of them costs nothing. */
+    process.threads = memory_libos_pages(process.thread_room * sizeof *process.threads);
     if (!process.threads)
         panic("no memory for the table of threads");
     for (uint32_t i = 0; i < process.thread_count; i++) {
         process.threads[i].index = i;
-        process.threads[i].block = block_of(i);
+        process.threads[i].block = thread_area_block(i);
         process.threads[i].tid = process.pid + (int)i;
     }
     process.threads[0].live = true;
@@ -102,6 +100,13 @@ static struct thread *thread_claim(void)
         struct thread *t = &process.threads[i];
         if (!t->live && __atomic_load_n(&t->block->state, __ATOMIC_ACQUIRE) == TB_STATE_UNUSED)
             found = t;
+    }
+    if (!found && process.thread_count < process.thread_room && !thread_area_add(process.thread_count)) {
+        found = &process.threads[process.thread_count];
+        found->index = process.thread_count;
+        found->block = thread_area_block(found->index);
+        /* Others look through the table without the lock. */
+        __atomic_store_n(&process.thread_count, process.thread_count + 1, __ATOMIC_RELEASE);
     }
     if (found) {
         struct thread_block *block = found->block;

@@ -54,8 +54,9 @@ struct machine {
     struct measurement *measurement;
     uint8_t mrenclave[32];
     bool initialised;
+    pthread_mutex_t lock;        /* of adding TCSs */
     struct emu_tcs *threads;     /* all TCSs */
-    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from the lowest on */
+    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from emu_first_gs on */
     _Atomic uint64_t aex;
 };
 
