@@ -94,8 +94,8 @@ static void claim(struct extent *x)
 {
     if (untrusted_swap(AT(x, state), EXTENT_READY, EXTENT_FILLING))
         return;
-    if (untrusted_load(AT(x, state)) != EXTENT_EMPTY)
-        exit_checked(EXIT_EXTENT_WRITE, 0, 0, x->number, 0, 0, 0, 0, 0); /* the host is at it: wait */
+    if (untrusted_load(AT(x, state)) != EXTENT_EMPTY) /* the host is at it: wait */
+        exit_checked(EXIT_EXTENT_WRITE, 0, 0, x->number, 0, 0, 0, 0, 0);
     if (!untrusted_swap(AT(x, state), EXTENT_EMPTY, EXTENT_FILLING))
         violation("extent %lu is neither empty nor ready", x->number);
     emptied(x);
@@ -115,7 +115,8 @@ static void publish(struct extent *x)
     untrusted_store(AT(x, length), x->length);
     if (!untrusted_swap(AT(x, state), EXTENT_FILLING, EXTENT_READY))
         violation("extent %lu changed while it was filled", x->number);
-    /* In this order, against the host's: it sees that this is READY, or we see that it does not look. */
+    /* In this order, against the host's: it sees that this is READY, or we see that it is not
+     * looking. */
     if (!untrusted_load(AT(x, watched)))
         write_out(x);
 }
@@ -145,8 +146,8 @@ static struct extent *make(void)
     return x;
 }
 
-/* With all.lock held: the one of this file, else one that is free, a new one, or one that was not used
- * for a while. Where all are in use, taking one away would cost as many exits as it saves. */
+/* With all.lock held: the one of this file, else one that is free, a new one, or one that was not
+ * used for a while. Where all are in use, taking one away would cost as many exits as it saves. */
 static struct extent *choose(const struct extent_file *f)
 {
     struct extent *spare = NULL, *oldest = NULL;
@@ -219,8 +220,8 @@ int extent_error(struct extent_file *f)
 
 /* ---- gathering ---- */
 
-/* Can bytes for `offset` be put to what is there? Those at the host's position stay in one piece, as an
- * append of one process is not to be mixed with another's. */
+/* Can bytes for `offset` be put to what is there? Those at the host's position stay in one piece,
+ * as an append of one process is not to be mixed with another's. */
 static bool adjoins(const struct extent *x, int64_t offset, uint64_t length)
 {
     if (offset == AT_POSITION || x->offset == AT_POSITION)
@@ -233,15 +234,16 @@ static bool adjoins(const struct extent *x, int64_t offset, uint64_t length)
 static void begin(struct extent *x, int64_t offset)
 {
     x->offset = offset;
-    x->capacity = offset == AT_POSITION ? EXTENT_BYTES : EXTENT_BYTES - (uint64_t)offset % EXTENT_BYTES;
+    x->capacity =
+        offset == AT_POSITION ? EXTENT_BYTES : EXTENT_BYTES - (uint64_t)offset % EXTENT_BYTES;
     untrusted_store(AT(x, sequence), ++x->sequence);
     untrusted_store(AT(x, file), (uint64_t)x->owner->host_fd);
     untrusted_store(AT(x, offset), offset == AT_POSITION ? EXTENT_AT_POSITION : (uint64_t)offset);
 }
 
 /* Up to `length` bytes, `skip` bytes into the buffers, to `at`. Bytes or -EFAULT. */
-static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int count, uint64_t skip,
-                      uint64_t length)
+static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int count,
+                      uint64_t skip, uint64_t length)
 {
     uint64_t done = 0;
     for (int i = 0; i < count && done < length; i++) {
@@ -260,8 +262,8 @@ static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int 
 }
 
 /* One extent's worth of it. */
-static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int count, uint64_t skip,
-                    uint64_t length)
+static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int count,
+                    uint64_t skip, uint64_t length)
 {
     claim(x);
     if (x->length && !adjoins(x, offset, length)) {
