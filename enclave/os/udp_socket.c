@@ -93,7 +93,7 @@ static bool address_here(struct ip_address address)
     return interface_owns(0, address) || (!interfaces_load() && interface_owns(0, address));
 }
 
-/* The kernel serves the name as long as nothing is to come to it from a network by an XSK anyway. */
+/* Can anything for this name come by an XSK, and may it? */
 static bool can_be_served(const struct udp_socket *s, const struct udp_name *n)
 {
     return n->port && !s->receive_by_host && !s->odd_peer &&
