@@ -315,8 +315,7 @@ static int too_small(uint64_t given, uint64_t needed)
     return -1;
 }
 
-/* A program linked to fixed addresses (ET_EXEC) has to find them within the enclave: its range then
- * starts at 0. Whether the file is a program at all is not decided here. */
+/* Is the program linked to fixed addresses (ET_EXEC)? Whether the file is one at all is not decided here. */
 static bool fixed_addresses(const char *program)
 {
     Elf64_Ehdr header;
@@ -365,9 +364,9 @@ static int build(struct image *image, const struct run_options *options, const s
     for (int64_t i = 0; i < site_count; i++)
         sites[i] += c->image_offset;
 
-    const struct machine_options machine = {
+    struct machine_options machine = {
         .size = options->enclave_size,
-        .at_zero = fixed_addresses(options->program),
+        .address = 0,
         .ssa_frame_pages = 1,
         .attributes = ATTRIBUTE_MODE64BIT,
         .xfrm = xfrm(),
@@ -383,7 +382,13 @@ static int build(struct image *image, const struct run_options *options, const s
                             .size = machine.size,
                             .threads = c->threads,
                             .threads_offset = c->threads_offset};
-    if (image->platform->create(&machine, &image->machine, &image->base)) {
+    /* From address 0, where programs linked to fixed addresses find theirs: this one, or what it executes. */
+    int failed = image->platform->create(&machine, &image->machine, &image->base);
+    if (failed && !fixed_addresses(options->program)) {
+        machine.address = MACHINE_ANYWHERE;
+        failed = image->platform->create(&machine, &image->machine, &image->base);
+    }
+    if (failed) {
         fprintf(stderr, "rakis: cannot create the enclave: %s\n", platform_error());
         return -1;
     }

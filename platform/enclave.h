@@ -16,9 +16,11 @@
 
 struct machine; /* an enclave on its platform */
 
+#define MACHINE_ANYWHERE UINT64_MAX
+
 struct machine_options {
     uint64_t size;               /* power of two */
-    bool at_zero;                /* the range starts at address 0 */
+    uint64_t address;            /* where the range starts, a multiple of its size; or MACHINE_ANYWHERE */
     uint32_t ssa_frame_pages;
     uint64_t attributes, xfrm;
     uint32_t miscselect;

@@ -27,6 +27,12 @@ static struct {
     uint32_t lowest; /* no descriptor below this is free */
 } table;
 
+/* Every struct file, in the table or only referred to. */
+static struct {
+    struct lock lock;
+    struct list list;
+} all;
+
 static struct file *entry_file(uintptr_t entry)
 {
     return (struct file *)(entry & ~CLOSE_ON_EXEC);
@@ -41,6 +47,11 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->references = 1;
     f->host_fd = host_fd;
     f->flags = flags;
+    lock_take(&all.lock);
+    if (!all.list.next)
+        list_init(&all.list);
+    list_append(&all.list, &f->all);
+    lock_release(&all.lock);
     return f;
 }
 
@@ -58,6 +69,9 @@ void file_put(struct file *f)
 {
     if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
         return;
+    lock_take(&all.lock);
+    list_remove(&f->all);
+    lock_release(&all.lock);
     if (f->watchers)
         epoll_forget(f);
     if (f->ops->release)
@@ -168,6 +182,49 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
     if (fds[1] >= 0)
         file_put(uninstall((uint32_t)fds[1]));
     return error;
+}
+
+static struct file *file_unreferenced(void)
+{
+    list_for_each(i, &all.list)
+    {
+        struct file *f = container_of(i, struct file, all);
+        if (!f->references)
+            return f;
+    }
+    return NULL;
+}
+
+void files_recount(struct file *const *keep, int count)
+{
+    if (!all.list.next)
+        return;
+    list_for_each(i, &all.list) container_of(i, struct file, all)->references = 0;
+    for (uint32_t fd = 0; fd < table.size; fd++)
+        if (table.entries[fd])
+            entry_file(table.entries[fd])->references++;
+    for (int i = 0; i < count; i++)
+        if (keep[i])
+            keep[i]->references++;
+    for (struct file *f; (f = file_unreferenced());) {
+        f->references = 1;
+        file_put(f);
+    }
+}
+
+void files_visit(void (*visit)(struct file *f))
+{
+    lock_take(&all.lock);
+    if (all.list.next)
+        list_for_each(i, &all.list) visit(container_of(i, struct file, all));
+    lock_release(&all.lock);
+}
+
+void files_close_on_exec(void)
+{
+    for (uint32_t fd = 0; fd < table.size; fd++)
+        if (table.entries[fd] & CLOSE_ON_EXEC)
+            file_put(uninstall(fd));
 }
 
 SYSCALL(close)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "enclave/lib/list.h"
 #include "enclave/lib/lock.h"
 
 struct file;
@@ -78,6 +79,7 @@ struct file {
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     void *watchers;   /* what epoll knows of this file: see epoll.c */
+    struct list all;  /* of all files: see file.c */
 };
 
 void file_table_start(void); /* descriptors 0, 1, 2 are the host's */

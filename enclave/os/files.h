@@ -87,6 +87,17 @@ int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */
 int64_t file_install_or_put(struct file *f, int flags);
 
+/*
+ * The calling thread is the only one left. References that others held in the middle of a call are gone with
+ * them: counts are what the table says, and one more for each of keep[] (NULL entries are none). What
+ * nobody refers to any more is closed.
+ */
+void files_recount(struct file *const *keep, int count);
+/* What execve closes. */
+void files_close_on_exec(void);
+/* Calls `visit` for every file there is; it may not make or drop any. */
+void files_visit(void (*visit)(struct file *f));
+
 /* Two new files, with their references (NULL: there was no memory for it): installed, and their
  * numbers to fds[] and to the program. All undone on failure. */
 int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], uint64_t user);

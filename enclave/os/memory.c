@@ -21,6 +21,7 @@
 #include "enclave/os/file.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 #include "platform/sgx_arch.h"
 
 #define PAGE_UP(x) (((x) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
@@ -369,6 +370,31 @@ void memory_usage(uint64_t *total, uint64_t *resident)
             *resident += a->end - a->start;
     }
     lock_release(&memory.lock);
+}
+
+int memory_clear(void)
+{
+    int error = 0;
+    time_unshare();
+    lock_take(&memory.lock);
+    struct area_table *t = &memory.table;
+    /* Areas side by side go in one exit. */
+    for (uint32_t i = 0, next; i < t->count && !error; i = next) {
+        for (next = i + 1; next < t->count && t->area[next].start == t->area[next - 1].end; next++)
+            ;
+        error = pages(PAGES_UNMAP, t->area[i].start, t->area[next - 1].end, 0);
+    }
+    if (!error) {
+        t->count = 0;
+        memory.brk_start = memory.brk = 0;
+        while (memory.names) {
+            struct name *n = memory.names;
+            memory.names = n->next;
+            alloc_free(n);
+        }
+    }
+    lock_release(&memory.lock);
+    return error;
 }
 
 void memory_set_brk(uint64_t start)

@@ -40,6 +40,9 @@ int memory_print_maps(char *out, uint64_t size);
 /* Bytes mapped for the program and thereof resident as far as is known: for /proc/self/status, statm. */
 void memory_usage(uint64_t *total, uint64_t *resident);
 
+/* Takes everything of the program's away: an empty address space. */
+int memory_clear(void);
+
 /* brk starts here (after the program's image); see sys_brk. */
 void memory_set_brk(uint64_t start);
 

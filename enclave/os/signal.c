@@ -16,6 +16,7 @@
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "enclave/os/world.h"
 
 #include <asm/unistd_64.h>
 
@@ -48,6 +49,20 @@ static enum disposition disposition(int signal)
         return DISPOSITION_STOP;
     }
     return DISPOSITION_END;
+}
+
+void signal_reset(void)
+{
+    struct thread *t = current();
+    lock_take(&process.signal_lock);
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
+        bool ignored = process.actions[signal].handler == ACTION_IGNORE;
+        process.actions[signal] = (struct signal_action){.handler = ignored ? ACTION_IGNORE : ACTION_DEFAULT};
+    }
+    lock_release(&process.signal_lock);
+    t->alternate_stack = (stack_t){.ss_flags = SS_DISABLE};
+    t->restore_mask = false;
+    t->waiting_for = 0;
 }
 
 void signal_start(void)
@@ -149,6 +164,7 @@ bool signal_deliverable(bool *restart)
     struct thread *t = current();
     bool found = false;
     *restart = true;
+    world_point();
     lock_take(&process.signal_lock);
     uint64_t ready = (t->pending | process.pending) & ~t->mask;
     for (; ready && !found; ready &= ready - 1) {

@@ -27,6 +27,8 @@ struct registers;
 struct thread;
 
 void signal_start(void);
+/* As a program finds it that is executed: what was handled is as by default, what was ignored stays so. */
+void signal_reset(void);
 
 /* To this thread, by its own doing (SIGPIPE, ...); delivered when it returns to the program. */
 void signal_raise_self(int signal);
@@ -43,7 +45,7 @@ void signal_mask_temporary(const uint64_t *mask);
 void signal_collect(void);
 
 /* Would anything that is pending run a handler or end the program? And may the call that it interrupted
- * be made again after (SA_RESTART)? */
+ * be made again after (SA_RESTART)? A point where the world may stop: no locks are held. */
 bool signal_deliverable(bool *restart);
 
 /* Before the return to the program: deliver. */

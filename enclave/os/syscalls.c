@@ -18,6 +18,7 @@
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/world.h"
 
 #define SYSCALLS_PROCESS(X)                                                                        \
     X(prlimit64) X(getrlimit) X(setrlimit) X(getpid) X(getppid) X(getuid) X(geteuid) X(getgid)     \
@@ -30,7 +31,7 @@
 
 #define SYSCALLS_THREAD(X)                                                                         \
     X(clone) X(clone3) X(fork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
-    X(set_robust_list) X(get_robust_list) X(futex)
+    X(set_robust_list) X(get_robust_list) X(futex) X(execve) X(execveat)
 
 #define SYSCALLS_SIGNAL(X)                                                                         \
     X(rt_sigreturn) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) X(pause)   \
@@ -123,5 +124,6 @@ void syscall_dispatch(struct registers *r, bool trapped)
 void os_return(struct registers *r)
 {
     signal_collect();
+    world_point();
     signal_deliver(r);
 }

@@ -24,6 +24,12 @@ static struct thread_block *block_of(uint32_t index)
                                    index * THREAD_AREA_SIZE + THREAD_BLOCK);
 }
 
+/* The first thread's id is the pid, the others' follow it by index. */
+static int tid_of(uint32_t index)
+{
+    return process.pid + (int)(index == process.first ? 0 : index ? index : process.first);
+}
+
 void threads_start(void)
 {
     process.thread_count = (uint32_t)enclave.configuration->threads;
@@ -33,7 +39,7 @@ void threads_start(void)
     for (uint32_t i = 0; i < process.thread_count; i++) {
         process.threads[i].index = i;
         process.threads[i].block = block_of(i);
-        process.threads[i].tid = process.pid + (int)i;
+        process.threads[i].tid = tid_of(i);
     }
     process.threads[0].live = true;
     process.threads_live = 1;
@@ -42,10 +48,41 @@ void threads_start(void)
 
 struct thread *thread_find(int tid)
 {
-    uint32_t index = (uint32_t)(tid - process.pid);
+    uint32_t n = (uint32_t)(tid - process.pid);
+    uint32_t index = n == 0 ? process.first : n == process.first ? 0 : n;
     if (index >= process.thread_count || !process.threads[index].live)
         return NULL;
     return &process.threads[index];
+}
+
+struct thread *thread_first(void)
+{
+    return &process.threads[process.first];
+}
+
+void thread_become_first(void)
+{
+    struct thread *t = current();
+    process.first = t->index;
+    t->tid = process.pid;
+    t->clear_child_tid = 0;
+    t->robust_list = 0;
+    t->robust_list_size = 0;
+    futex_reset();
+}
+
+_Noreturn void thread_vanish(void)
+{
+    struct thread *t = current();
+    xsk_flush();
+    lock_take(&process.threads_lock);
+    t->live = false;
+    __atomic_sub_fetch(&process.threads_live, 1, __ATOMIC_SEQ_CST);
+    lock_release(&process.threads_lock);
+    struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
+    if (last)
+        exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
+    exit_thread();
 }
 
 void thread_sleep_prepare(void)
@@ -108,7 +145,7 @@ static struct thread *thread_claim(void)
         memset(found, 0, sizeof *found);
         found->index = index;
         found->block = block;
-        found->tid = process.pid + (int)index;
+        found->tid = tid_of(index);
         found->live = true;
         process.threads_live++;
     }
@@ -236,6 +273,13 @@ static _Noreturn void thread_end(int code)
 {
     struct thread *t = current();
     robust_list_release(t);
+    if (t->clear_child_tid) {
+        int zero = 0;
+        if (!user_put((void *)t->clear_child_tid, &zero))
+            futex_wake(t->clear_child_tid, 1);
+    }
+    xsk_flush();
+    /* From when it no longer counts as live it does nothing that another thread could see half done. */
     lock_take(&process.threads_lock);
     bool last = process.threads_live == 1;
     if (!last) {
@@ -245,12 +289,6 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
-    if (t->clear_child_tid) {
-        int zero = 0;
-        if (!user_put((void *)t->clear_child_tid, &zero))
-            futex_wake(t->clear_child_tid, 1);
-    }
-    xsk_flush();
     exit_thread();
 }
 

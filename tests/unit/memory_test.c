@@ -33,6 +33,7 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 
 #define SIZE (64ull << 20)
 #define RW (PROT_READ | PROT_WRITE)
@@ -256,6 +257,10 @@ static bool is_zero(uint64_t at, uint64_t length)
         if (((uint8_t *)at)[i])
             return false;
     return true;
+}
+
+void time_unshare(void)
+{
 }
 
 static void anonymous_memory_is_zero_and_as_protected(void **state)
