@@ -106,7 +106,9 @@ static int emu_create(const struct machine_options *options, struct machine **ou
         free(m);
         return error;
     }
-    error = measure_create(&m->measurement, options->ssa_frame_pages, options->size);
+    error = emu_fuses_read(&m->fuses);
+    if (!error)
+        error = measure_create(&m->measurement, options->ssa_frame_pages, options->size);
     if (error) {
         release(m);
         free(m);
@@ -218,6 +220,10 @@ static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
         platform_set_error("EINIT: the signature does not cover this enclave");
         return error;
     }
+    m->isvprodid = sigstruct->isvprodid;
+    m->isvsvn = sigstruct->isvsvn;
+    if ((error = sigstruct_mrsigner(sigstruct, m->mrsigner)))
+        return error;
     if ((error = index_by_gs(m)) || (error = emu_sites_patch(m)) || (error = emu_signals_start(m)))
         return error;
     m->initialised = true;

@@ -183,9 +183,8 @@ static bool unpatched_enclu(struct emu_thread *t, ucontext_t *uc, uint64_t *fs, 
         t->inside = 0;
         return true;
     }
-    extern uint64_t emu_leaf(uint32_t leaf, const uint64_t *rbx, uint64_t rcx);
-    r[REG_RAX] = (greg_t)emu_leaf((uint32_t)r[REG_RAX], (const uint64_t *)r[REG_RBX],
-                                  (uint64_t)r[REG_RCX]);
+    r[REG_RAX] = (greg_t)emu_leaf((uint32_t)r[REG_RAX], (const void *)r[REG_RBX], (uint64_t)r[REG_RCX],
+                                  (uint64_t)r[REG_RDX]);
     r[REG_RIP] += 3;
     return true;
 }
