@@ -11,6 +11,7 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
 #include "enclave/load/elf.h"
 #include "enclave/os/clock_data.h"
@@ -200,16 +201,6 @@ static uint64_t map_vdso(void)
         return 0;
     time_share((struct clock_data *)at);
     return image;
-}
-
-static uint64_t random_word(void)
-{
-    uint64_t value;
-    unsigned char ok;
-    do
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-    while (!ok);
-    return value;
 }
 
 static uint32_t cpu_features(void)

@@ -22,6 +22,7 @@
 #include "enclave/enclave.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
@@ -178,17 +179,6 @@ SYSCALL(prctl)
         return exit_checked(__NR_prctl, 0, INT32_MAX, a0, a1, 0, 0, 0, 0);
     }
     return -EINVAL;
-}
-
-/* Random numbers are the CPU's: the host has no part in them. */
-static uint64_t random_word(void)
-{
-    uint64_t value;
-    unsigned char ok;
-    do
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-    while (!ok);
-    return value;
 }
 
 SYSCALL(getrandom)
