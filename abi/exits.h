@@ -52,6 +52,9 @@ struct exit_slot {
  *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
+ * X(FORK)          (arena offset of two words): fork(2); the child makes an enclave of the same image at the
+ *                  same addresses and starts it with start_parameters.forked → pid of the child, and the
+ *                  words: descriptors to read from it and to write to it; -errno
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -69,7 +72,8 @@ struct exit_slot {
     X(ROUTE)                                                                                       \
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
-    X(XSK_KICK)
+    X(XSK_KICK)                                                                                    \
+    X(FORK)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -180,6 +180,20 @@ static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
     return out ? sites_of_file(fd, out, size) : -EFAULT;
 }
 
+static int64_t serve_fork(uint64_t offset)
+{
+    uint64_t *out = arena_place(offset, 2 * sizeof *out);
+    int fds[2];
+    if (!out)
+        return -EFAULT;
+    int64_t pid = host_fork(fds);
+    if (pid > 0) {
+        out[0] = (uint64_t)fds[0];
+        out[1] = (uint64_t)fds[1];
+    }
+    return pid;
+}
+
 static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
 {
     switch (number) {
@@ -217,6 +231,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
+    case EXIT_FORK:
+        return serve_fork(a[0]);
     }
     return -ENOSYS;
 }

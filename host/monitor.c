@@ -100,3 +100,10 @@ void monitor_stop(void)
     pthread_join(monitor.thread, NULL);
     monitor.started = false;
 }
+
+void monitor_forked(void)
+{
+    monitor.started = false;
+    atomic_store(&monitor.asleep, 0);
+    atomic_store(&monitor.kicked, 0);
+}

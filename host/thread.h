@@ -34,6 +34,7 @@ struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
 extern __thread struct host_thread *self;
 
 int threads_start(void); /* makes the table */
+void threads_forked(void); /* in the child of a fork: no host thread is on any area */
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
 int thread_run(uint32_t index);
 
@@ -54,6 +55,8 @@ extern const char interruptible_begin[], interruptible_end[], interruptible_abor
 
 /* run.c */
 _Noreturn void process_end(int status);
+/* In the child of a fork, by its only thread: an enclave that is to be the copy of the parent's, and its life. */
+_Noreturn void host_run_forked(int in, int out);
 void statistics_request(void); /* async-signal-safe: the main thread writes them */
 
 #endif

@@ -68,6 +68,10 @@ struct platform {
     void (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
     uint64_t (*asynchronous_exits)(const struct machine *m); /* AEX so far */
     void (*destroy)(struct machine *m);
+    /* Around fork(2): the enclave is not inherited, as the CPU has it. Before, in the parent; and after, in the
+     * child, which gives the machine back there and may create another one. */
+    void (*fork_begin)(struct machine *m);
+    void (*forked)(struct machine *m);
 };
 
 extern const struct platform platform_sgx, platform_emu;

@@ -110,7 +110,7 @@ uint32_t event_stage_two(uint64_t event, uint64_t signal)
 {
     struct thread_block *block = thread_block();
     struct sgx_gpr *g = ssa_gpr(block);
-    if (block->state == TB_STATE_UNUSED || !block->thread)
+    if (block->state == TB_STATE_UNUSED)
         return 0;
     if (event == EVENT_EXCEPTION) {
         exception(block, g);
@@ -140,8 +140,6 @@ void thread_block_prepare(struct thread_block *block, uint64_t index)
     block->syscall_entry = (uint64_t)syscall_entry;
     block->stack_top = area + THREAD_STACK + THREAD_STACK_SIZE;
     block->event_stack_top = area + THREAD_EVENT_STACK + THREAD_EVENT_STACK_SIZE;
-    block->pending = 0;
-    block->host_signals = 0;
     block->fs = (uint64_t)block; /* valid until the program sets its own */
     block->index = index;
 }

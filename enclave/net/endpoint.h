@@ -81,6 +81,10 @@ void udp_endpoint_finish(struct udp_endpoint *e);
 int udp_endpoint_attach(struct udp_endpoint *e, uint32_t address, uint16_t port);
 /* Out of it. What is in the queue stays. */
 void udp_endpoint_detach(struct udp_endpoint *e);
+/* In a process that has no XSKs any more, and whose memory says that it had: it is attached no longer, and what
+ * it has queued is another process's. After udp_ports_leave. */
+void udp_endpoint_leave(struct udp_endpoint *e);
+void udp_ports_leave(void);
 /* Datagrams of this peer only; port 0: of all. */
 void udp_endpoint_connect(struct udp_endpoint *e, uint32_t peer, uint16_t peer_port);
 

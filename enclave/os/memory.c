@@ -39,7 +39,7 @@ static struct {
 /* The LibOS's own pages, at the top of the enclave: a lock of their own, as the table lives there. */
 static struct {
     struct lock lock;
-    uint64_t next, mapped, end;
+    uint64_t start, next, mapped, end;
 } libos;
 
 /* Names of files that areas point to: never freed, one each. */
@@ -60,7 +60,7 @@ void memory_start(void)
 {
     uint64_t end = enclave.image, dynamic = end - enclave.dynamic;
     libos.end = end;
-    libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
+    libos.start = libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
     memory.table.low = enclave.dynamic;
     memory.table.high = libos.next;
     enclave.program_end = libos.next;
@@ -370,6 +370,31 @@ void memory_usage(uint64_t *total, uint64_t *resident)
             *resident += a->end - a->start;
     }
     lock_release(&memory.lock);
+}
+
+int memory_visit(int (*visit)(const struct area *a, void *context), void *context)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < memory.table.count && !error; i++)
+        error = visit(&memory.table.area[i], context);
+    return error;
+}
+
+void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped)
+{
+    *start = libos.start;
+    *used = libos.next;
+    *mapped = libos.mapped;
+}
+
+int memory_pages_set(uint64_t start, uint64_t end, int protection)
+{
+    return pages(PAGES_PROTECT, start, end, protection);
+}
+
+int memory_pages_add(uint64_t start, uint64_t end, int protection)
+{
+    return pages(PAGES_MAP, start, end, protection);
 }
 
 int memory_clear(void)

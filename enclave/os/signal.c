@@ -51,15 +51,20 @@ static enum disposition disposition(int signal)
     return DISPOSITION_END;
 }
 
-void signal_reset(void)
+void signal_handlers_reset(void)
 {
-    struct thread *t = current();
     lock_take(&process.signal_lock);
     for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
         bool ignored = process.actions[signal].handler == ACTION_IGNORE;
         process.actions[signal] = (struct signal_action){.handler = ignored ? ACTION_IGNORE : ACTION_DEFAULT};
     }
     lock_release(&process.signal_lock);
+}
+
+void signal_reset(void)
+{
+    struct thread *t = current();
+    signal_handlers_reset();
     t->alternate_stack = (stack_t){.ss_flags = SS_DISABLE};
     t->restore_mask = false;
     t->waiting_for = 0;

@@ -27,6 +27,8 @@ struct registers;
 struct thread;
 
 void signal_start(void);
+/* All that is handled is as by default. */
+void signal_handlers_reset(void);
 /* As a program finds it that is executed: what was handled is as by default, what was ignored stays so. */
 void signal_reset(void);
 

@@ -13,6 +13,7 @@
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
@@ -162,7 +163,8 @@ static void thread_unclaim(struct thread *t)
 }
 
 struct clone_request {
-    uint64_t flags, stack, parent_tid, child_tid, tls;
+    uint64_t flags, stack, parent_tid, child_tid, tls, pidfd;
+    int exit_signal;
 };
 
 #define CLONE_REQUIRED (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -172,13 +174,8 @@ struct clone_request {
 
 static int64_t thread_create(const struct clone_request *q)
 {
-    if ((q->flags & CLONE_REQUIRED) != CLONE_REQUIRED) {
-        static bool said;
-        if (!said)
-            log_warning("the program asks for a new process (fork): not supported, ENOSYS");
-        said = true;
-        return -ENOSYS;
-    }
+    if ((q->flags & CLONE_REQUIRED) != CLONE_REQUIRED)
+        return -EINVAL;
     if (q->flags & ~(uint64_t)CLONE_KNOWN || !q->stack)
         return -EINVAL;
     struct thread *me = current(), *t = thread_claim();
@@ -188,6 +185,8 @@ static int64_t thread_create(const struct clone_request *q)
     }
     struct thread_block *block = t->block;
     thread_block_prepare(block, t->index);
+    block->pending = 0;
+    block->host_signals = 0;
     block->thread = t;
     block->xsave_mask = me->block->xsave_mask;
     block->fs = q->flags & CLONE_SETTLS ? q->tls : (uint64_t)block;
@@ -221,12 +220,28 @@ static int64_t thread_create(const struct clone_request *q)
     return result;
 }
 
+static int64_t clone_call(const struct clone_request *q)
+{
+    if (q->flags & CLONE_THREAD)
+        return thread_create(q);
+    struct process_request p = {.flags = q->flags & ~(uint64_t)CLONE_DETACHED,
+                                .exit_signal = q->exit_signal,
+                                .stack = q->stack,
+                                .parent_tid = q->parent_tid,
+                                .child_tid = q->child_tid,
+                                .tls = q->tls,
+                                .pidfd = q->pidfd};
+    return process_create(&p);
+}
+
 SYSCALL(clone)
 {
     (void)a5;
-    struct clone_request q = {.flags = a0 & ~0xffull, .stack = a1, .parent_tid = a2, .child_tid = a3,
-                              .tls = a4};
-    return thread_create(&q);
+    struct clone_request q = {.flags = a0 & ~0xffull, .exit_signal = (int)(a0 & 0xff), .stack = a1,
+                              .parent_tid = a2, .child_tid = a3, .tls = a4, .pidfd = a2};
+    if ((q.flags & (CLONE_PIDFD | CLONE_PARENT_SETTID)) == (CLONE_PIDFD | CLONE_PARENT_SETTID))
+        return -EINVAL; /* they share an argument */
+    return clone_call(&q);
 }
 
 SYSCALL(clone3)
@@ -238,17 +253,27 @@ SYSCALL(clone3)
     memset(&args, 0, sizeof args);
     if (user_read(&args, (const void *)a0, MIN(a1, sizeof args)))
         return -EFAULT;
-    struct clone_request q = {.flags = args.flags, .stack = args.stack + args.stack_size,
-                              .parent_tid = args.parent_tid, .child_tid = args.child_tid,
-                              .tls = args.tls};
-    return thread_create(&q);
+    if (args.exit_signal > SIGNAL_COUNT || args.set_tid_size || (args.flags & (0xff | CLONE_DETACHED)) ||
+        !args.stack != !args.stack_size)
+        return -EINVAL;
+    struct clone_request q = {.flags = args.flags, .exit_signal = (int)args.exit_signal,
+                              .stack = args.stack + args.stack_size, .parent_tid = args.parent_tid,
+                              .child_tid = args.child_tid, .tls = args.tls, .pidfd = args.pidfd};
+    return clone_call(&q);
 }
 
 SYSCALL(fork)
 {
     UNUSED_ARGUMENTS;
-    struct clone_request q = {0};
-    return thread_create(&q);
+    struct clone_request q = {.exit_signal = SIGCHLD};
+    return clone_call(&q);
+}
+
+SYSCALL(vfork)
+{
+    UNUSED_ARGUMENTS;
+    struct clone_request q = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
+    return clone_call(&q);
 }
 
 /* The list of robust mutexes that a dying thread holds: mark each as abandoned and wake one waiter. */

@@ -85,7 +85,7 @@ static bool address_here(uint32_t address)
 void udp_steer(struct udp_socket *s)
 {
     struct udp_endpoint *e = &s->endpoint;
-    bool wanted = s->port && !s->receive_by_host && !s->bound_six && !s->peer_six &&
+    bool wanted = s->port && !s->receive_by_host && !s->shared && !s->bound_six && !s->peer_six &&
                   (!s->address || address_here(s->address));
     if (e->attached && (!wanted || e->address != s->address || e->port != s->port))
         udp_endpoint_detach(e);
@@ -296,7 +296,7 @@ static int64_t host_send(struct file *f, const struct msghdr *m, int flags)
 static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, uint32_t address,
                    uint16_t port, int64_t length, struct transmission *t)
 {
-    if (!s->port || s->send_by_host || s->shut_write || m->msg_controllen ||
+    if (!net_active() || !s->port || s->send_by_host || s->shut_write || m->msg_controllen ||
         (flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_CONFIRM)))
         return false;
     route_lookup(address, s->address, &t->route);
@@ -702,6 +702,54 @@ static const struct file_ops udp_ops = {
     .release = udp_release,
     .socket = &udp_calls,
 };
+
+/* ---- fork ---- */
+
+static void set_shared(struct file *f, bool shared)
+{
+    if (f->ops != &udp_ops)
+        return;
+    struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    s->shared = shared;
+    udp_steer(s);
+    lock_release(&s->lock);
+}
+
+static void share(struct file *f)
+{
+    set_shared(f, true);
+}
+
+static void reclaim(struct file *f)
+{
+    set_shared(f, false);
+}
+
+static void leave(struct file *f)
+{
+    if (f->ops == &udp_ops)
+        udp_endpoint_leave(&socket_of(f)->endpoint);
+}
+
+void udp_sockets_share(void)
+{
+    if (!net_active())
+        return;
+    net_poll(); /* what has come is the parent's */
+    files_visit(share);
+}
+
+void udp_sockets_reclaim(void)
+{
+    if (net_active())
+        files_visit(reclaim);
+}
+
+void udp_sockets_leave(void)
+{
+    files_visit(leave);
+}
 
 struct file *udp_socket_file(int host_fd, int family, int flags)
 {

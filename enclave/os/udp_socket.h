@@ -27,6 +27,7 @@ struct udp_socket {
     bool bound_six, peer_six; /* to an address of IPv6 proper: nothing for an XSK */
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
+    bool shared;          /* with a child of fork */
     bool shut_read, shut_write;
     bool report_interface, report_ttl, report_tos; /* IP_PKTINFO, IP_RECVTTL, IP_RECVTOS */
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
@@ -49,6 +50,15 @@ static inline struct udp_socket *socket_of(struct file *f)
 
 /* Datagrams for the port come here, or no longer, as the socket's state has it. s->lock is held. */
 void udp_steer(struct udp_socket *s);
+
+/*
+ * Around fork. A socket is its parent's and its child's from then on, and datagrams for it are to reach whoever
+ * asks: both receive by the host socket. share: before fork, in the parent; leave: in the child, which has no XSK;
+ * reclaim: in the parent when it has no children any more.
+ */
+void udp_sockets_share(void);
+void udp_sockets_leave(void);
+void udp_sockets_reclaim(void);
 
 /* udp_options.c */
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);

@@ -126,6 +126,12 @@ void world_resume(void)
     }
 }
 
+void world_restart(void)
+{
+    world.stopper = NULL;
+    world.paused = 0;
+}
+
 void world_end_others(void)
 {
     world_stop();

@@ -9,6 +9,8 @@
 /* Stops it. Does not return if another thread, which stopped it before, ends this one. */
 void world_stop(void);
 void world_resume(void);
+/* In the copy of a process whose world was stopped: it runs, with the calling thread alone. */
+void world_restart(void);
 
 /* A point: stays here while the world is stopped; ends here if the thread is to end. No locks are held. */
 void world_point(void);

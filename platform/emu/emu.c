@@ -329,9 +329,21 @@ static void emu_destroy(struct machine *m)
         m->threads = t->next;
         free(t);
     }
+    emu_sites_release(m);
     free(m->by_gs);
     free(m);
     emu_machine = NULL;
+}
+
+static void emu_fork_begin(struct machine *m)
+{
+    uint64_t skip = skipped(m->base);
+    madvise((void *)(m->base + skip), m->options.size - skip, MADV_DONTFORK);
+}
+
+static void emu_forked(struct machine *m)
+{
+    emu_destroy(m);
 }
 
 const struct platform platform_emu = {
@@ -348,4 +360,6 @@ const struct platform platform_emu = {
     .measurement = emu_measurement,
     .asynchronous_exits = emu_asynchronous_exits,
     .destroy = emu_destroy,
+    .fork_begin = emu_fork_begin,
+    .forked = emu_forked,
 };

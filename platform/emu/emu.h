@@ -65,6 +65,8 @@ struct machine {
     uint16_t isvprodid, isvsvn;
     struct emu_fuses fuses;
     struct emu_tcs *threads;     /* all TCSs */
+    uint8_t *stubs;              /* where patched sites jump to */
+    size_t stubs_size;
     struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from the lowest on */
     _Atomic uint64_t aex;
 };
@@ -74,6 +76,7 @@ extern struct machine *emu_machine; /* one enclave a process, as the patched sit
 int emu_signals_start(struct machine *m);
 int emu_signal(int signal, machine_signal_handler *handler);
 int emu_sites_patch(struct machine *m);
+void emu_sites_release(struct machine *m);
 /* report.c */
 int emu_fuses_read(struct emu_fuses *f);
 /* leaf_report.c: EREPORT and EGETKEY (SDM 3D), called from inside. False: the operands are not as they must

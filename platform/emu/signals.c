@@ -247,6 +247,12 @@ int emu_signal(int signal, machine_signal_handler *handler)
  */
 static int filter_install(const struct machine *m)
 {
+    /* A process inherits it, for the same addresses. */
+    static uint64_t installed_base, installed_size;
+    if (installed_size == m->options.size && installed_base == m->base)
+        return 0;
+    installed_base = m->base;
+    installed_size = m->options.size;
     uint64_t mask = ~(m->options.size - 1);
     const uint32_t ip = offsetof(struct seccomp_data, instruction_pointer);
     struct sock_filter code[] = {

@@ -516,6 +516,12 @@ static int sgx_signal(int signal, machine_signal_handler *handler)
     return sigaction(signal, &action, NULL) ? -errno : 0;
 }
 
+/* Enclaves are not inherited: their mappings are VM_DONTCOPY. Of the range nothing is left but what was reserved. */
+static void sgx_fork_begin(struct machine *m)
+{
+    (void)m;
+}
+
 static void sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
 {
     memcpy(mrenclave, m->mrenclave, 32);
@@ -541,4 +547,6 @@ const struct platform platform_sgx = {
     .measurement = sgx_measurement,
     .asynchronous_exits = sgx_asynchronous_exits,
     .destroy = sgx_destroy,
+    .fork_begin = sgx_fork_begin,
+    .forked = sgx_destroy,
 };
