@@ -51,7 +51,9 @@ int channel_flush(struct channel *c);
  * -EPROTO. */
 int64_t channel_receive(struct channel *c, void *head, const uint8_t **body);
 
-/* Overwrites the keys. */
-void channel_forget(struct channel *c);
+/* Closes the descriptors and overwrites the keys. */
+void channel_close(struct channel *c);
+/* Closes a descriptor of a channel that another process has the keys of. */
+void channel_descriptor_close(int fd);
 
 #endif

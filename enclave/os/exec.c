@@ -23,6 +23,7 @@
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/vfork.h"
 #include "enclave/os/world.h"
 
 #define STRING_MAX (32 * PAGE_SIZE) /* one argument or variable with its NUL: Linux's MAX_ARG_STRLEN */
@@ -300,6 +301,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     files_recount(files, PROGRAM_FILES);
     files_close_on_exec();
     signal_reset();
+    vfork_release();
     error = memory_clear();
     if (!error)
         error = program_run(&p);

@@ -20,6 +20,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
+#include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
@@ -30,6 +31,7 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/udp_socket.h"
+#include "enclave/os/vfork.h"
 #include "enclave/os/wait.h"
 #include "enclave/os/world.h"
 
@@ -114,11 +116,6 @@ static int64_t host_fork(int fds[2])
     return pid;
 }
 
-static void host_descriptor_close(int fd)
-{
-    exit_checked(__NR_close, 0, 0, (uint32_t)fd, 0, 0, 0, 0, 0);
-}
-
 /* The child did not come up: it has said why, or will never. */
 static void child_discard(int pid)
 {
@@ -144,7 +141,7 @@ static int child_send(struct channel *c, struct forked_thread *t, const struct p
     return error;
 }
 
-/* With the world stopped. The child's pid, or -errno. */
+/* With the world stopped. The child's pid, with the channel still open; or -errno. */
 static int64_t child_make(struct channel *c, struct forked_thread *t, const struct process_request *q)
 {
     int fds[2];
@@ -159,10 +156,8 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
         children_remove((int)pid);
         child_discard((int)pid);
         pid = error == -ENOMEM ? error : -EAGAIN;
+        channel_close(c);
     }
-    channel_forget(c);
-    host_descriptor_close(fds[0]);
-    host_descriptor_close(fds[1]);
     return pid;
 }
 
@@ -180,8 +175,17 @@ int64_t process_create(const struct process_request *q)
         making.thread = t;
         udp_sockets_share();
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
-        result = child_make((struct channel *)at, t, q);
+        struct channel *c = (struct channel *)at;
+        result = child_make(c, t, q);
         world_resume();
+        if (result > 0 && (q->flags & CLONE_VFORK)) {
+            xsk_flush();
+            world_pause_begin();
+            vfork_wait(c);
+            world_pause_end();
+        }
+        if (result > 0)
+            channel_close(c);
     }
     alloc_free(t);
     alloc_free(room);
@@ -235,6 +239,7 @@ static void become_child(void)
     block->thread = t;
 
     world_restart();
+    vfork_forget();
     futex_reset();
     children_clear();
     net_leave();
@@ -267,15 +272,17 @@ _Noreturn void process_start_forked(void)
     const struct forked_thread *f = &here.thread;
     if (f->flags & CLONE_CHILD_SETTID)
         (void)user_put((int *)f->child_tid, &process.pid);
+    bool vfork = f->flags & CLONE_VFORK;
+    if (vfork)
+        vfork_begin(c, f->flags & CLONE_VM);
     uint8_t ready = 1;
     error = snapshot_send_state(c, &ready, sizeof ready);
     if (!error)
         error = channel_flush(c);
     if (error)
         give_up("its parent is gone", error);
-    host_descriptor_close(c->in);
-    host_descriptor_close(c->out);
-    channel_forget(c);
+    if (!vfork)
+        channel_close(c);
 
     struct thread_block *block = thread_block();
     struct registers r = f->registers;

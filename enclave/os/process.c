@@ -26,6 +26,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/vfork.h"
 
 struct process process;
 
@@ -37,6 +38,7 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
+    vfork_release();
     xsk_flush();
     exit_process(status);
 }
