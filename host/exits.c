@@ -233,6 +233,10 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return xsk_host_kick(a[0]);
     case EXIT_FORK:
         return serve_fork(a[0]);
+    case EXIT_SIGNAL:
+        return signal_way((int)a[0], (int)a[1], (int)a[2]);
+    case EXIT_STOP:
+        return signal_stop((int)a[0]);
     }
     return -ENOSYS;
 }
@@ -263,6 +267,16 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         __atomic_fetch_add(&host.exit_counts[number], 1, __ATOMIC_RELAXED);
     if (number >= EXIT_BASE)
         return serve_own(t, number, argument);
+    if (flags & EXIT_TERMINAL_SIGNALS_BLOCKED) {
+        sigset_t terminal;
+        sigemptyset(&terminal);
+        sigaddset(&terminal, SIGTTIN);
+        sigaddset(&terminal, SIGTTOU);
+        pthread_sigmask(SIG_BLOCK, &terminal, NULL);
+        int64_t result = exit_serve(t, number, flags & ~(uint64_t)EXIT_TERMINAL_SIGNALS_BLOCKED, argument);
+        pthread_sigmask(SIG_UNBLOCK, &terminal, NULL);
+        return result;
+    }
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)

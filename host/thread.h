@@ -46,6 +46,8 @@ const char *exit_name(uint64_t number);
 /* signals.c */
 int signals_start(void);
 void signal_interrupt(struct host_thread *t);
+int signal_way(int signal, int way, int flags); /* enum signal_way; SA_NOCLDSTOP, SA_NOCLDWAIT */
+int signal_stop(int signal);
 
 /* interruptible.S: the system call, unless *kicked is or becomes nonzero before it is made or while it
  * waits: then -EINTR. The handler moves a thread that is between begin and end to abort. */

@@ -32,6 +32,9 @@ int64_t interrupted(int64_t result);
 
 /* ---- ioctl.c ---- */
 
+/* Flags for an exit on the file besides others: what a terminal asks of the thread. */
+uint64_t terminal_flags(const struct file *f);
+
 int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument);
 
 /* ---- host_socket.c ---- */

@@ -222,6 +222,8 @@ static void become_child(void)
     process.pid = f->pid;
     process.parent_pid = f->parent_pid;
     process.pending = 0;
+    process.adopts = false;
+    process.parent_death_signal = 0;
     process.first = 0;
     process.threads_live = 1;
     for (uint32_t i = 0; i < process.thread_count; i++)

@@ -48,7 +48,8 @@ static int64_t host_file_read(struct file *f, const struct iovec *v, int count, 
     for (;;) {
         uint64_t asked;
         int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        int64_t r = host_readv(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
+        int64_t r = host_readv(f->host_fd, v, count, done, at, flags,
+                               EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
         if (r < 0)
             return done ? (int64_t)done : interrupted(r);
         done += (uint64_t)r;
@@ -68,7 +69,8 @@ static int64_t host_file_write(struct file *f, const struct iovec *v, int count,
     for (;;) {
         int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
         uint64_t asked;
-        int64_t r = host_writev(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
+        int64_t r = host_writev(f->host_fd, v, count, done, at, flags,
+                                EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
         if (r == -EPIPE)
             signal_raise_self(SIGPIPE);
         if (r < 0)

@@ -98,7 +98,6 @@ SYSCALL(setrlimit)
     }
 
 GETTER(getpid, process.pid)
-GETTER(getppid, process.parent_pid)
 GETTER(getuid, enclave.start.uid)
 GETTER(geteuid, enclave.start.euid)
 GETTER(getgid, enclave.start.gid)
@@ -165,7 +164,23 @@ SYSCALL(prctl)
     }
     case PR_GET_NAME:
         return user_write((void *)a1, t->name, sizeof t->name);
-    case PR_SET_PDEATHSIG:
+    case PR_SET_CHILD_SUBREAPER:
+        process.adopts = a1;
+        return exit_checked(__NR_prctl, 0, 0, a0, a1, 0, 0, 0, 0);
+    case PR_GET_CHILD_SUBREAPER: {
+        int adopts = process.adopts;
+        return user_put((void *)a1, &adopts);
+    }
+    case PR_GET_PDEATHSIG: {
+        int number = process.parent_death_signal;
+        return user_put((void *)a1, &number);
+    }
+    case PR_SET_PDEATHSIG: {
+        int64_t result = exit_checked(__NR_prctl, 0, 0, a0, a1, 0, 0, 0, 0);
+        if (!result)
+            process.parent_death_signal = (int)a1;
+        return result;
+    }
     case PR_SET_DUMPABLE:
     case PR_SET_TIMERSLACK:
     case PR_SET_NO_NEW_PRIVS:
@@ -403,6 +418,7 @@ SYSCALL(getitimer)
                             0, 0);                                                                 \
     }
 
+PASS(getppid, INT32_MAX) /* when the parent has ended it is another one */
 PASS(alarm, UINT32_MAX)
 PASS(getpgid, INT32_MAX)
 PASS(getpgrp, INT32_MAX)

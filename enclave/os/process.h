@@ -28,6 +28,8 @@ struct process {
     uint32_t first;      /* index of the thread whose tid is the pid */
     struct thread *last; /* waits for all others to end; atomic */
     char name[16];
+    bool adopts;             /* PR_SET_CHILD_SUBREAPER: it may have children that it did not make */
+    int parent_death_signal; /* PR_SET_PDEATHSIG */
 
     struct lock signal_lock; /* guards what follows, and pending of all threads */
     uint64_t pending;        /* directed at the process, bit n-1 */

@@ -19,6 +19,7 @@ struct signal_cause {
     int32_t code;
     int32_t pid;
     uint32_t uid;
+    int32_t status;   /* of a child, with SIGCHLD */
     uint64_t address; /* of a fault */
     uint64_t value;   /* of sigqueue */
 };
@@ -42,6 +43,9 @@ void signal_send_thread(struct thread *t, int signal, const struct signal_cause 
 
 /* Set the mask until the return to the program; what is delivered then restores the old one. */
 void signal_mask_temporary(const uint64_t *mask);
+
+/* Does the calling thread block it? */
+bool signal_blocked(int signal);
 
 /* Takes over what the host reported for this thread. */
 void signal_collect(void);

@@ -353,6 +353,11 @@ __attribute__((constructor)) static void configure(void)
     process.image.environment_end = (uint64_t)strings + strlen(strings) + 1;
 }
 
+bool signal_blocked(int signal)
+{
+    return process.threads[0].mask & SIGNAL_BIT(signal);
+}
+
 struct thread *thread_first(void)
 {
     return &process.threads[0];
