@@ -239,7 +239,7 @@ daemon_within() {
     daemon=$(daemon_within "$NS_A")
     peer_end
     not has_program "$NS_A" v0
-    [ ! -e "/proc/$daemon" ]
+    eventually test ! -e "/proc/$daemon"
 }
 
 @test "a client that is killed takes its daemon and the program with it" {
