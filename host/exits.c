@@ -254,6 +254,21 @@ static int64_t plain_syscall(uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
     return result;
 }
 
+static bool changes_identity(uint64_t number)
+{
+    switch (number) {
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setgroups:
+        return true;
+    }
+    return false;
+}
+
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS])
 {
@@ -283,5 +298,8 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
             atomic_store(&t->kicked, 0);
         return result;
     }
-    return plain_syscall(number, argument);
+    int64_t result = plain_syscall(number, argument);
+    if (!result && changes_identity(number))
+        identity_changed();
+    return result;
 }

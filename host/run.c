@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The life of an enclave, from loading to the status that its program ends with. */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <signal.h>
@@ -20,7 +21,7 @@
 struct host host;
 extern struct start_parameters start_parameters;
 
-enum { NEWS_END = 1, NEWS_STATISTICS = 2 };
+enum { NEWS_END = 1, NEWS_STATISTICS = 2, NEWS_IDENTITY = 4 };
 
 /* What the main thread waits for. */
 static _Atomic uint32_t news;
@@ -35,6 +36,37 @@ static void news_post(uint32_t bit)
 void statistics_request(void)
 {
     news_post(NEWS_STATISTICS);
+}
+
+/* Who the program has become: on Linux that is a thread's, and its C library sees to all threads of the program. The
+ * main thread is the one that others see as the process. */
+static struct {
+    pthread_mutex_t lock;
+    uid_t uid[3];
+    gid_t gid[3];
+    gid_t groups[NGROUPS_MAX];
+    int group_count;
+} identity = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+void identity_changed(void)
+{
+    pthread_mutex_lock(&identity.lock);
+    getresuid(&identity.uid[0], &identity.uid[1], &identity.uid[2]);
+    getresgid(&identity.gid[0], &identity.gid[1], &identity.gid[2]);
+    identity.group_count = getgroups(NGROUPS_MAX, identity.groups);
+    pthread_mutex_unlock(&identity.lock);
+    news_post(NEWS_IDENTITY);
+}
+
+/* By the calls themselves: the C library's change all threads. */
+static void identity_follow(void)
+{
+    pthread_mutex_lock(&identity.lock);
+    if (identity.group_count >= 0)
+        syscall(SYS_setgroups, (size_t)identity.group_count, identity.groups);
+    syscall(SYS_setresgid, identity.gid[0], identity.gid[1], identity.gid[2]);
+    syscall(SYS_setresuid, identity.uid[0], identity.uid[1], identity.uid[2]);
+    pthread_mutex_unlock(&identity.lock);
 }
 
 _Noreturn void process_end(int status)
@@ -129,14 +161,28 @@ static int wait_for_end(void)
             return atomic_load(&end_status);
         if (seen & NEWS_STATISTICS)
             statistics_write();
+        if (seen & NEWS_IDENTITY)
+            identity_follow();
         if (!seen)
             syscall(SYS_futex, &news, FUTEX_WAIT_PRIVATE, 0, NULL, NULL, 0);
     }
 }
 
+/* Descriptor 2 is the program's, to close or to make another file of: messages keep a way of their own. */
+static void messages_keep(void)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    FILE *copy = fd < 0 ? NULL : fdopen(fd, "w");
+    if (!copy)
+        return;
+    setvbuf(copy, NULL, _IONBF, 0);
+    stderr = copy;
+}
+
 int host_run(const struct run_options *options)
 {
     host.options = options;
+    messages_keep();
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, NULL, &old);

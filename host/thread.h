@@ -59,6 +59,7 @@ extern const char interruptible_begin[], interruptible_end[], interruptible_abor
 _Noreturn void process_end(int status);
 /* In the child of a fork, by its only thread: an enclave that is to be the copy of the parent's, and its life. */
 _Noreturn void host_run_forked(int in, int out);
+void identity_changed(void); /* by the calling thread: the main thread follows */
 void statistics_request(void); /* async-signal-safe: the main thread writes them */
 
 #endif

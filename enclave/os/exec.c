@@ -8,10 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include <asm/unistd_64.h>
 
+#include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/log.h"
 #include "enclave/boundary/user.h"
@@ -105,11 +107,9 @@ static char *text_copy(const char *text, size_t length)
 static int may_execute(struct file *f)
 {
     struct stat s;
-    char link[32];
     if (!f->ops->stat || f->ops->stat(f, &s) || !S_ISREG(s.st_mode) || f->host_fd < 0)
         return -EACCES;
-    print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
-    return host_path_at(__NR_faccessat2, AT_FDCWD, link, X_OK, AT_EACCESS, 0);
+    return host_path_at(__NR_faccessat2, f->host_fd, "", X_OK, AT_EACCESS | AT_EMPTY_PATH, 0);
 }
 
 /* An interpreter, or what else the LibOS has the name of. */
@@ -302,6 +302,8 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     files_close_on_exec();
     signal_reset();
     vfork_release();
+    /* As the kernel has it of a process that executes a program. */
+    exit_checked(__NR_prctl, 0, 0, PR_SET_DUMPABLE, 1, 0, 0, 0, 0);
     error = memory_clear();
     if (!error)
         error = program_run(&p);

@@ -122,5 +122,7 @@ void iovecs_drop(struct iovecs *v);
 
 /* The last reference to a file that has watchers is gone. */
 void epoll_forget(struct file *f);
+/* In the child of fork: its sets are its parent's too. */
+void epoll_forked(void);
 
 #endif

@@ -246,6 +246,7 @@ static void become_child(void)
     children_clear();
     net_leave();
     udp_sockets_leave();
+    epoll_forked();
     files_recount(NULL, 0);
     syscalls_count_anew();
     alloc_free(making.channel);

@@ -327,6 +327,20 @@ SYSCALL(getgroups)
     return untrusted_read((void *)a1, bounce(), (size_t)result * 4) ? -EFAULT : result;
 }
 
+#define GROUPS_MAX 65536 /* NGROUPS_MAX */
+
+SYSCALL(setgroups)
+{
+    UNUSED_ARGUMENTS;
+    if (a0 > GROUPS_MAX)
+        return -EINVAL;
+    if (user_range((const void *)a1, a0 * 4) && a0)
+        return -EFAULT;
+    if (untrusted_write(bounce(), (const void *)a1, a0 * 4))
+        return -EFAULT;
+    return exit_checked(__NR_setgroups, 0, 0, a0, bounce().address, 0, 0, 0, 0);
+}
+
 static int64_t three_ids(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
 {
     uint64_t at = bounce().address, words[3];
@@ -370,6 +384,26 @@ SYSCALL(capget)
         return result;
     untrusted_read(data, out, sizeof data);
     return user_put((void *)a1, data);
+}
+
+SYSCALL(capset)
+{
+    struct __user_cap_header_struct header;
+    struct __user_cap_data_struct data[2];
+    UNUSED_ARGUMENTS;
+    if (user_get(&header, (const void *)a0))
+        return -EFAULT;
+    if (header.version != _LINUX_CAPABILITY_VERSION_3)
+        return -EINVAL;
+    if (header.pid && header.pid != process.pid && header.pid != current()->tid)
+        return -EPERM;
+    if (user_read(data, (const void *)a1, sizeof data))
+        return -EFAULT;
+    header.pid = 0;
+    struct untrusted in = bounce(), values = untrusted_at(bounce(), 64);
+    untrusted_write(in, &header, sizeof header);
+    untrusted_write(values, data, sizeof data);
+    return exit_checked(__NR_capset, 0, 0, in.address, values.address, 0, 0, 0, 0);
 }
 
 /* struct of `size` bytes in (or NULL), struct out (or NULL): timers are the host's, whose signals arrive
@@ -435,7 +469,8 @@ PASS(personality, UINT32_MAX)
 #define IDENTITY(name)                                                                             \
     SYSCALL(name)                                                                                  \
     {                                                                                              \
-        int64_t result = exit_checked(__NR_##name, 0, INT32_MAX, a0, a1, a2, 0, 0, 0);             \
+        int64_t result = exit_checked(__NR_##name, 0, INT32_MAX, (uint32_t)a0, (uint32_t)a1,       \
+                                      (uint32_t)a2, 0, 0, 0);                                      \
         UNUSED_ARGUMENTS;                                                                          \
         if (result >= 0)                                                                           \
             identity_refresh();                                                                    \
@@ -456,3 +491,5 @@ IDENTITY(setreuid)
 IDENTITY(setregid)
 IDENTITY(setresuid)
 IDENTITY(setresgid)
+IDENTITY(setfsuid)
+IDENTITY(setfsgid)

@@ -27,7 +27,8 @@
     X(sched_setscheduler) X(sched_setparam) X(getcpu) X(getgroups) X(getresuid) X(getresgid)       \
     X(capget) X(setitimer) X(getitimer) X(alarm) X(getpgid) X(getpgrp) X(getsid) X(setpgid)        \
     X(setsid) X(getpriority) X(setpriority) X(sched_get_priority_max) X(sched_get_priority_min)    \
-    X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid) X(setresgid)
+    X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid) X(setresgid)  \
+    X(setgroups) X(setfsuid) X(setfsgid) X(capset)
 
 #define SYSCALLS_THREAD(X)                                                                         \
     X(clone) X(clone3) X(fork) X(vfork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
