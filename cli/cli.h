@@ -12,6 +12,10 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_CANNOT_RUN = 126, STATUS_NOT_
 int command_run(int argc, char **argv);
 void help_run(void);
 
+/* init.c: where this process is the first of a namespace (pid 1), makes another one that goes on and stays with it: passes
+ * signals on, waits for orphans, and ends as it did. Programs take 1 for init. */
+void init_become(void);
+
 /* program.c: PROGRAM as execvp would find it, and whether an enclave can run it: 0 and its path, or
  * the status to exit with after a message. */
 int program_find(const char *name, char *path, size_t size);

@@ -280,6 +280,7 @@ int command_run(int argc, char **argv)
         status = image_find(image, sizeof image);
     if (status)
         return status;
+    init_become();
     options.arguments = argv + first;
     if (options.statistics_path && !strcmp(options.statistics_path, "-"))
         options.statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);

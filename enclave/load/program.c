@@ -422,6 +422,8 @@ _Noreturn void program_start(void)
     if (!error)
         p.file = file_open(path, O_RDONLY, 0, &error);
     if (!error)
+        error = program_resolve(&p);
+    if (!error)
         error = program_check(&p, &why);
     if (!error)
         error = program_run(&p);

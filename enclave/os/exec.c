@@ -231,8 +231,7 @@ static int script_arguments(struct program *p, const char *interpreter, const ch
     return 0;
 }
 
-/* From scripts to the ELF file that is to run in the end. */
-static int resolve(struct program *p)
+int program_resolve(struct program *p)
 {
     char *name = p->name; /* of what p->file is */
     for (int depth = 0;; depth++) {
@@ -277,7 +276,7 @@ static int prepare(struct program *p, int directory, uint64_t user, uint64_t arg
     if (!error)
         error = strings_take(&p->environment, environment, &left);
     if (!error)
-        error = resolve(p);
+        error = program_resolve(p);
     if (!error)
         error = program_check(p, NULL);
     return error;

@@ -29,6 +29,9 @@ struct program {
 /* Gives back what the program holds; not the struct. */
 void program_drop(struct program *p);
 
+/* From scripts to the ELF file that is to run in the end, with the arguments that they make: 0 or -errno. */
+int program_resolve(struct program *p);
+
 /* Bytes that arguments and environment may take, with their pointers. */
 uint64_t program_strings_max(void);
 

@@ -62,7 +62,7 @@ static TRANSIENT struct {
 
 #define FORK_FLAGS                                                                                 \
     ((uint64_t)(CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | CLONE_PARENT_SETTID | CLONE_SETTLS |   \
-                CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND))
+                CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | CLONE_PIDFD))
 
 static int64_t request_check(const struct process_request *q)
 {
@@ -178,6 +178,10 @@ int64_t process_create(const struct process_request *q)
         struct channel *c = (struct channel *)at;
         result = child_make(c, t, q);
         world_resume();
+        if (result > 0 && (q->flags & CLONE_PIDFD)) {
+            int fd = (int)process_descriptor((int)result, 0);
+            (void)user_put((void *)q->pidfd, &fd);
+        }
         if (result > 0 && (q->flags & CLONE_VFORK)) {
             xsk_flush();
             world_pause_begin();

@@ -15,6 +15,9 @@ struct process_request {
 /* The pid of the child, 0 in the child, or -errno. */
 int64_t process_create(const struct process_request *q);
 
+/* A descriptor of the process, for the program; flags: O_NONBLOCK or none. */
+int64_t process_descriptor(int pid, uint32_t flags);
+
 /* In the enclave that is to be the copy: becomes it. */
 _Noreturn void process_start_forked(void);
 

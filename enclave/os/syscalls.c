@@ -33,7 +33,7 @@
 #define SYSCALLS_THREAD(X)                                                                         \
     X(clone) X(clone3) X(fork) X(vfork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
     X(set_robust_list) X(get_robust_list) X(futex) X(execve) X(execveat)  \
-    X(wait4) X(waitid)
+    X(wait4) X(waitid) X(pidfd_open) X(pidfd_send_signal)
 
 #define SYSCALLS_SIGNAL(X)                                                                         \
     X(rt_sigreturn) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) X(pause)   \

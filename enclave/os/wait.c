@@ -16,8 +16,10 @@
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
+#include "enclave/os/files.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/udp_socket.h"
 
 static struct {
     struct lock lock;
@@ -59,7 +61,10 @@ void children_remove(int pid)
     uint32_t i = index_of(pid);
     if (i < children.count)
         children.pid[i] = children.pid[--children.count];
+    bool last = !children.count;
     lock_release(&children.lock);
+    if (last)
+        udp_sockets_reclaim();
 }
 
 bool children_have(int pid)
@@ -161,7 +166,13 @@ SYSCALL(waitid)
     int options = (int)a3;
     if (options & ~WAITID_OPTIONS || !(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;
-    if ((uint32_t)a0 > P_PGID)
-        return -EINVAL;
-    return waitid_call((idtype_t)a0, (int)a1, a2, options, a4);
+    if (a0 != P_PIDFD)
+        return (uint32_t)a0 > P_PGID ? -EINVAL : waitid_call((idtype_t)a0, (int)a1, a2, options, a4);
+    struct file *f = file_get((int)a1);
+    if (!f)
+        return -EBADF;
+    int host = host_fd_of(f);
+    int64_t result = host < 0 ? -EBADF : waitid_call(P_PIDFD, host, a2, options, a4);
+    file_put(f);
+    return result;
 }

@@ -31,6 +31,12 @@ print(os.readlink(\"/proc/self/exe\"), open(\"/proc/self/comm\").read())"'
     same bash -c 'PATH=$PWD exec third 1 2'
 }
 
+@test "a script can be the first program" {
+    printf '#!/bin/bash\necho "$0" "$@"; (exit 3)\n' >script
+    chmod +x script
+    same ./script a 'b c'
+}
+
 @test "execve: errors come back, and the caller goes on" {
     mkdir directory
     printf '#!/no/such/interpreter\n' >orphan
@@ -234,6 +240,36 @@ os.killpg(pid, 15)
 print(os.waitpid(pid, 0)[1])
 END
     same /usr/bin/python3 ids.py
+}
+
+@test "descriptors of processes" {
+    cat >pidfd.py <<'END'
+import asyncio, os, select, signal, time
+pid = os.fork()
+if pid == 0: time.sleep(20)
+fd = os.pidfd_open(pid)
+print(select.select([fd], [], [], 0.1)[0])
+signal.pidfd_send_signal(fd, signal.SIGTERM)
+print(select.select([fd], [], [], 5)[0] == [fd])
+i = os.waitid(os.P_PIDFD, fd, os.WEXITED)
+print(i.si_pid == pid, i.si_status)
+try: signal.pidfd_send_signal(fd, 0)
+except OSError as e: print(e)
+async def run():
+    p = await asyncio.create_subprocess_exec("echo", "hi", stdout=-1)
+    print(await p.communicate(), p.returncode)
+asyncio.run(run())
+END
+    same /usr/bin/python3 pidfd.py
+}
+
+@test "the first process of a container is not the program" {
+    need_root
+    run unshare --pid --fork timeout 20 "$RAKIS" run --log error -- sh -c 'echo $$; exit 3'
+    [ "$output" != 1 ]
+    [ "$status" = 3 ]
+    run unshare --pid --fork "$RAKIS" run --log error -- sh -c '(exit 4) & kill -9 $$'
+    [ "$status" = 137 ]
 }
 
 @test "signals between processes: kill, handlers, groups, who sent it" {
