@@ -27,4 +27,7 @@ struct registers;
 #define RESTART_SYS (-512)
 #define RESTART_NOHAND (-514)
 
+/* Counters for --stats begin again: this is another process than the one that counted. */
+void syscalls_count_anew(void);
+
 #endif
