@@ -19,6 +19,7 @@
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "enclave/os/world.h"
 
 static struct thread_block *block_of(uint32_t index)
 {
@@ -85,6 +86,7 @@ _Noreturn void thread_vanish(void)
     struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
     if (last)
         exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
+    world_left();
     exit_thread();
 }
 
@@ -318,6 +320,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
+    world_left();
     exit_thread();
 }
 

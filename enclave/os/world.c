@@ -64,6 +64,14 @@ void world_pause_end(void)
         thread_vanish();
 }
 
+void world_left(void)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    const struct thread *stopper = __atomic_load_n(&world.stopper, __ATOMIC_RELAXED);
+    if (stopper)
+        unpark(stopper);
+}
+
 void world_point(void)
 {
     if (!asked(current()))
