@@ -27,6 +27,21 @@ struct exit_slot {
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
 #define EXIT_INTERRUPTIBLE 1u
+/* The thread blocks SIGTTIN and SIGTTOU: for calls on a terminal, to which that makes a difference. */
+#define EXIT_TERMINAL_SIGNALS_BLOCKED 2u
+
+/*
+ * What is known of the signal that last arrived, one for each signal, in the thread's page after the slot. As in
+ * siginfo; a signal comes without when the host has nothing to say.
+ */
+struct signal_note {
+    uint64_t code_and_pid; /* int32_t each, the code lower */
+    uint64_t uid_and_status;
+    uint64_t value;
+    uint64_t reserved;
+};
+#define SIGNAL_NOTES 64
+#define SIGNAL_NOTES_OFFSET 0x800 /* from the slot */
 
 #define EXIT_BASE 1024
 
@@ -72,6 +87,12 @@ struct exit_slot {
  *                  the file, -errno
  * X(EXTENT_OPEN)   (number, arena offset of struct extent_shared): may be written from now on → 0, -errno
  * X(EXTENT_WRITE)  (number): write it, if it is READY → 0
+ * X(FORK)          (arena offset of two words): fork(2); the child makes an enclave of the same image at the
+ *                  same addresses and starts it with start_parameters.forked → pid of the child, and the
+ *                  words: descriptors to read from it and to write to it; -errno
+ * X(SIGNAL)        (signal, enum signal_way, SA_NOCLDSTOP and SA_NOCLDWAIT): what the kernel is to do with it
+ *                  → 0, -errno
+ * X(STOP)          (signal): stop the process as that signal does by default → 0 when it goes on
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -100,7 +121,10 @@ struct exit_slot {
     X(FILE_SIZE)                                                                                   \
     X(FILE_MAP)                                                                                    \
     X(EXTENT_OPEN)                                                                                 \
-    X(EXTENT_WRITE)
+    X(EXTENT_WRITE)                                                                                \
+    X(FORK)                                                                                        \
+    X(SIGNAL)                                                                                      \
+    X(STOP)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,
@@ -126,6 +150,7 @@ enum pages_operation {
 };
 
 enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
+enum signal_way { SIGNAL_TAKE, SIGNAL_IGNORE };
 
 enum port_operation { PORT_ADD, PORT_REMOVE };
 

@@ -60,6 +60,9 @@ struct start_parameters {
     uint64_t clock_tick;  /* AT_CLKTCK */
     uint64_t xsk_allowed; /* 1: the host believes that XSK_OPEN will work on some interface */
     uint64_t descriptors[DESCRIPTORS_INHERITED / 64]; /* bit n: the program gets descriptor n from the start */
+    uint64_t forked;      /* 1: this enclave is to become the copy of one that forked, by way of */
+    uint64_t fork_in;     /* this host descriptor, to read from, */
+    uint64_t fork_out;    /* and this one, to write to */
 };
 #endif
 

@@ -17,6 +17,9 @@ void help_run(void);
 /* doctor.c: `rakis doctor`. */
 int command_doctor(int argc, char **argv);
 void help_doctor(void);
+/* init.c: where this process is the first of a namespace (pid 1), makes another one that goes on and stays with it: passes
+ * signals on, waits for orphans, and ends as it did. Programs take 1 for init. */
+void init_become(void);
 
 /* program.c: PROGRAM as execvp would find it, and whether an enclave can run it: 0 and its path, or
  * the status to exit with after a message. */

@@ -43,17 +43,17 @@ static int cannot_run(const char *path, const char *why)
     return STATUS_CANNOT_RUN;
 }
 
-/* #! and the interpreter's path, then perhaps one argument. */
+/* #! and the interpreter's path, then perhaps one argument. What that is in turn is seen when it runs. */
 static int script(const char *path, char *line)
 {
     char why[512];
     char *interpreter = line + 2 + strspn(line + 2, " \t");
     interpreter[strcspn(interpreter, " \t\r\n")] = '\0';
-    if (*interpreter)
-        snprintf(why, sizeof why, "it is a script: name its interpreter, as in rakis run -- %s %s",
-                 interpreter, path);
-    else
-        snprintf(why, sizeof why, "it is a script: name its interpreter before it");
+    if (!*interpreter)
+        return cannot_run(path, "it is a script that names no interpreter");
+    if (!access(interpreter, X_OK))
+        return 0;
+    snprintf(why, sizeof why, "its interpreter %s cannot be executed: %s", interpreter, strerror(errno));
     return cannot_run(path, why);
 }
 

@@ -252,24 +252,6 @@ static int statistics_check(const char *path)
     return STATUS_FAILED;
 }
 
-/* Ends as the program did. */
-static int end_as(int status)
-{
-    if (!WIFSIGNALED(status))
-        return WEXITSTATUS(status);
-    int number = WTERMSIG(status);
-    fflush(NULL);
-    if (!WCOREDUMP(status))
-        setrlimit(RLIMIT_CORE, &(struct rlimit){0});
-    sigaction(number, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    sigset_t only;
-    sigemptyset(&only);
-    sigaddset(&only, number);
-    raise(number);
-    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
-    return 128 + number;
-}
-
 /* Descriptor 2 is the program's: it may close it, and use the number for something else. What we say goes
  * through a copy of it, which is returned. */
 static int messages_keep(void)
@@ -310,6 +292,7 @@ int command_run(int argc, char **argv)
         status = image_find(image, sizeof image);
     if (status)
         return status;
+    init_become();
     options.arguments = argv + first;
     options.statistics_fd = messages_keep();
     if (options.log_level >= LOG_WARNING)
@@ -318,6 +301,7 @@ int command_run(int argc, char **argv)
 
     status = host_run(&options);
     fflush(NULL);
-    /* Threads of the enclave are still about: no clean-up that they could get in the way of. */
-    _exit(status < 0 ? STATUS_FAILED : end_as(status));
+    if (status < 0)
+        _exit(STATUS_FAILED);
+    host_end(status);
 }

@@ -216,6 +216,20 @@ static int64_t serve_frame(const uint64_t a[EXIT_ARGUMENTS])
     return 0;
 }
 
+static int64_t serve_fork(uint64_t offset)
+{
+    uint64_t *out = arena_place(offset, 2 * sizeof *out);
+    int fds[2];
+    if (!out)
+        return -EFAULT;
+    int64_t pid = host_fork(fds);
+    if (pid > 0) {
+        out[0] = (uint64_t)fds[0];
+        out[1] = (uint64_t)fds[1];
+    }
+    return pid;
+}
+
 static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
 {
     switch (number) {
@@ -281,6 +295,12 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return extents_open(a[0], a[1]);
     case EXIT_EXTENT_WRITE:
         return extents_write(a[0]);
+    case EXIT_FORK:
+        return serve_fork(a[0]);
+    case EXIT_SIGNAL:
+        return signal_way((int)a[0], (int)a[1], (int)a[2]);
+    case EXIT_STOP:
+        return signal_stop((int)a[0]);
     }
     return -ENOSYS;
 }
@@ -296,6 +316,21 @@ static int64_t plain_syscall(uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
                      : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
                      : "rcx", "r11", "memory");
     return result;
+}
+
+static bool changes_identity(uint64_t number)
+{
+    switch (number) {
+    case SYS_setuid:
+    case SYS_setgid:
+    case SYS_setreuid:
+    case SYS_setregid:
+    case SYS_setresuid:
+    case SYS_setresgid:
+    case SYS_setgroups:
+        return true;
+    }
+    return false;
 }
 
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
@@ -314,6 +349,16 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         __atomic_fetch_add(&host.exit_counts[number], 1, __ATOMIC_RELAXED);
     if (number >= EXIT_BASE)
         return serve_own(t, number, argument);
+    if (flags & EXIT_TERMINAL_SIGNALS_BLOCKED) {
+        sigset_t terminal;
+        sigemptyset(&terminal);
+        sigaddset(&terminal, SIGTTIN);
+        sigaddset(&terminal, SIGTTOU);
+        pthread_sigmask(SIG_BLOCK, &terminal, NULL);
+        int64_t result = exit_serve(t, number, flags & ~(uint64_t)EXIT_TERMINAL_SIGNALS_BLOCKED, argument);
+        pthread_sigmask(SIG_UNBLOCK, &terminal, NULL);
+        return result;
+    }
     if (number == SYS_close)
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
@@ -324,5 +369,8 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
             atomic_store(&t->kicked, 0);
         return result;
     }
-    return plain_syscall(number, argument);
+    int64_t result = plain_syscall(number, argument);
+    if (!result && changes_identity(number))
+        identity_changed();
+    return result;
 }

@@ -33,8 +33,11 @@ struct run_options {
     char **environment;
 };
 
+struct blueprint; /* image.c: what an enclave is made of */
+
 /* An enclave that is loaded: image.c. */
 struct image {
+    const struct blueprint *blueprint;
     struct machine *machine;
     const struct platform *platform;
     uint64_t base, size;
@@ -54,10 +57,17 @@ extern struct host host;
 
 /* image.c: measure, create, add, initialise. 0, or -1 after a message on stderr. */
 int image_load(struct image *image, const struct run_options *options);
+/* The same once more, at the same addresses, in the child of a fork: the machine is new. */
+int image_again(struct image *image);
 
 /* run.c: the whole life of an enclave. Returns the wait(2) status that the program ended with, having
  * written statistics; -1 after a message when it could not be started. */
 int host_run(const struct run_options *options);
+/* Ends this process as wait(2) tells it. */
+_Noreturn void host_end(int status);
+
+/* fork.c: the pid, and the descriptors to read from the child and to write to it; or -errno. */
+int64_t host_fork(int fds[2]);
 
 /* stats.c: write host.options->statistics_path (JSON); called at the end and on SIGUSR2 from a plain
  * thread context. */
@@ -79,6 +89,7 @@ int port_steer(int operation, const struct port_key *key);
  * that does not exist or is down is an error: -1 after a message. */
 int xsk_host_start(const char *const *names, size_t count);
 void xsk_host_stop(void);
+void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
 
 /* monitor.c: the late kick. The first kick of an XSK after a quiet time arms it: a thread that looks twice
  * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -49,10 +48,20 @@ struct sink {
     struct measurement *measurement;
 };
 
+/* All that the next enclave is made of as this one was. */
+struct blueprint {
+    struct elf_file file;
+    struct configuration *configuration;
+    struct layout layout;
+    struct machine_options machine;
+    uint64_t sites[SITES_COUNT_MAX];
+    struct sgx_sigstruct sigstruct;
+};
+
 struct signer {
     const struct layout *layout;
     const struct machine_options *options;
-    struct sgx_sigstruct sigstruct; /* made */
+    struct sgx_sigstruct *sigstruct; /* to be made */
     int error;
     char message[256];
 };
@@ -117,18 +126,12 @@ static int elf_open(struct elf_file *f, const char *path)
         return -1;
     }
     f->size = (uint64_t)status.st_size;
-    void *bytes = f->size ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    /* A copy, not a mapping: the file may be replaced while processes are made of it. */
+    uint8_t *bytes = f->size < IMAGE_MAX ? malloc(f->size) : NULL;
+    bool whole = bytes && read(fd, bytes, f->size) == (ssize_t)f->size;
     close(fd);
-    if (bytes == MAP_FAILED)
-        return unfit(f, "it cannot be mapped");
     f->bytes = bytes;
-    return elf_check(f);
-}
-
-static void elf_close(struct elf_file *f)
-{
-    if (f->bytes)
-        munmap((void *)f->bytes, f->size);
+    return whole ? elf_check(f) : unfit(f, "it cannot be read");
 }
 
 static uint64_t elf_end(const struct elf_file *f)
@@ -279,7 +282,7 @@ static int measure_and_sign(struct signer *signer)
         platform_set_error("it cannot be measured");
         return error;
     }
-    return sigstruct_sign(&signer->sigstruct, NULL, &claims);
+    return sigstruct_sign(signer->sigstruct, NULL, &claims);
 }
 
 static void *signer_main(void *context)
@@ -316,8 +319,7 @@ static int too_small(uint64_t given, uint64_t needed)
     return -1;
 }
 
-/* A program linked to fixed addresses (ET_EXEC) has to find them within the enclave: its range then
- * starts at 0. Whether the file is a program at all is not decided here. */
+/* Is the program linked to fixed addresses (ET_EXEC)? Whether the file is one at all is not decided here. */
 static bool fixed_addresses(const char *program)
 {
     Elf64_Ehdr header;
@@ -347,11 +349,12 @@ static int fill(struct image *image, struct signer *signer)
     return error ? error : signer->error;
 }
 
-static int build(struct image *image, const struct run_options *options, const struct elf_file *f,
-                 struct configuration *c)
+/* Decides where everything goes. */
+static int plan(struct blueprint *b, const struct run_options *options)
 {
-    uint64_t sites[SITES_COUNT_MAX];
-    int64_t site_count = elf_sites(f, sites);
+    const struct elf_file *f = &b->file;
+    struct configuration *c = b->configuration;
+    int64_t site_count = elf_sites(f, b->sites);
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
 
@@ -370,54 +373,86 @@ static int build(struct image *image, const struct run_options *options, const s
     c->threads_offset = c->image_offset + threads;
     c->dynamic_offset = DYNAMIC_OFFSET;
     for (int64_t i = 0; i < site_count; i++)
-        sites[i] += c->image_offset;
+        b->sites[i] += c->image_offset;
 
-    const struct machine_options machine = {
+    b->machine = (struct machine_options){
         .size = options->enclave_size,
-        .at_zero = fixed_addresses(options->program),
+        .address = 0,
         .ssa_frame_pages = 1,
         .attributes = ATTRIBUTE_MODE64BIT,
         .xfrm = xfrm(),
         .miscselect = MISCSELECT_EXINFO,
         .transition_cycles = options->transition_cycles,
-        .enclu_sites = sites,
+        .enclu_sites = b->sites,
         .enclu_site_count = (size_t)site_count,
     };
-    const struct layout layout = {
+    b->layout = (struct layout){
         .file = f, .configuration = c, .configuration_offset = c->image_offset + elf_end(f)};
-    struct signer signer = {.layout = &layout, .options = &machine};
-    *image = (struct image){.platform = options->platform,
-                            .size = machine.size,
-                            .threads = c->threads,
-                            .threads_offset = c->threads_offset};
-    if (image->platform->create(&machine, &image->machine, &image->base)) {
-        fprintf(stderr, "rakis: cannot create the enclave: %s\n", platform_error());
-        return -1;
-    }
-    int error = fill(image, &signer);
-    if (!error && (error = image->platform->init(image->machine, &signer.sigstruct)))
+    return 0;
+}
+
+static int initialise(struct image *image, const struct blueprint *b)
+{
+    if (image->platform->init(image->machine, &b->sigstruct)) {
         fprintf(stderr, "rakis: cannot initialise the enclave: %s\n", platform_error());
-    if (error) {
-        image->platform->destroy(image->machine);
         return -1;
     }
     image->platform->measurement(image->machine, image->mrenclave);
     return 0;
 }
 
+static int build(struct image *image, struct blueprint *b, const char *program)
+{
+    struct signer signer = {.layout = &b->layout, .options = &b->machine, .sigstruct = &b->sigstruct};
+    /* From address 0, where programs linked to fixed addresses find theirs: this one, or what it executes. */
+    int failed = image->platform->create(&b->machine, &image->machine, &image->base);
+    if (failed && !fixed_addresses(program)) {
+        b->machine.address = MACHINE_ANYWHERE;
+        failed = image->platform->create(&b->machine, &image->machine, &image->base);
+    }
+    if (failed) {
+        fprintf(stderr, "rakis: cannot create the enclave: %s\n", platform_error());
+        return -1;
+    }
+    b->machine.address = image->base;
+    if (!fill(image, &signer) && !initialise(image, b))
+        return 0;
+    image->platform->destroy(image->machine);
+    return -1;
+}
+
 int image_load(struct image *image, const struct run_options *options)
 {
-    struct elf_file f;
-    int result = elf_open(&f, options->image_path);
-    struct configuration *c = result ? NULL : configuration_make(options);
-    if (!result && !c) {
+    struct blueprint *b = calloc(1, sizeof *b);
+    if (!b || elf_open(&b->file, options->image_path))
+        return -1;
+    b->configuration = configuration_make(options);
+    if (!b->configuration) {
         fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n",
                 strerror(errno));
-        result = -1;
+        return -1;
     }
-    if (!result)
-        result = build(image, options, &f, c);
-    free(c);
-    elf_close(&f);
-    return result;
+    if (plan(b, options))
+        return -1;
+    *image = (struct image){.blueprint = b,
+                            .platform = options->platform,
+                            .size = b->machine.size,
+                            .threads = b->configuration->threads,
+                            .threads_offset = b->configuration->threads_offset};
+    return build(image, b, options->program);
+}
+
+int image_again(struct image *image)
+{
+    const struct blueprint *b = image->blueprint;
+    if (image->platform->create(&b->machine, &image->machine, &image->base)) {
+        fprintf(stderr, "rakis: cannot create the enclave of a process: %s\n", platform_error());
+        return -1;
+    }
+    const struct sink sink = {.platform = image->platform, .machine = image->machine};
+    if (put_all(&sink, &b->layout)) {
+        fprintf(stderr, "rakis: cannot add pages to the enclave: %s\n", platform_error());
+        return -1;
+    }
+    return initialise(image, b);
 }

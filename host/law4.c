@@ -32,13 +32,19 @@ static const uint8_t pointers[] = {
     [SYS_sendmsg] = P(2), [SYS_recvmsg] = P(2), [SYS_shutdown] = P(0), [SYS_bind] = P(2),
     [SYS_listen] = P(0), [SYS_getsockname] = P(2, 3), [SYS_getpeername] = P(2, 3),
     [SYS_socketpair] = P(4), [SYS_setsockopt] = P(4), [SYS_getsockopt] = P(4, 5),
-    [SYS_kill] = P(0), [SYS_uname] = P(1), [SYS_fcntl] = P(0), [SYS_flock] = P(0),
+    [SYS_wait4] = P(2, 4), [SYS_waitid] = P(3, 5), [SYS_kill] = P(0), [SYS_setpgid] = P(0),
+    [SYS_getpgid] = P(0), [SYS_getsid] = P(0), [SYS_setsid] = P(0), [SYS_getppid] = P(0), [SYS_getpgrp] = P(0),
+    [SYS_uname] = P(1), [SYS_fcntl] = P(0), [SYS_flock] = P(0),
     [SYS_fsync] = P(0), [SYS_fdatasync] = P(0), [SYS_truncate] = P(1), [SYS_ftruncate] = P(0),
     [SYS_getcwd] = P(1), [SYS_chdir] = P(1), [SYS_fchdir] = P(0), [SYS_rename] = P(1, 2),
     [SYS_mkdir] = P(1), [SYS_rmdir] = P(1), [SYS_link] = P(1, 2), [SYS_unlink] = P(1),
     [SYS_symlink] = P(1, 2), [SYS_readlink] = P(1, 2), [SYS_chmod] = P(1), [SYS_fchmod] = P(0),
     [SYS_chown] = P(1), [SYS_fchown] = P(0), [SYS_lchown] = P(1), [SYS_umask] = P(0),
     [SYS_gettimeofday] = P(1, 2), [SYS_getrusage] = P(2), [SYS_sysinfo] = P(1), [SYS_times] = P(1),
+    [SYS_setuid] = P(0), [SYS_setgid] = P(0), [SYS_setreuid] = P(0), [SYS_setregid] = P(0),
+    [SYS_setresuid] = P(0), [SYS_setresgid] = P(0),
+    [SYS_getpriority] = P(0), [SYS_setpriority] = P(0),
+    [SYS_rt_sigqueueinfo] = P(3), [SYS_alarm] = P(0),
     [SYS_getuid] = P(0), [SYS_getgid] = P(0), [SYS_geteuid] = P(0), [SYS_getegid] = P(0),
     [SYS_getgroups] = P(2), [SYS_getresuid] = P(1, 2, 3), [SYS_getresgid] = P(1, 2, 3),
     [SYS_capget] = P(1, 2), [SYS_statfs] = P(1, 2), [SYS_fstatfs] = P(2), [SYS_sync] = P(0),
@@ -78,9 +84,12 @@ static const uint8_t pointers[] = {
 
 #define UNLISTED_LEAST (1ull << 32)
 
+/* Where the range starts at 0 nothing lies below this: what is less is a number, as ioctl takes for some. */
+#define LOWEST_PAGE 0x10000
+
 static bool inside(const struct host *h, uint64_t address)
 {
-    return address && address >= h->image.base && address - h->image.base < h->image.size;
+    return address >= LOWEST_PAGE && address >= h->image.base && address - h->image.base < h->image.size;
 }
 
 /* Does [address, +length) begin or end in the enclave, or enclose it? */

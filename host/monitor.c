@@ -128,3 +128,12 @@ void monitor_stop(void)
     pthread_join(monitor.thread, NULL);
     monitor.started = false;
 }
+
+void monitor_forked(void)
+{
+    monitor.started = false;
+    pthread_mutex_init(&monitor.starting, NULL);
+    atomic_store(&monitor.asleep, 0);
+    atomic_store(&monitor.kicked, 0);
+    atomic_store(&monitor.wanted, 0);
+}

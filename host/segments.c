@@ -166,3 +166,9 @@ bool segments_flush(void)
     }
     return whole;
 }
+
+void segments_forked(void)
+{
+    atomic_store(&all.count, 0);
+    pthread_mutex_init(&all.lock, NULL);
+}

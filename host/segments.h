@@ -13,4 +13,7 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms);
 /* Sends all that is ready, without waiting. False: a socket took nothing. */
 bool segments_flush(void);
 
+/* In the child of a fork: there are none. */
+void segments_forked(void);
+
 #endif

@@ -30,6 +30,17 @@ static void deliver_inside(struct host_thread *t, int signal)
         atomic_store(&t->kicked, 1);
 }
 
+/* What a signal brings along, for the enclave to read when it takes it. */
+static void note(struct host_thread *t, int signal, const siginfo_t *info)
+{
+    volatile struct signal_note *n =
+        (volatile struct signal_note *)((uintptr_t)t->slot + SIGNAL_NOTES_OFFSET) + signal - 1;
+    bool child = signal == SIGCHLD && info->si_code > 0;
+    n->code_and_pid = (uint32_t)info->si_code | (uint64_t)(uint32_t)info->si_pid << 32;
+    n->uid_and_status = info->si_uid | (uint64_t)(child ? (uint32_t)info->si_status : 0) << 32;
+    n->value = child || info->si_code >= 0 ? 0 : (uint64_t)info->si_value.sival_ptr;
+}
+
 static void handler(int signal, siginfo_t *info, void *outside)
 {
     struct host_thread *t = self;
@@ -42,6 +53,8 @@ static void handler(int signal, siginfo_t *info, void *outside)
     /* Ours, to make a thread look: unless it is from a timer that the enclave made. */
     bool mine = signal == SIGNAL_LOOK &&
                 (info->si_code != SI_TIMER || info->si_value.sival_int != SIGNAL_LOOK_TIMER);
+    if (!mine)
+        note(t, signal, info);
     if (!outside) {
         uint64_t pending = atomic_exchange(&t->pending, 0);
         if (!mine)
@@ -71,6 +84,51 @@ void signal_interrupt(struct host_thread *t)
         syscall(SYS_tgkill, getpid(), tid, SIGNAL_LOOK);
 }
 
+/* Those of which the kernel asks what becomes of them before there is one: the terminal's, the children's. */
+static bool asked_by_kernel(int signal)
+{
+    return signal == SIGCHLD || signal == SIGTTIN || signal == SIGTTOU || signal == SIGTSTP;
+}
+
+static bool ignored(int signal)
+{
+    struct sigaction action;
+    return !sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN;
+}
+
+int signal_way(int signal, int way, int flags)
+{
+    struct sigaction action = {.sa_handler = SIG_IGN};
+    if (!asked_by_kernel(signal))
+        return -EINVAL;
+    if (way == SIGNAL_TAKE) {
+        int error = host.options->platform->signal(signal, handler);
+        if (error || sigaction(signal, NULL, &action))
+            return error ? error : -errno;
+    }
+    action.sa_flags |= flags & (SA_NOCLDSTOP | SA_NOCLDWAIT);
+    return sigaction(signal, &action, NULL) ? -errno : 0;
+}
+
+/* Its default action, for which it must have that and be let in for a moment. Whether the process does stop is
+ * the kernel's to say: one that nobody could continue does not. */
+int signal_stop(int signal)
+{
+    struct sigaction taken, plain = {.sa_handler = SIG_DFL};
+    sigset_t only;
+    if (signal != SIGTSTP && signal != SIGTTIN && signal != SIGTTOU)
+        signal = SIGSTOP;
+    else if (sigaction(signal, &plain, &taken))
+        return -errno;
+    sigemptyset(&only);
+    sigaddset(&only, signal);
+    pthread_sigmask(SIG_UNBLOCK, &only, NULL);
+    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), signal);
+    if (signal != SIGSTOP)
+        sigaction(signal, &taken, NULL);
+    return 0;
+}
+
 int signals_start(void)
 {
     for (int signal = 1; signal <= 64; signal++) {
@@ -78,11 +136,12 @@ int signals_start(void)
         case SIGKILL:
         case SIGSTOP:
         case SIGPIPE: /* the LibOS raises it itself when a write says EPIPE */
-        case SIGCHLD: /* the children are ours */
         case 32:
         case 33: /* the C library's own */
             continue;
         }
+        if (asked_by_kernel(signal) && ignored(signal))
+            continue; /* as it is for the program */
         int error = host.options->platform->signal(signal, handler);
         if (error)
             return error;

@@ -32,6 +32,18 @@ int threads_start(void)
     return 0;
 }
 
+void threads_forked(void)
+{
+    self = NULL;
+    for (uint32_t i = 0; i < host.image.threads; i++) {
+        struct host_thread *t = &table[i];
+        volatile struct exit_slot *slot = t->slot;
+        memset(t, 0, sizeof *t);
+        t->index = i;
+        t->slot = slot;
+    }
+}
+
 struct host_thread *host_thread(uint32_t index)
 {
     return index < host.image.threads ? &table[index] : NULL;

@@ -33,6 +33,7 @@ struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
 extern __thread struct host_thread *self;
 
 int threads_start(void); /* makes the table */
+void threads_forked(void); /* in the child of a fork: no host thread is on any area */
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
 int thread_run(uint32_t index);
 
@@ -47,6 +48,8 @@ const char *exit_name(uint64_t number);
 /* signals.c */
 int signals_start(void);
 void signal_interrupt(struct host_thread *t);
+int signal_way(int signal, int way, int flags); /* enum signal_way; SA_NOCLDSTOP, SA_NOCLDWAIT */
+int signal_stop(int signal);
 
 /* interruptible.S: the system call, unless *kicked is or becomes nonzero before it is made or while it
  * waits: then -EINTR. The handler moves a thread that is between begin and end to abort. */
@@ -56,6 +59,9 @@ extern const char interruptible_begin[], interruptible_end[], interruptible_abor
 
 /* run.c */
 _Noreturn void process_end(int status);
+/* In the child of a fork, by its only thread: an enclave that is to be the copy of the parent's, and its life. */
+_Noreturn void host_run_forked(int in, int out);
+void identity_changed(void); /* by the calling thread: the main thread follows */
 void statistics_request(void); /* async-signal-safe: the main thread writes them */
 
 #endif

@@ -193,6 +193,12 @@ const char *uring_check(int fd)
     return NULL;
 }
 
+void uring_forked(void)
+{
+    all.count = 0;
+    pthread_mutex_init(&all.lock, NULL);
+}
+
 void uring_closed(int fd)
 {
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++)

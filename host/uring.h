@@ -15,5 +15,7 @@ const char *uring_check(int fd);
 
 /* A descriptor of the enclave's is closed: if it is a ring, it is forgotten. */
 void uring_closed(int fd);
+/* In the child of a fork: there are none. */
+void uring_forked(void);
 
 #endif

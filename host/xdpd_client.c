@@ -10,9 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -220,9 +220,8 @@ bool xdpd_program(char *path, size_t size)
     return false;
 }
 
-/* In the child of the fork: only what is safe there. */
-static _Noreturn void become(const char *path, const char *interface, int socket, int errors,
-                             pid_t parent)
+/* In a process of its own: only what is safe there. */
+static _Noreturn void become(const char *path, const char *interface, int socket, int errors)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -232,9 +231,6 @@ static _Noreturn void become(const char *path, const char *interface, int socket
     }
     sigprocmask(SIG_SETMASK, &none, NULL);
     setsid(); /* Ctrl-C in the terminal is ours to act on */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (getppid() != parent)
-        _exit(1);
     /* Above the places that they go to, whatever of those is open. */
     socket = fcntl(socket, F_DUPFD, 10);
     errors = fcntl(errors, F_DUPFD, 10);
@@ -268,19 +264,56 @@ static void complaint(int errors, char *why, size_t size)
              strstr(start, "no privilege") ? ", or a rakis-xdpd that allows this user" : "");
 }
 
+static void child_kill(const struct xdpd *d)
+{
+    syscall(SYS_pidfd_send_signal, d->child, SIGKILL, NULL, 0);
+}
+
 static void child_end(struct xdpd *d)
 {
-    const struct timespec pause = {.tv_nsec = 2000000};
-    int64_t end = now_ms() + STOP_MS;
-    while (waitpid(d->child, NULL, WNOHANG) == 0) {
-        if (now_ms() > end) {
-            kill(d->child, SIGKILL);
-            waitpid(d->child, NULL, 0);
-            break;
-        }
-        nanosleep(&pause, NULL);
+    struct pollfd ended = {.fd = d->child, .events = POLLIN};
+    if (poll(&ended, 1, STOP_MS) == 0) {
+        child_kill(d);
+        poll(&ended, 1, STOP_MS);
     }
-    d->child = 0;
+    close(d->child);
+    d->child = -1;
+}
+
+/*
+ * Makes the process by way of another one that ends at once, so that it is not our child: the children of this
+ * process are the program's, which waits for any. Its end is known by its closed socket and by its
+ * pidfd, which the one in between tells; our end it knows by the socket. 0 or -errno.
+ */
+static int daemon_make(struct xdpd *d, const char *path, int socket, int errors)
+{
+    int told[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, told))
+        return -errno;
+    pid_t child = -1, between = fork();
+    if (between == 0) {
+        char unused;
+        close(told[0]);
+        child = fork();
+        if (child == 0)
+            become(path, d->interface, socket, errors);
+        if (child < 0 || write(told[1], &child, sizeof child) != sizeof child)
+            _exit(1);
+        /* Until then it is our child, and its number nobody else's. */
+        while (read(told[1], &unused, 1) < 0 && errno == EINTR)
+            ;
+        _exit(0);
+    }
+    int error = between < 0 ? -errno : 0;
+    close(told[1]);
+    if (!error && read(told[0], &child, sizeof child) == sizeof child)
+        d->child = (int)syscall(SYS_pidfd_open, child, 0);
+    if (!error && d->child < 0)
+        error = child < 0 ? -EAGAIN : -errno;
+    close(told[0]);
+    if (between > 0)
+        waitpid(between, NULL, 0);
+    return error;
 }
 
 static int start(struct xdpd *d, char *why, size_t size)
@@ -301,14 +334,12 @@ static int start(struct xdpd *d, char *why, size_t size)
         close(sockets[1]);
         return -1;
     }
-    pid_t parent = getpid();
-    d->child = fork();
-    if (d->child == 0)
-        become(path, d->interface, sockets[1], errors[1], parent);
+    int error = daemon_make(d, path, sockets[1], errors[1]);
     close(sockets[1]);
     close(errors[1]);
     d->socket = sockets[0];
-    int error = d->child < 0 ? -errno : greet(d, START_MS);
+    if (!error)
+        error = greet(d, START_MS);
     if (!error) {
         close(errors[0]);
         return 0;
@@ -317,10 +348,9 @@ static int start(struct xdpd *d, char *why, size_t size)
     d->socket = -1;
     if (d->child < 0) {
         snprintf(why, size, "cannot start rakis-xdpd: %s", strerror(-error));
-        d->child = 0;
     } else {
         if (error == -ETIMEDOUT)
-            kill(d->child, SIGKILL);
+            child_kill(d);
         complaint(errors[0], why, size);
         child_end(d);
     }
@@ -330,6 +360,8 @@ static int start(struct xdpd *d, char *why, size_t size)
 
 int xdpd_start(struct xdpd *d, char *why, size_t size)
 {
+    pthread_mutex_init(&d->lock, NULL);
+    d->socket = d->child = -1;
     int error = xdpd_find(d, why, size);
     if (error == -ENOENT)
         error = start(d, why, size);
@@ -350,7 +382,7 @@ void xdpd_stop(struct xdpd *d)
         close(d->socket);
         d->socket = -1;
     }
-    if (d->child > 0)
+    if (d->child >= 0)
         child_end(d);
     pthread_mutex_unlock(&d->lock);
 }

@@ -15,7 +15,7 @@
 struct xdpd {
     char interface[IF_NAMESIZE];
     unsigned index; /* of the interface */
-    pid_t child;    /* that we started; 0: it was there */
+    int child;      /* pidfd of the one that we started; -1: it was there */
     int xsks;       /* opened by way of it, atomic */
 
     pthread_mutex_t lock; /* of a question and its answer */

@@ -97,6 +97,16 @@ void xsk_host_stop(void)
         xdpd_stop(&all.daemons[i]);
 }
 
+void xsk_host_forked(void)
+{
+    monitor_forked();
+    for (size_t i = 0; i < all.daemon_count; i++)
+        if (all.daemons[i].socket >= 0)
+            close(all.daemons[i].socket);
+    all.daemon_count = 0;
+    atomic_store(&all.xsk_count, 0); /* the enclave closes their descriptors */
+}
+
 static struct xdpd *daemon_of(uint64_t interface_index)
 {
     for (size_t i = 0; i < all.daemon_count; i++)

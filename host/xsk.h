@@ -12,5 +12,6 @@ void xsk_host_flush(void);
 int monitor_start(void);
 /* After this no XSK is looked at any more. */
 void monitor_stop(void);
+void monitor_forked(void); /* in the child of a fork, which has no such thread */
 
 #endif

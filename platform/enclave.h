@@ -16,9 +16,11 @@
 
 struct machine; /* an enclave on its platform */
 
+#define MACHINE_ANYWHERE UINT64_MAX
+
 struct machine_options {
     uint64_t size;               /* power of two */
-    bool at_zero;                /* the range starts at address 0 */
+    uint64_t address;            /* where the range starts, a multiple of its size; or MACHINE_ANYWHERE */
     uint32_t ssa_frame_pages;
     uint64_t attributes, xfrm;
     uint32_t miscselect;
@@ -68,6 +70,10 @@ struct platform {
     void (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
     uint64_t (*asynchronous_exits)(const struct machine *m); /* AEX so far */
     void (*destroy)(struct machine *m);
+    /* Around fork(2): the enclave is not inherited, as the CPU has it. Before, in the parent; and after, in the
+     * child, which gives the machine back there and may create another one. */
+    void (*fork_begin)(struct machine *m);
+    void (*forked)(struct machine *m);
 };
 
 extern const struct platform platform_sgx, platform_emu;

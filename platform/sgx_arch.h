@@ -3,6 +3,7 @@
 #ifndef PLATFORM_SGX_ARCH_H
 #define PLATFORM_SGX_ARCH_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* ENCLU leaves (SDM 3D, table of ENCLU) */
@@ -92,8 +93,76 @@ struct sgx_sigstruct {
     uint8_t q2[384];
 } __attribute__((packed));
 
+/* SDM 3D 35.15: what EREPORT makes */
+struct sgx_report {
+    uint8_t cpusvn[16];
+    uint32_t miscselect;
+    uint8_t cet_attributes;
+    uint8_t reserved1[11];
+    uint8_t isvextprodid[16];
+    uint64_t attributes, xfrm;
+    uint8_t mrenclave[32];
+    uint8_t reserved2[32];
+    uint8_t mrsigner[32];
+    uint8_t reserved3[32];
+    uint8_t configid[64];
+    uint16_t isvprodid, isvsvn, configsvn;
+    uint8_t reserved4[42];
+    uint8_t isvfamilyid[16];
+    uint8_t data[64];
+    uint8_t keyid[32];
+    uint8_t mac[16];
+} __attribute__((aligned(512)));
+
+#define REPORT_MAC_COVERS 384 /* bytes from the start */
+#define REPORT_SIZE 432
+
+/* SDM 3D 35.16: whom a report is for */
+struct sgx_targetinfo {
+    uint8_t mrenclave[32];
+    uint64_t attributes, xfrm;
+    uint8_t cet_attributes;
+    uint8_t reserved1;
+    uint16_t configsvn;
+    uint32_t miscselect;
+    uint8_t reserved2[8];
+    uint8_t configid[64];
+    uint8_t reserved3[384];
+} __attribute__((aligned(512)));
+
+/* SDM 3D 35.17: what EGETKEY is asked */
+struct sgx_keyrequest {
+    uint16_t keyname, keypolicy, isvsvn;
+    uint8_t cet_attributes_mask;
+    uint8_t reserved1;
+    uint8_t cpusvn[16];
+    uint64_t attributemask, xfrmmask;
+    uint8_t keyid[32];
+    uint32_t miscmask;
+    uint16_t configsvn;
+    uint8_t reserved2[434];
+} __attribute__((aligned(512)));
+
+#define KEYNAME_REPORT 3
+#define KEYNAME_SEAL 4
+#define KEYPOLICY_MRENCLAVE 1
+#define KEYPOLICY_MRSIGNER 2
+
+/* What EGETKEY leaves in RAX */
+#define SGX_INVALID_ATTRIBUTE 2
+#define SGX_INVALID_CPUSVN 32
+#define SGX_INVALID_ISVSVN 64
+#define SGX_INVALID_KEYNAME 256
+
 _Static_assert(sizeof(struct sgx_tcs) == 4096, "TCS is a page");
 _Static_assert(sizeof(struct sgx_gpr) == 184, "GPRSGX is 184 bytes");
 _Static_assert(sizeof(struct sgx_sigstruct) == 1808, "SIGSTRUCT is 1808 bytes");
+_Static_assert(sizeof(struct sgx_report) == 512, "REPORT is 432 bytes, aligned to 512");
+_Static_assert(offsetof(struct sgx_report, configid) == 192, "");
+_Static_assert(offsetof(struct sgx_report, isvfamilyid) == 304, "");
+_Static_assert(offsetof(struct sgx_report, keyid) == REPORT_MAC_COVERS, "");
+_Static_assert(offsetof(struct sgx_report, mac) == REPORT_SIZE - 16, "");
+_Static_assert(sizeof(struct sgx_targetinfo) == 512, "TARGETINFO is 512 bytes");
+_Static_assert(sizeof(struct sgx_keyrequest) == 512, "KEYREQUEST is 512 bytes");
 
 #endif

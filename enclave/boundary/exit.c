@@ -81,6 +81,14 @@ int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t
     return result;
 }
 
+struct signal_note exit_signal_note(int signal)
+{
+    struct signal_note note;
+    uint64_t offset = SIGNAL_NOTES_OFFSET + (uint64_t)(signal - 1) * sizeof note;
+    untrusted_read(&note, slot_word(offset), sizeof note);
+    return note;
+}
+
 struct untrusted bounce(void)
 {
     return (struct untrusted){thread_block()->bounce_address};

@@ -29,6 +29,9 @@ _Noreturn void exit_process(int status);
 /* Show a line; enum log_level. */
 void exit_log(int level, const char *line, size_t length);
 
+/* What the host noted of a signal that it reported to this thread. */
+struct signal_note exit_signal_note(int signal);
+
 /* This thread's bounce buffer, bounce_size() bytes, for the arguments and results of its next exit.
  * There is one: who calls something that exits while using it loses what is in it. */
 struct untrusted bounce(void);

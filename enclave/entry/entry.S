@@ -212,6 +212,13 @@ FUNCTION fpu_restore
     xrstor64 (%rdi)
     ret
 
+/* void fpu_reset(void) */
+FUNCTION fpu_reset
+    mov %gs:TB_XSAVE_MASK, %eax
+    xor %edx, %edx
+    xrstor64 xsave_initial(%rip)
+    ret
+
 /* An event while the enclave was interrupted: SSA frame 0 holds where. Runs on a stack of its own. */
 event_entry:
     cmp $1, %rax

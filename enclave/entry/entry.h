@@ -22,6 +22,7 @@ void syscall_again(void);
 void fpu_save(struct thread_block *block);
 void fpu_save_standard(void *area);
 void fpu_restore(const void *area);
+void fpu_reset(void); /* as a program finds it at its start */
 
 /* Prepares the block of a thread area: all but state, registers and thread. */
 void thread_block_prepare(struct thread_block *block, uint64_t index);

@@ -111,7 +111,8 @@ uint64_t event_stage_two(uint64_t event, uint64_t signal)
     struct thread_block *block = thread_block();
     struct sgx_gpr *g = ssa_gpr(block);
     if (block->state == TB_STATE_UNUSED || !block->thread)
-        /* Before there are threads a fault is a defect of ours, with nobody inside to report it yet. */
+        /* Before there are threads a fault is a defect of ours, with nobody inside to report it yet; a signal
+         * is noted for when there are. */
         return event == EVENT_EXCEPTION && (g->exitinfo & EXITINFO_VALID) ? ENTRY_REFUSED : 0;
     if (event == EVENT_EXCEPTION) {
         exception(block, g);
@@ -141,8 +142,6 @@ void thread_block_prepare(struct thread_block *block, uint64_t index)
     block->syscall_entry = (uint64_t)syscall_entry;
     block->stack_top = area + THREAD_STACK + THREAD_STACK_SIZE;
     block->event_stack_top = area + THREAD_EVENT_STACK + THREAD_EVENT_STACK_SIZE;
-    block->pending = 0;
-    block->host_signals = 0;
     block->fs = (uint64_t)block; /* valid until the program sets its own */
     block->index = index;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* uint64_t sgx_leaf(uint32_t leaf, const void *rbx, uint64_t rcx): one ENCLU. */
+/* uint64_t sgx_leaf(uint32_t leaf, const void *rbx, uint64_t rcx, uint64_t rdx): one ENCLU. */
     .text
     .globl sgx_leaf
     .hidden sgx_leaf
@@ -9,7 +9,7 @@ sgx_leaf:
     push %rbx
     mov %edi, %eax
     mov %rsi, %rbx
-    mov %rdx, %rcx
+    xchg %rdx, %rcx
 .Lleaf:
     .byte 0x0f, 0x01, 0xd7
     .fill 13, 1, 0x90

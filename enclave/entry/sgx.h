@@ -10,4 +10,12 @@ int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags);
 /* EMODPE: extend permissions. */
 void sgx_extend(uint64_t address, uint64_t length, uint64_t secinfo_flags);
 
+struct sgx_targetinfo;
+struct sgx_report;
+struct sgx_keyrequest;
+/* EREPORT: a report of this enclave for the target. data: 128-aligned. */
+void sgx_report(const struct sgx_targetinfo *target, const uint8_t data[64], struct sgx_report *out);
+/* EGETKEY: 0, or the leaf's error. key: 16-aligned. */
+int sgx_key(const struct sgx_keyrequest *request, uint8_t key[16]);
+
 #endif

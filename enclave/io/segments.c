@@ -89,6 +89,15 @@ struct segments *segments_take(void)
     return s;
 }
 
+void segments_forked(void)
+{
+    for (uint32_t i = 0; i < SEGMENTS_MAX; i++)
+        if (all.set[i].shared.address)
+            arena_pool_free(all.set[i].shared.address - arena_at(0).address, SEGMENTS_SIZE);
+    memset(all.set, 0, sizeof all.set);
+    all.count = 0;
+}
+
 /* ---- sending ---- */
 
 static int send_by_exit(struct segments *s, uint64_t wait_ms)

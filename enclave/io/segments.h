@@ -40,6 +40,9 @@ int segments_error(struct segments *s);
 void segments_flush(void);
 void segments_flush_all(void);
 
+/* In a process that has the memory of another: the host knows of none. No set is taken. */
+void segments_forked(void);
+
 /* TSC counts in a millisecond. */
 void segments_start(uint64_t tsc_per_ms);
 

@@ -221,9 +221,9 @@ uint32_t uring_thread(const struct uring *u)
     return u->thread;
 }
 
-void uring_end(void)
+static void discard(struct uring **mine)
 {
-    struct uring **mine = &all.of_thread[thread_block()->index], *u = *mine;
+    struct uring *u = *mine;
     if (!u)
         return;
     *mine = NULL;
@@ -231,6 +231,18 @@ void uring_end(void)
     space_free(&u->setup, u->buffers.address - arena_at(0).address);
     alloc_free(u->places);
     alloc_free(u);
+}
+
+void uring_end(void)
+{
+    discard(&all.of_thread[thread_block()->index]);
+}
+
+void uring_forked(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++)
+        discard(&all.of_thread[i]);
+    all.unavailable = false;
 }
 
 /* ---- operations ---- */

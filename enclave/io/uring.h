@@ -48,6 +48,9 @@ uint32_t uring_thread(const struct uring *u);
 /* Before the thread ends: nothing is in flight any more. */
 void uring_end(void);
 
+/* In a process that has the memory of another: no thread has one. Their operations are the other's. */
+void uring_forked(void);
+
 /* Start an operation on a descriptor of the host. 0, -EAGAIN: no room. */
 int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd);
 int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length);

@@ -360,6 +360,11 @@ void xsk_flush(void)
     }
 }
 
+void xsk_leave(void)
+{
+    all.count = 0;
+}
+
 /* ---- what they are ---- */
 
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)

@@ -63,6 +63,9 @@ bool xsk_readable(const struct xsk *x);
 /* Packets received in all. */
 uint64_t xsk_received(const struct xsk *x);
 
+/* Those there are belong to another process: there are none. */
+void xsk_leave(void);
+
 /* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick. */
 void xsk_flush(void);
 

@@ -6,13 +6,16 @@
 #include <fcntl.h>
 #include <sys/mman.h>
 
+#include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
 #include "enclave/load/elf.h"
 #include "enclave/os/clock_data.h"
+#include "enclave/os/exec.h"
 #include "enclave/os/file.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
@@ -25,23 +28,7 @@
 #define LOW_PROGRAM 0x100000 /* above the start of the range: where position-independent programs go */
 #define MINIMUM_SIGNAL_STACK 3632 /* AT_MINSIGSTKSZ: frame and AVX-512 state */
 
-struct program_image program_image;
-
 extern const uint8_t vdso_image[], vdso_image_end[];
-
-static _Noreturn void give_up(const char *path, int error, const char *what)
-{
-    if (error == -ENOMEM)
-        log_error("'%s' does not fit into the enclave of %lu MiB: use a larger --enclave-size", path,
-                  enclave.size >> 20);
-    else if (error == -ENOENT)
-        log_error("'%s': no such file", path);
-    else if (error == -ENOEXEC)
-        log_error("'%s': %s", path, what);
-    else
-        log_error("'%s' cannot be loaded: error %d", path, -error);
-    process_end(STATUS_EXITED(error == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE));
-}
 
 static int protection_of(uint32_t flags)
 {
@@ -73,46 +60,132 @@ static int map_load(struct file *file, const struct elf_load *l, uint64_t bias)
     return at < 0 ? (int)at : 0;
 }
 
+/* A file that was looked at, and where it lies once it is mapped. */
 struct loaded {
+    struct file *file; /* a reference */
     struct elf_file elf;
     uint64_t bias, end;
 };
 
-/* Maps all of a file. `low`: near the start of the program's part (else from above). */
-static void load(const char *path, bool low, struct loaded *out, struct file **opened)
+struct loading {
+    struct loaded program, interpreter; /* interpreter.file NULL: it has none */
+};
+
+static uint64_t span_begin(const struct elf_file *e)
+{
+    return PAGE_DOWN(e->load[0].address);
+}
+
+static uint64_t span_end(const struct elf_file *e)
+{
+    const struct elf_load *last = &e->load[e->loads - 1];
+    return PAGE_UP(last->address + last->memory_size);
+}
+
+/* Reads the headers of l->file: 0, or -errno and *why. */
+static int look(struct loaded *l, const char **why)
 {
     uint8_t *buffer = alloc(ELF_SEGMENTS_MAX * ELF_SEGMENT_SIZE);
-    int error = 0;
-    struct file *file = file_open(path, O_RDONLY, 0, &error);
-    if (!file)
-        give_up(path, error, "");
     if (!buffer)
-        give_up(path, -ENOMEM, "");
-    int64_t n = file_read_at(file, buffer, ELF_HEADER_SIZE, 0);
-    if (n != ELF_HEADER_SIZE || elf_header(buffer, &out->elf))
-        give_up(path, -ENOEXEC, "not an x86-64 ELF program");
-    uint64_t size = (uint64_t)out->elf.segments * ELF_SEGMENT_SIZE;
-    n = file_read_at(file, buffer, size, out->elf.segments_offset);
-    if (n != (int64_t)size || elf_segments(buffer, size, &out->elf))
-        give_up(path, -ENOEXEC, "its program headers are not whole");
+        return -ENOMEM;
+    int result = -ENOEXEC;
+    *why = "not an x86-64 ELF program";
+    int64_t n = file_read_at(l->file, buffer, ELF_HEADER_SIZE, 0);
+    if (n < 0)
+        result = (int)n;
+    if (n != ELF_HEADER_SIZE || elf_header(buffer, &l->elf))
+        goto out;
+    *why = "its program headers are not whole";
+    uint64_t size = (uint64_t)l->elf.segments * ELF_SEGMENT_SIZE;
+    n = file_read_at(l->file, buffer, size, l->elf.segments_offset);
+    if (n < 0)
+        result = (int)n;
+    if (n != (int64_t)size || elf_segments(buffer, size, &l->elf))
+        goto out;
+    result = 0;
+    if (l->elf.type == ET_EXEC &&
+        (span_begin(&l->elf) < enclave.dynamic || span_end(&l->elf) > enclave.program_end)) {
+        log_warning("a program at fixed addresses, 0x%lx to 0x%lx, does not fit the enclave's, 0x%lx to 0x%lx",
+                    span_begin(&l->elf), span_end(&l->elf), enclave.dynamic, enclave.program_end);
+        result = -ENOMEM;
+    }
+out:
     alloc_free(buffer);
+    return result;
+}
+
+/* Opens and looks at the interpreter that the program names. */
+static int interpreter_look(struct loading *l, const char **why)
+{
+    const struct elf_file *e = &l->program.elf;
+    char *path = alloc(e->interpreter_size + 1);
+    int error = 0;
+    if (!path)
+        return -ENOMEM;
+    int64_t n = file_read_at(l->program.file, path, e->interpreter_size, e->interpreter_offset);
+    if (n != (int64_t)e->interpreter_size || path[n - 1]) {
+        *why = "its interpreter's name is not whole";
+        error = n < 0 ? (int)n : -ENOEXEC;
+    } else if ((l->interpreter.file = file_open(path, O_RDONLY, 0, &error))) {
+        error = look(&l->interpreter, why);
+    }
+    alloc_free(path);
+    return error;
+}
+
+int program_check(struct program *p, const char **why)
+{
+    const char *unused;
+    why = why ? why : &unused;
+    if (!(p->loading = alloc(sizeof *p->loading)))
+        return -ENOMEM;
+    p->loading->program.file = p->file;
+    p->file = NULL;
+    int error = look(&p->loading->program, why);
+    if (!error && p->loading->program.elf.interpreter_size)
+        error = interpreter_look(p->loading, why);
+    return error;
+}
+
+void program_files(const struct program *p, struct file *files[PROGRAM_FILES])
+{
+    files[0] = p->loading->program.file;
+    files[1] = p->loading->interpreter.file;
+}
+
+void program_drop(struct program *p)
+{
+    file_put(p->file);
+    if (p->loading) {
+        file_put(p->loading->program.file);
+        file_put(p->loading->interpreter.file);
+    }
+    alloc_free(p->loading);
+    alloc_free(p->name);
+    strings_drop(&p->arguments);
+    strings_drop(&p->environment);
+    *p = (struct program){0};
+}
+
+/* Maps all of a file. `low`: near the start of the program's part (else from above). */
+static int load(struct loaded *l, bool low)
+{
     /* Reserve the whole span, then lay the segments over it. */
-    const struct elf_load *first = &out->elf.load[0], *last = &out->elf.load[out->elf.loads - 1];
-    uint64_t base = PAGE_DOWN(first->address), span = PAGE_UP(last->address + last->memory_size) - base;
-    bool fixed = out->elf.type == ET_EXEC;
+    uint64_t base = span_begin(&l->elf), span = span_end(&l->elf) - base;
+    bool fixed = l->elf.type == ET_EXEC;
     uint64_t hint = fixed ? base : low ? enclave.dynamic + LOW_PROGRAM : 0;
     int flags = MAP_PRIVATE | MAP_ANONYMOUS | (fixed ? MAP_FIXED_NOREPLACE : 0);
     int64_t at = memory_map(hint, span, PROT_NONE, flags, NULL, 0, AREA_ANONYMOUS, NULL);
     if (at < 0)
-        give_up(path, (int)at, "");
-    out->bias = (uint64_t)at - base;
-    out->end = (uint64_t)at + span;
-    for (uint32_t i = 0; i < out->elf.loads; i++) {
-        error = map_load(file, &out->elf.load[i], out->bias);
+        return (int)at;
+    l->bias = (uint64_t)at - base;
+    l->end = (uint64_t)at + span;
+    for (uint32_t i = 0; i < l->elf.loads; i++) {
+        int error = map_load(l->file, &l->elf.load[i], l->bias);
         if (error)
-            give_up(path, error, "its segments cannot be mapped");
+            return error;
     }
-    *opened = file;
+    return 0;
 }
 
 static uint64_t map_vdso(void)
@@ -128,16 +201,6 @@ static uint64_t map_vdso(void)
         return 0;
     time_share((struct clock_data *)at);
     return image;
-}
-
-static uint64_t random_word(void)
-{
-    uint64_t value;
-    unsigned char ok;
-    do
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-    while (!ok);
-    return value;
 }
 
 static uint32_t cpu_features(void)
@@ -170,31 +233,37 @@ static uint64_t push_string(struct stack *s, const char *text)
     return push(s, text, strlen(text) + 1);
 }
 
-/* The strings of a table, first at the lowest address; their addresses to pointers[]. */
-static void push_strings(struct stack *s, const struct configuration_strings *table, uint64_t *pointers)
+/* The addresses of the strings, which lie at `at`, downwards from the last; a null before them all. */
+static void push_pointers(struct stack *s, const struct strings *strings, uint64_t at)
 {
-    for (uint32_t i = table->count; i-- > 0;)
-        pointers[i] = push_string(s, configuration_string(configuration_strings(table, i)));
+    uint64_t size = (strings->count + 1ul) * 8, *pointers = alloc(size);
+    if (!pointers) {
+        s->error = -ENOMEM;
+        return;
+    }
+    for (uint64_t i = 0, offset = 0; i < strings->count; i++) {
+        pointers[i] = at + offset;
+        offset += strlen(strings->bytes + offset) + 1;
+    }
+    push(s, pointers, size);
+    alloc_free(pointers);
 }
 
-static uint64_t build_stack(const struct loaded *program, uint64_t interpreter, uint64_t vdso, uint64_t top,
-                            uint64_t size)
+/* Returns the stack pointer, or -errno. */
+static int64_t build_stack(const struct program *p, uint64_t vdso, uint64_t top, uint64_t size)
 {
-    const struct configuration *c = enclave.configuration;
+    const struct loaded *program = &p->loading->program, *interpreter = &p->loading->interpreter;
+    struct program_image *image = &process.image;
     struct stack s = {.at = top, .low = top - size};
-    uint32_t argc = c->arguments.count, envc = c->environment.count;
-    uint64_t *argv = alloc((argc + 1ul) * 8), *envp = alloc((envc + 1ul) * 8);
-    if (!argv || !envp)
-        panic("no memory for the program's arguments");
+    uint64_t argc = p->arguments.count, envc = p->environment.count;
 
     uint64_t null = 0;
     push(&s, &null, 8);
-    uint64_t path = push_string(&s, program_image.path);
-    program_image.environment_end = s.at;
-    push_strings(&s, &c->environment, envp);
-    program_image.environment = program_image.arguments_end = s.at;
-    push_strings(&s, &c->arguments, argv);
-    program_image.arguments = s.at;
+    uint64_t path = push_string(&s, p->name);
+    image->environment_end = s.at;
+    image->environment = push(&s, p->environment.bytes, p->environment.size);
+    image->arguments_end = s.at;
+    image->arguments = push(&s, p->arguments.bytes, p->arguments.size);
     uint64_t platform = push_string(&s, "x86_64");
     uint64_t words[2] = {random_word(), random_word()};
     uint64_t random = push(&s, words, sizeof words);
@@ -209,7 +278,7 @@ static uint64_t build_stack(const struct loaded *program, uint64_t interpreter, 
         {AT_PHDR, program->bias + program->elf.segments_address},
         {AT_PHENT, ELF_SEGMENT_SIZE},
         {AT_PHNUM, program->elf.segments},
-        {AT_BASE, interpreter},
+        {AT_BASE, interpreter->file ? interpreter->bias : 0},
         {AT_FLAGS, 0},
         {AT_ENTRY, program->bias + program->elf.entry},
         {AT_UID, enclave.start.uid},
@@ -226,24 +295,15 @@ static uint64_t build_stack(const struct loaded *program, uint64_t interpreter, 
     /* argc must come to lie 16-aligned. */
     if ((1 + argc + 1 + envc + 1) % 2)
         push(&s, &null, 8);
-    program_image.vector_end = s.at;
-    program_image.vector = push(&s, vector, sizeof vector);
+    image->vector_end = s.at;
+    image->vector = push(&s, vector, sizeof vector);
     _Static_assert(sizeof vector <= sizeof process.vector, "it is kept for /proc");
     memcpy(process.vector, vector, sizeof vector);
     process.vector_size = sizeof vector;
-    push(&s, &null, 8);
-    push(&s, envp, envc * 8ul);
-    push(&s, &null, 8);
-    push(&s, argv, argc * 8ul);
-    uint64_t count = argc;
-    push(&s, &count, 8);
-    alloc_free(argv);
-    alloc_free(envp);
-    if (s.error) {
-        log_error("the arguments and the environment do not fit on the program's stack");
-        process_end(STATUS_EXITED(STATUS_CANNOT_EXECUTE));
-    }
-    return s.at;
+    push_pointers(&s, &p->environment, image->environment);
+    push_pointers(&s, &p->arguments, image->arguments);
+    push(&s, &argc, 8);
+    return s.error ? s.error : (int64_t)s.at;
 }
 
 static const char *last_component(const char *path)
@@ -252,49 +312,123 @@ static const char *last_component(const char *path)
     return slash ? slash + 1 : path;
 }
 
-_Noreturn void program_start(void)
+/* The path of an open file of the host, links resolved; the one it was opened by where that is not told. */
+static char *resolved_path(const struct file *f)
 {
-    static struct loaded program, interpreter; /* large; this runs once */
-    struct file *file, *interpreter_file;
-    program_image.path = configuration_string(enclave.configuration->program);
-    struct thread *t = current();
-    size_t length = strnlen(last_component(program_image.path), sizeof t->name - 1);
-    memcpy(t->name, last_component(program_image.path), length);
-    memcpy(process.name, t->name, sizeof process.name);
-
-    load(program_image.path, true, &program, &file);
-    memory_set_brk(program.end);
-    uint64_t entry = program.bias + program.elf.entry, base = 0;
-    if (program.elf.interpreter_size) {
-        char *path = alloc(program.elf.interpreter_size + 1);
-        if (!path)
-            give_up(program_image.path, -ENOMEM, "");
-        int64_t n = file_read_at(file, path, program.elf.interpreter_size, program.elf.interpreter_offset);
-        if (n != (int64_t)program.elf.interpreter_size || path[n - 1])
-            give_up(program_image.path, -ENOEXEC, "its interpreter's name is not whole");
-        load(path, false, &interpreter, &interpreter_file);
-        file_put(interpreter_file);
-        alloc_free(path);
-        entry = interpreter.bias + interpreter.elf.entry;
-        base = interpreter.bias;
+    char link[32], *path = alloc(HOST_PATH_MAX);
+    int64_t n = -EBADF;
+    if (!path)
+        return NULL;
+    if (f->host_fd >= 0) {
+        print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
+        n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
     }
-    file_put(file);
+    const char *text = n > 0 ? path : f->path ? f->path : "";
+    size_t length = n > 0 ? (size_t)n : strnlen(text, HOST_PATH_MAX - 1);
+    char *copy = alloc(length + 1);
+    if (copy)
+        memcpy(copy, text, length);
+    alloc_free(path);
+    return copy;
+}
+
+static void name_process(const struct program *p)
+{
+    struct thread *t = current();
+    const char *name = last_component(p->name);
+    memset(t->name, 0, sizeof t->name);
+    memcpy(t->name, name, strnlen(name, sizeof t->name - 1));
+    memcpy(process.name, t->name, sizeof process.name);
+    alloc_free(process.image.path);
+    process.image = (struct program_image){.path = resolved_path(p->loading->program.file)};
+}
+
+int program_run(struct program *p)
+{
+    struct loaded *program = &p->loading->program, *interpreter = &p->loading->interpreter;
+    name_process(p);
+    int error = load(program, true);
+    if (error)
+        return error;
+    memory_set_brk(program->end);
+    uint64_t entry = program->bias + program->elf.entry;
+    if (interpreter->file) {
+        if ((error = load(interpreter, false)))
+            return error;
+        entry = interpreter->bias + interpreter->elf.entry;
+    }
 
     uint64_t size = PAGE_UP(enclave.configuration->stack_size);
     /* A page without access below, as a guard that stays the stack's. */
     int64_t stack = memory_map(0, size + PAGE_SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, NULL, 0, AREA_STACK,
                                NULL);
-    if (stack < 0 || memory_protect((uint64_t)stack + PAGE_SIZE, size, PROT_READ | PROT_WRITE))
-        give_up(program_image.path, -ENOMEM, "");
+    if (stack < 0)
+        return (int)stack;
+    if ((error = memory_protect((uint64_t)stack + PAGE_SIZE, size, PROT_READ | PROT_WRITE)))
+        return error;
     uint64_t vdso = map_vdso();
     if (!vdso)
-        give_up(program_image.path, -ENOMEM, "");
-    uint64_t top = (uint64_t)stack + PAGE_SIZE + size;
+        return -ENOMEM;
+    int64_t rsp = build_stack(p, vdso, (uint64_t)stack + PAGE_SIZE + size, size);
+    if (rsp < 0)
+        return (int)rsp;
     struct registers r;
     memset(&r, 0, sizeof r);
     r.rip = entry;
-    r.rsp = program_image.stack_start = build_stack(&program, base, vdso, top, size);
+    r.rsp = process.image.stack_start = (uint64_t)rsp;
     r.rflags = 0x202;
     r.number = UINT64_MAX;
+    program_drop(p);
+    struct thread_block *block = thread_block();
+    block->fs = (uint64_t)block; /* valid until the program sets its own */
+    __asm__ volatile("wrfsbase %0" : : "r"(block->fs));
+    fpu_reset();
     return_to_program(&r);
+}
+
+static int strings_configured(struct strings *out, const struct configuration_strings *table)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < table->count && !error; i++)
+        error = strings_add(out, configuration_string(configuration_strings(table, i)));
+    return error;
+}
+
+static _Noreturn void give_up(const char *path, int error, const char *why)
+{
+    if (error == -ENOMEM)
+        log_error("'%s' does not fit into the enclave of %lu MiB: use a larger --enclave-size", path,
+                  enclave.size >> 20);
+    else if (error == -ENOENT)
+        log_error("'%s': no such file", path);
+    else if (error == -ENOEXEC)
+        log_error("'%s': %s", path, why);
+    else if (error == -E2BIG)
+        log_error("the arguments and the environment do not fit on the program's stack");
+    else
+        log_error("'%s' cannot be loaded: error %d", path, -error);
+    process_end(STATUS_EXITED(error == -ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_EXECUTE));
+}
+
+_Noreturn void program_start(void)
+{
+    const struct configuration *c = enclave.configuration;
+    const char *path = configuration_string(c->program), *why = "";
+    struct program p = {0};
+    int error = strings_configured(&p.arguments, &c->arguments);
+    if (!error)
+        error = strings_configured(&p.environment, &c->environment);
+    if (!error && !(p.name = alloc(strlen(path) + 1)))
+        error = -ENOMEM;
+    if (!error)
+        memcpy(p.name, path, strlen(path) + 1);
+    if (!error)
+        p.file = file_open(path, O_RDONLY, 0, &error);
+    if (!error)
+        error = program_resolve(&p);
+    if (!error)
+        error = program_check(&p, &why);
+    if (!error)
+        error = program_run(&p);
+    give_up(path, error, why);
 }

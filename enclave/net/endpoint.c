@@ -433,6 +433,22 @@ void udp_endpoint_finish(struct udp_endpoint *e)
     e->queue = NULL;
 }
 
+void udp_ports_leave(void)
+{
+    memset(&ports, 0, sizeof ports);
+}
+
+void udp_endpoint_leave(struct udp_endpoint *e)
+{
+    struct udp_packet p;
+    while (udp_endpoint_take(e, &p))
+        alloc_free(p.inside);
+    e->attached = false;
+    e->next = NULL;
+    e->published.address = 0;
+    memset(&e->waiters, 0, sizeof e->waiters);
+}
+
 static uint32_t next_random(uint32_t x)
 {
     return x * 1664525 + 1013904223;

@@ -91,6 +91,10 @@ void udp_endpoint_finish(struct udp_endpoint *e);
  * socket. What is in the queue stays. Exits where steering changes.
  */
 int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name);
+/* In a process that has no XSKs any more, and whose memory says that it had: it is attached no longer, and what
+ * it has queued is another process's. After udp_ports_leave. */
+void udp_endpoint_leave(struct udp_endpoint *e);
+void udp_ports_leave(void);
 
 /* How a datagram came. */
 struct udp_arrival {

@@ -90,6 +90,15 @@ void net_start(void)
     net.active = xsk_count() > 0;
 }
 
+void net_leave(void)
+{
+    net.active = false;
+    for (int i = 0; i < xsk_count(); i++)
+        host_close(xsk_descriptor(xsk_at(i)));
+    xsk_leave();
+    udp_ports_leave();
+}
+
 static struct untrusted statistics_of(int index)
 {
     struct untrusted s = arena_statistics();

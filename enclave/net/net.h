@@ -13,6 +13,8 @@ struct file;
 void net_start(void);
 /* Is there an XSK at all? */
 bool net_active(void);
+/* In the copy of a process that had XSKs: they are the other's. */
+void net_leave(void);
 /* Ticks of the TSC in a second. */
 uint64_t net_second(void);
 

@@ -40,8 +40,9 @@ int area_reserve(struct area_table *t, uint32_t extra)
 
 static bool joins(const struct area *a, const struct area *b)
 {
-    return a->end == b->start && a->protection == b->protection && a->kind == b->kind &&
-           a->name == b->name && a->sharing == b->sharing && a->shared == b->shared && (!a->name || a->offset + (a->end - a->start) == b->offset);
+    return a->end == b->start && a->protection == b->protection && a->used == b->used && a->kind == b->kind &&
+           a->name == b->name && a->sharing == b->sharing && a->shared == b->shared &&
+           (!a->name || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void delete_at(struct area_table *t, uint32_t i)
@@ -71,6 +72,7 @@ void area_insert(struct area_table *t, const struct area *a)
 {
     uint32_t i = area_index(t, a->start);
     insert_at(t, i, a);
+    t->area[i].used |= a->protection != 0;
     merge_right(t, i);
     if (i > 0)
         merge_right(t, i - 1);
@@ -105,8 +107,10 @@ void area_protect(struct area_table *t, uint64_t start, uint64_t end, int protec
     split(t, start);
     split(t, end);
     uint32_t first = area_index(t, start);
-    for (uint32_t i = first; i < t->count && t->area[i].start < end; i++)
+    for (uint32_t i = first; i < t->count && t->area[i].start < end; i++) {
         t->area[i].protection = protection;
+        t->area[i].used |= protection != 0;
+    }
     uint32_t i = first ? first - 1 : 0;
     while (i < t->count && t->area[i].start <= end)
         if (!merge_right(t, i))

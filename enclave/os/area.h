@@ -14,6 +14,7 @@
 struct area {
     uint64_t start, end; /* page-aligned, start < end */
     int protection;      /* PROT_ bits */
+    bool used;           /* had access at some time: there may be something in it */
     enum area_kind kind;
     uint64_t offset;  /* in the file, of start */
     const char *name; /* of the file, as /proc/self/maps shows it; NULL: none. Not owned. */

@@ -7,6 +7,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/random.h"
 #include "enclave/os/files.h"
 
 enum device {
@@ -28,17 +29,6 @@ static const struct {
 static enum device device_of(const struct file *f)
 {
     return (enum device)(uintptr_t)f->data;
-}
-
-/* Random numbers are the CPU's: the host has no part in them. */
-static uint64_t random_word(void)
-{
-    uint64_t value;
-    unsigned char ok;
-    do
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-    while (!ok);
-    return value;
 }
 
 static int random_fill(uint8_t *user, uint64_t n)

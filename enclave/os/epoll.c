@@ -64,6 +64,7 @@ struct item {
     int host_fd;       /* what an epoll of the host holds for it, -1: nothing */
     bool own_fd;       /* host_fd is a duplicate made for this item */
     bool tells;        /* epoll_changed is called for its file */
+    bool inherited;    /* over fork: the host's epoll, which is shared, has it for the parent too */
     bool answers;      /* the host answers: it is in set->host, else in set->sleep */
     uint32_t reported; /* by the host since the file was last asked */
     uint64_t seen;     /* arrivals at the last report, for EPOLLET */
@@ -336,6 +337,7 @@ static int add(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_
         return -ENOMEM;
     i->file = f;
     i->fd = fd;
+    i->inherited = false;
     i->events = events | ALWAYS;
     i->data = data;
     i->reported = 0;
@@ -486,6 +488,11 @@ void epoll_forget(struct file *f)
         struct item *i = container_of(w->items.next, struct item, of_file);
         struct epoll *p = i->set;
         lock_take(&p->lock);
+        if (i->inherited) { /* closing here is not closing there */
+            if (i->own_fd)
+                host_close(i->host_fd);
+            i->host_fd = -1;
+        }
         item_remove(p, i);
         lock_release(&p->lock);
     }
@@ -575,6 +582,18 @@ void epoll_changed(struct file *f)
     lock_take(&watch_lock);
     for_each_item(f, changed);
     lock_release(&watch_lock);
+}
+
+static void inherit(struct file *f)
+{
+    struct epoll *p = epoll_of(f);
+    for (uint32_t n = 0; p && n < p->count; n++)
+        p->items[n]->inherited = true;
+}
+
+void epoll_forked(void)
+{
+    files_visit(inherit);
 }
 
 /* ---- waiting ---- */

@@ -30,6 +30,12 @@ static struct {
     uint32_t lowest; /* no descriptor below this is free */
 } table;
 
+/* Every struct file, in the table or only referred to. */
+static struct {
+    struct lock lock;
+    struct list list;
+} every;
+
 static struct file *entry_file(uintptr_t entry)
 {
     return (struct file *)(entry & ~CLOSE_ON_EXEC);
@@ -44,6 +50,11 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->references = 1;
     f->host_fd = host_fd;
     f->flags = flags;
+    lock_take(&every.lock);
+    if (!every.list.next)
+        list_init(&every.list);
+    list_append(&every.list, &f->all);
+    lock_release(&every.lock);
     return f;
 }
 
@@ -91,6 +102,9 @@ void file_put(struct file *f)
 {
     if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
         return;
+    lock_take(&every.lock);
+    list_remove(&f->all);
+    lock_release(&every.lock);
     if (f->watchers)
         epoll_forget(f);
     if (f->ops->release)
@@ -225,6 +239,55 @@ static void locks_drop(struct file *f)
     if (memory_shares())
         memory_push_file(f, 0, UINT64_MAX);
     host_fd_struct(__NR_fcntl, 0, host_fd_of(f), F_SETLK, &all, sizeof all, 0);
+}
+
+static struct file *file_unreferenced(void)
+{
+    list_for_each(i, &every.list)
+    {
+        struct file *f = container_of(i, struct file, all);
+        if (!f->references)
+            return f;
+    }
+    return NULL;
+}
+
+static void count_reference(struct file *f)
+{
+    f->references++;
+}
+
+void files_recount(struct file *const *keep, int count)
+{
+    if (!every.list.next)
+        return;
+    list_for_each(i, &every.list) container_of(i, struct file, all)->references = 0;
+    for (uint32_t fd = 0; fd < table.size; fd++)
+        if (table.entries[fd])
+            entry_file(table.entries[fd])->references++;
+    memory_files(count_reference);
+    for (int i = 0; i < count; i++)
+        if (keep[i])
+            keep[i]->references++;
+    for (struct file *f; (f = file_unreferenced());) {
+        f->references = 1;
+        file_put(f);
+    }
+}
+
+void files_visit(void (*visit)(struct file *f))
+{
+    lock_take(&every.lock);
+    if (every.list.next)
+        list_for_each(i, &every.list) visit(container_of(i, struct file, all));
+    lock_release(&every.lock);
+}
+
+void files_close_on_exec(void)
+{
+    for (uint32_t fd = 0; fd < table.size; fd++)
+        if (table.entries[fd] & CLOSE_ON_EXEC)
+            file_put(uninstall(fd));
 }
 
 SYSCALL(close)

@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#include "enclave/lib/list.h"
 #include "enclave/lib/lock.h"
 
 struct file;
@@ -83,6 +84,7 @@ struct file {
     void *data;       /* the ops' own */
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
+    bool lent, inherited; /* a child of fork has it too; it was got by fork: see stream.c */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
     bool identified;  /* the next two are known */
     bool locked;      /* a lock by F_SETLK was taken through it */
@@ -90,6 +92,7 @@ struct file {
     void *watchers;   /* what epoll knows of this file: see epoll.c */
     int caching;      /* enum file_caching: may its bytes and position be kept here? */
     struct file_cache *cache; /* once it has been used; guarded by lock until it is there */
+    struct list all;  /* of all files: see file.c */
 };
 
 void file_table_start(void); /* with the descriptors that the host was started with */

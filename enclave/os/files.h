@@ -37,6 +37,9 @@ int64_t interrupted(int64_t result);
 
 /* ---- ioctl.c ---- */
 
+/* Flags for an exit on the file besides others: what a terminal asks of the thread. */
+uint64_t terminal_flags(const struct file *f);
+
 int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument);
 
 /* ---- host_socket.c ---- */
@@ -96,6 +99,17 @@ int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */
 int64_t file_install_or_put(struct file *f, int flags);
 
+/*
+ * The calling thread is the only one left. References that others held in the middle of a call are gone with
+ * them: counts are what the table and shared mappings say, and one more for each of keep[] (NULL entries are none). What
+ * nobody refers to any more is closed.
+ */
+void files_recount(struct file *const *keep, int count);
+/* What execve closes. */
+void files_close_on_exec(void);
+/* Calls `visit` for every file there is; it may not make or drop any. */
+void files_visit(void (*visit)(struct file *f));
+
 /* Two new files, with their references (NULL: there was no memory for it): installed, and their
  * numbers to fds[] and to the program. All undone on failure. */
 int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], uint64_t user);
@@ -125,5 +139,7 @@ int epoll_answers_inside(struct file *f);
 void epoll_answers_by_host(struct file *f);
 /* Something happened to a file that answers inside. No lock of a file is held. */
 void epoll_changed(struct file *f);
+/* In the child of fork: its sets are its parent's too. */
+void epoll_forked(void);
 
 #endif

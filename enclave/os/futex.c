@@ -113,6 +113,12 @@ int futex_wake(uint64_t address, int count)
     return wake(address, count, FUTEX_BITSET_MATCH_ANY);
 }
 
+void futex_reset(void)
+{
+    for (int i = 0; i < BUCKETS; i++)
+        buckets[i] = (struct bucket){0};
+}
+
 static int read_word(uint64_t address, uint32_t *value)
 {
     if (address % 4)

@@ -8,6 +8,9 @@
 /* Wake up to `count` waiters on a user address: how many. */
 int futex_wake(uint64_t address, int count);
 
+/* All other threads are gone: nobody waits. */
+void futex_reset(void);
+
 /* The owner of a robust mutex dies: FUTEX_OWNER_DIED, and a waiter wakes. */
 void futex_abandon(uint64_t address, int tid);
 

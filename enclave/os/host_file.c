@@ -57,7 +57,7 @@ int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, in
     for (;;) {
         uint64_t asked;
         int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        int64_t r = call(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE, &asked);
+        int64_t r = call(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
         if (r == -EPIPE && write)
             signal_raise_self(SIGPIPE);
         if (r < 0)

@@ -5,6 +5,7 @@
 #include <linux/fs.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 #include <asm/termbits.h>
@@ -16,6 +17,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/signal.h"
 
 enum direction { NUMBER, IN, OUT, IN_OUT };
 
@@ -101,17 +103,24 @@ static int64_t interfaces(struct file *f, uint64_t user)
     return user_put((void *)user, &c);
 }
 
+uint64_t terminal_flags(const struct file *f)
+{
+    bool asked = f->mode == S_IFCHR && (signal_blocked(SIGTTIN) || signal_blocked(SIGTTOU));
+    return asked ? EXIT_TERMINAL_SIGNALS_BLOCKED : 0;
+}
+
 static int64_t carry(struct file *f, const struct known *k, uint64_t argument)
 {
     uint8_t copy[64] = {0};
     size_t in = k->direction == IN || k->direction == IN_OUT ? k->size : 0;
     size_t out = k->direction == OUT || k->direction == IN_OUT ? k->size : 0;
     if (k->direction == NUMBER)
-        return interrupted(host_plain(__NR_ioctl, EXIT_INTERRUPTIBLE, 0, (uint32_t)f->host_fd,
+        return interrupted(host_plain(__NR_ioctl, EXIT_INTERRUPTIBLE | terminal_flags(f), 0, (uint32_t)f->host_fd,
                                       k->command, argument, 0, 0));
     if (user_read(copy, (const void *)argument, in))
         return -EFAULT;
-    int64_t result = host_ioctl(f->host_fd, k->command, copy, in, out);
+    int64_t result = host_fd_struct(__NR_ioctl, EXIT_INTERRUPTIBLE | terminal_flags(f), f->host_fd,
+                                    k->command, copy, in, out);
     if (result >= 0 && user_write((void *)argument, copy, out))
         return -EFAULT;
     return interrupted(result);

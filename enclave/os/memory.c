@@ -23,6 +23,7 @@
 #include "enclave/os/shared.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 #include "platform/sgx_arch.h"
 
 #define PAGE_UP(x) (((x) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
@@ -43,7 +44,7 @@ uint32_t memory_shared_files;
 /* The LibOS's own pages, at the top of the enclave: a lock of their own, as the table lives there. */
 static struct {
     struct lock lock;
-    uint64_t next, mapped, end;
+    uint64_t start, next, mapped, end;
 } libos;
 
 /* Names of files that areas point to: never freed, one each. */
@@ -64,7 +65,7 @@ void memory_start(void)
 {
     uint64_t end = enclave.image, dynamic = end - enclave.dynamic;
     libos.end = end;
-    libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
+    libos.start = libos.next = libos.mapped = end - (MIN(dynamic / 8, LIBOS_MAX) & ~(PAGE_SIZE - 1));
     memory.table.low = enclave.dynamic;
     memory.table.high = libos.next;
     enclave.program_end = libos.next;
@@ -588,6 +589,65 @@ void memory_usage(uint64_t *total, uint64_t *resident)
             *resident += a->end - a->start;
     }
     lock_release(&memory.lock);
+}
+
+int memory_visit(int (*visit)(const struct area *a, void *context), void *context)
+{
+    int error = 0;
+    for (uint32_t i = 0; i < memory.table.count && !error; i++)
+        error = visit(&memory.table.area[i], context);
+    return error;
+}
+
+void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped)
+{
+    *start = libos.start;
+    *used = libos.next;
+    *mapped = libos.mapped;
+}
+
+void memory_files(void (*visit)(struct file *f))
+{
+    for (struct shared *s = memory.shared; s; s = s->next)
+        visit(s->file);
+}
+
+int memory_pages_set(uint64_t start, uint64_t end, int protection)
+{
+    return pages(PAGES_PROTECT, start, end, protection);
+}
+
+int memory_pages_add(uint64_t start, uint64_t end, int protection)
+{
+    return pages(PAGES_MAP, start, end, protection);
+}
+
+int memory_clear(void)
+{
+    int error = 0;
+    time_unshare();
+    lock_take(&memory.lock);
+    struct area_table *t = &memory.table;
+    if (memory.shared && push_range(t->low, t->high))
+        log_warning("changes of a shared mapping could not be written to its file");
+    /* Areas side by side go in one exit. */
+    for (uint32_t i = 0, next; i < t->count && !error; i = next) {
+        for (next = i + 1; next < t->count && t->area[next].start == t->area[next - 1].end; next++)
+            ;
+        error = pages(PAGES_UNMAP, t->area[i].start, t->area[next - 1].end, 0);
+    }
+    if (!error) {
+        t->count = 0;
+        shared_sweep();
+        memory.brk_start = memory.brk = 0;
+        while (memory.names) {
+            struct name *n = memory.names;
+            memory.names = n->next;
+            alloc_free(n);
+        }
+    }
+    lock_release(&memory.lock);
+    return error;
 }
 
 void memory_set_brk(uint64_t start)

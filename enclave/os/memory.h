@@ -67,6 +67,19 @@ int memory_print_maps(char *out, uint64_t size);
 /* Bytes mapped for the program and thereof resident as far as is known: for /proc/self/status, statm. */
 void memory_usage(uint64_t *total, uint64_t *resident);
 
+/* Takes everything of the program's away: an empty address space. */
+int memory_clear(void);
+
+/* For fork, while the world is stopped: every area in order of address; the LibOS's own pages, of which those up
+ * to *used may hold something; and the exit that changes pages, without the table. */
+struct area;
+int memory_visit(int (*visit)(const struct area *a, void *context), void *context);
+void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped);
+/* The files behind shared mappings, a reference each. */
+void memory_files(void (*visit)(struct file *f));
+int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
+int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
+
 /* brk starts here (after the program's image); see sys_brk. */
 void memory_set_brk(uint64_t start);
 

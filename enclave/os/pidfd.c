@@ -6,10 +6,12 @@
 
 #include <asm/unistd_64.h>
 
+#include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/fork.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
@@ -47,24 +49,28 @@ static const struct file_ops pidfd_ops = {
     .release = pidfd_release,
 };
 
-SYSCALL(pidfd_open)
+int64_t process_descriptor(int pid, uint32_t flags)
 {
-    int pid = (int)a0, flags = (int)a1;
-    if (flags & ~O_NONBLOCK || pid <= 0)
+    if (flags & ~(uint32_t)O_NONBLOCK || pid <= 0)
         return -EINVAL;
     struct thread *t = thread_find(pid);
     if (t && pid != process.pid)
         return -EINVAL; /* of a thread that does not lead its process */
-    int host = host_plain_fd(__NR_pidfd_open, 0, (uint32_t)pid, (uint32_t)flags, 0);
+    int host = host_plain_fd(__NR_pidfd_open, 0, (uint32_t)pid, flags, 0);
     if (host < 0)
         return host;
-    struct file *f = file_new(&pidfd_ops, host, O_RDWR | flags);
+    struct file *f = file_new(&pidfd_ops, host, O_RDWR | (int)flags);
     if (!f) {
         host_close(host);
         return -ENOMEM;
     }
     f->data = (void *)(intptr_t)pid;
     return file_install_or_put(f, O_CLOEXEC);
+}
+
+SYSCALL(pidfd_open)
+{
+    return process_descriptor((int)a0, (uint32_t)a1);
 }
 
 /* A reference to the file of that descriptor if it is a pidfd. */
@@ -81,7 +87,7 @@ static int pidfd_get(uint64_t fd, struct file **out)
 
 static int64_t send_signal(struct file *f, int signal, uint64_t user)
 {
-    siginfo_t info;
+    siginfo_t info = {0};
     struct signal_cause cause = {.code = SI_USER, .pid = process.pid};
     if (user) {
         if (user_get(&info, (const void *)user))
@@ -95,7 +101,12 @@ static int64_t send_signal(struct file *f, int signal, uint64_t user)
         return -EINVAL;
     if (pidfd_of(f) == process.pid)
         return signal ? signal_send_process(signal, &cause) : 0;
-    return host_plain(__NR_pidfd_send_signal, 0, 0, (uint32_t)f->host_fd, (uint32_t)signal, 0, 0, 0);
+    if (user && (info.si_code >= 0 || info.si_code == SI_TKILL))
+        return -EPERM; /* as if the kernel had sent it */
+    if (user)
+        untrusted_write(bounce(), &info, sizeof info);
+    return host_plain(__NR_pidfd_send_signal, 0, 0, (uint32_t)f->host_fd, (uint32_t)signal,
+                      user ? bounce().address : 0, 0, 0);
 }
 
 SYSCALL(pidfd_send_signal)

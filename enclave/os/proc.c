@@ -204,30 +204,24 @@ static uint64_t add(char *out, uint64_t room, uint64_t at, const char *s, uint64
     return at + n;
 }
 
-static char *print_strings(const struct configuration_strings *table, uint64_t *size)
+/* What the program's memory holds there now; it may have written over it. */
+static char *print_strings(uint64_t from, uint64_t to, uint64_t *size)
 {
-    uint64_t room = 0, at = 0;
-    for (uint32_t i = 0; i < table->count; i++)
-        room += strlen(configuration_string(configuration_strings(table, i))) + 1;
-    char *out = alloc(room + 1);
-    for (uint32_t i = 0; out && i < table->count; i++) {
-        const char *s = configuration_string(configuration_strings(table, i));
-        at = add(out, room, at, s, strlen(s) + 1);
-    }
-    *size = at;
+    char *out = alloc(to - from + 1);
+    *size = out && user_read(out, (const void *)from, to - from) ? 0 : to - from;
     return out;
 }
 
 static char *print_cmdline(struct thread *t, uint64_t *size)
 {
     (void)t;
-    return print_strings(&enclave.configuration->arguments, size);
+    return print_strings(process.image.arguments, process.image.arguments_end, size);
 }
 
 static char *print_environ(struct thread *t, uint64_t *size)
 {
     (void)t;
-    return print_strings(&enclave.configuration->environment, size);
+    return print_strings(process.image.environment, process.image.environment_end, size);
 }
 
 static char *print_auxv(struct thread *t, uint64_t *size)
@@ -590,7 +584,7 @@ static struct place process_place(const char *name)
         return (struct place){.kind = PLACE_EXE};
     if (!strcmp(name, "mem") || after(name, "map_files"))
         return (struct place){.kind = PLACE_DENIED};
-    return text_place(name, &process.threads[0]);
+    return text_place(name, thread_first());
 }
 
 static struct place place_of(const char *path)
@@ -617,32 +611,10 @@ static struct place place_of(const char *path)
 
 /* ---- the program's own file ---- */
 
-/* The program's path, links resolved. Made once, by whoever is first. */
+/* Links resolved. */
 static const char *program_path(void)
 {
-    static char *known;
-    char *path = __atomic_load_n(&known, __ATOMIC_ACQUIRE), link[32];
-    if (path)
-        return path;
-    const char *given = configuration_string(enclave.configuration->program);
-    int fd = host_openat(AT_FDCWD, given, O_PATH, 0);
-    path = alloc(HOST_PATH_MAX);
-    if (fd < 0 || !path) {
-        if (fd >= 0)
-            host_close(fd);
-        alloc_free(path);
-        return given;
-    }
-    print_format(link, sizeof link, "/proc/self/fd/%d", fd);
-    int64_t n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
-    host_close(fd);
-    path[MAX(n, 0)] = 0;
-    char *before = NULL;
-    if (n > 0 && __atomic_compare_exchange_n(&known, &before, path, false, __ATOMIC_ACQ_REL,
-                                             __ATOMIC_ACQUIRE))
-        return path;
-    alloc_free(path);
-    return before ? before : given;
+    return process.image.path ? process.image.path : "";
 }
 
 /* ---- what the system calls ask ---- */

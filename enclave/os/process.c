@@ -22,10 +22,12 @@
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/vfork.h"
 
 struct process process;
 
@@ -39,6 +41,7 @@ _Noreturn void process_end(int status)
 {
     memory_push_all();
     order_before();
+    vfork_release();
     io_flush_all();
     exit_process(status);
 }
@@ -100,7 +103,6 @@ SYSCALL(setrlimit)
     }
 
 GETTER(getpid, process.pid)
-GETTER(getppid, process.parent_pid)
 GETTER(getuid, enclave.start.uid)
 GETTER(geteuid, enclave.start.euid)
 GETTER(getgid, enclave.start.gid)
@@ -167,7 +169,23 @@ SYSCALL(prctl)
     }
     case PR_GET_NAME:
         return user_write((void *)a1, t->name, sizeof t->name);
-    case PR_SET_PDEATHSIG:
+    case PR_SET_CHILD_SUBREAPER:
+        process.adopts = a1;
+        return exit_checked(__NR_prctl, 0, 0, a0, a1, 0, 0, 0, 0);
+    case PR_GET_CHILD_SUBREAPER: {
+        int adopts = process.adopts;
+        return user_put((void *)a1, &adopts);
+    }
+    case PR_GET_PDEATHSIG: {
+        int number = process.parent_death_signal;
+        return user_put((void *)a1, &number);
+    }
+    case PR_SET_PDEATHSIG: {
+        int64_t result = exit_checked(__NR_prctl, 0, 0, a0, a1, 0, 0, 0, 0);
+        if (!result)
+            process.parent_death_signal = (int)a1;
+        return result;
+    }
     case PR_SET_DUMPABLE:
     case PR_SET_TIMERSLACK:
     case PR_SET_NO_NEW_PRIVS:
@@ -183,17 +201,6 @@ SYSCALL(prctl)
         return exit_checked(__NR_prctl, 0, INT32_MAX, a0, a1, 0, 0, 0, 0);
     }
     return -EINVAL;
-}
-
-/* Random numbers are the CPU's: the host has no part in them. */
-static uint64_t random_word(void)
-{
-    uint64_t value;
-    unsigned char ok;
-    do
-        __asm__ volatile("rdrand %0; setc %1" : "=r"(value), "=qm"(ok));
-    while (!ok);
-    return value;
 }
 
 SYSCALL(getrandom)
@@ -315,6 +322,7 @@ SYSCALL(getitimer)
                             0, 0);                                                                 \
     }
 
+PASS(getppid, INT32_MAX) /* when the parent has ended it is another one */
 PASS(alarm, UINT32_MAX)
 PASS(getpgid, INT32_MAX)
 PASS(getpgrp, INT32_MAX)

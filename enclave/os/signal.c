@@ -20,6 +20,8 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
 #include "enclave/os/timer.h"
+#include "enclave/os/wait.h"
+#include "enclave/os/world.h"
 
 #include <asm/unistd_64.h>
 
@@ -51,6 +53,52 @@ static enum disposition disposition(int signal)
         return DISPOSITION_STOP;
     }
     return DISPOSITION_END;
+}
+
+/* Where the kernel itself asks what becomes of a signal, before there is one. */
+static bool known_to_host(int signal)
+{
+    return signal == SIGCHLD || signal == SIGTTIN || signal == SIGTTOU || signal == SIGTSTP;
+}
+
+static void tell_host(int signal, const struct signal_action *old, const struct signal_action *new)
+{
+    const uint64_t flags = SA_NOCLDSTOP | SA_NOCLDWAIT;
+    bool ignored = new->handler == ACTION_IGNORE;
+    if (!known_to_host(signal) ||
+        (ignored == (old->handler == ACTION_IGNORE) && !((old->flags ^ new->flags) & flags)))
+        return;
+    exit_checked(EXIT_SIGNAL, 0, 0, (uint64_t)signal, ignored ? SIGNAL_IGNORE : SIGNAL_TAKE, new->flags & flags,
+                 0, 0, 0);
+}
+
+void signal_handlers_reset(void)
+{
+    lock_take(&process.signal_lock);
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++) {
+        struct signal_action *a = &process.actions[signal], old = *a;
+        *a = (struct signal_action){.handler = old.handler == ACTION_IGNORE ? ACTION_IGNORE : ACTION_DEFAULT};
+        tell_host(signal, &old, a);
+    }
+    lock_release(&process.signal_lock);
+}
+
+void signal_reset(void)
+{
+    struct thread *t = current();
+    signal_handlers_reset();
+    t->alternate_stack = (stack_t){.ss_flags = SS_DISABLE};
+    t->restore_mask = false;
+    t->waiting_for = 0;
+}
+
+void signal_forget(void)
+{
+    lock_take(&process.signal_lock);
+    signal_queue_drop(&process.signals, UINT64_MAX);
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        signal_queue_drop(&process.threads[i].signals, UINT64_MAX);
+    lock_release(&process.signal_lock);
 }
 
 void signal_start(void)
@@ -123,19 +171,43 @@ void signal_force(int signal, const struct signal_cause *cause)
     signal_send_thread(t, signal, cause);
 }
 
+bool signal_blocked(int signal)
+{
+    return current()->mask & SIGNAL_BIT(signal);
+}
+
+/* What the host tells of a signal, as far as it can be: none that only an exception has, no child that is
+ * none. */
+static struct signal_cause noted_cause(int signal)
+{
+    struct signal_note note = exit_signal_note(signal);
+    struct signal_cause cause = {.code = (int32_t)note.code_and_pid,
+                                 .pid = (int32_t)(note.code_and_pid >> 32),
+                                 .uid = (uint32_t)note.uid_and_status,
+                                 .status = (int32_t)(note.uid_and_status >> 32),
+                                 .value = note.value};
+    bool child = signal == SIGCHLD && cause.code >= CLD_EXITED && cause.code <= CLD_CONTINUED;
+    if (cause.pid < 0 || (cause.code > 0 && cause.code != SI_KERNEL && !child) ||
+        (child && !children_have(cause.pid)))
+        cause = (struct signal_cause){.code = SI_USER};
+    return cause;
+}
+
 void signal_collect(void)
 {
     struct thread_block *block = thread_block();
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
-    struct signal_cause cause = {.code = SI_USER};
     if (host & SIGNAL_BIT(SIGNAL_LOOK))
         timers_look();
     host &= ~SIGNAL_BIT(SIGNAL_LOOK);
     if (host)
         order_after();
-    for (; host; host &= host - 1)
-        signal_send_process(__builtin_ctzll(host) + 1, &cause);
+    for (; host; host &= host - 1) {
+        int signal = __builtin_ctzll(host) + 1;
+        struct signal_cause cause = noted_cause(signal);
+        signal_send_process(signal, &cause);
+    }
 }
 
 void signal_mask_temporary(const uint64_t *mask)
@@ -159,6 +231,7 @@ bool signal_deliverable(bool *restart)
     struct thread *t = current();
     bool found = false;
     *restart = true;
+    world_point();
     lock_take(&process.signal_lock);
     uint64_t ready = (t->signals.pending | process.signals.pending) & ~t->mask;
     for (; ready && !found; ready &= ready - 1) {
@@ -185,6 +258,23 @@ int signal_take(uint64_t mask, struct signal_cause *cause)
     if (signal && cause->code == SI_TIMER)
         timer_delivered(cause);
     return signal;
+}
+
+static void info_fill(siginfo_t *info, int signal, const struct signal_cause *cause)
+{
+    memset(info, 0, sizeof *info);
+    info->si_signo = signal;
+    info->si_code = cause->code;
+    if (signal != SIGCHLD && cause->code > 0 && cause->code != SI_KERNEL) {
+        info->si_addr = (void *)cause->address;
+        return;
+    }
+    info->si_pid = cause->pid;
+    info->si_uid = cause->uid;
+    if (signal == SIGCHLD && cause->code > 0)
+        info->si_status = cause->status;
+    else
+        info->si_value.sival_ptr = (void *)cause->value;
 }
 
 /* Linux's frame for x86-64: what the handler's return and unwinders expect. */
@@ -286,15 +376,7 @@ static int frame_write(struct registers *r, int signal, const struct signal_caus
     f.context.cr2 = t->block->trap_address;
     f.context.fpstate = fp;
     f.context.mask = t->restore_mask ? t->saved_mask : t->mask;
-    f.info.si_signo = signal;
-    f.info.si_code = cause->code;
-    if (cause->code > 0 && cause->code != SI_KERNEL) {
-        f.info.si_addr = (void *)cause->address;
-    } else {
-        f.info.si_pid = cause->pid;
-        f.info.si_uid = cause->uid;
-        f.info.si_value.sival_ptr = (void *)cause->value;
-    }
+    info_fill(&f.info, signal, cause);
     if (!(action->flags & SA_RESTORER_) || fp_write(fp) || user_put((void *)at, &f))
         return -EFAULT;
 
@@ -319,10 +401,10 @@ static bool dumps_core(int signal)
                                  SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGSYS));
 }
 
-static void stop_process(void)
+static void stop_process(int signal)
 {
     io_flush();
-    exit_call(__NR_kill, 0, (uint64_t)process.pid, SIGSTOP, 0, 0, 0, 0);
+    exit_checked(EXIT_STOP, 0, 0, (uint64_t)signal, 0, 0, 0, 0, 0);
 }
 
 void signal_deliver(struct registers *r)
@@ -338,7 +420,7 @@ void signal_deliver(struct registers *r)
         case DISPOSITION_IGNORE:
             continue;
         case DISPOSITION_STOP:
-            stop_process();
+            stop_process(signal);
             continue;
         case DISPOSITION_END:
             if (dumps_core(signal))
@@ -433,6 +515,8 @@ SYSCALL(rt_sigaction)
         }
     }
     lock_release(&process.signal_lock);
+    if (new)
+        tell_host(signal, &previous, &action);
     return old && user_put(old, &previous) ? -EFAULT : 0;
 }
 
@@ -538,12 +622,7 @@ SYSCALL(rt_sigtimedwait)
         int signal = signal_take(set, &cause);
         if (signal) {
             siginfo_t info;
-            memset(&info, 0, sizeof info);
-            info.si_signo = signal;
-            info.si_code = cause.code;
-            info.si_pid = cause.pid;
-            info.si_uid = cause.uid;
-            info.si_value.sival_ptr = (void *)cause.value;
+            info_fill(&info, signal, &cause);
             result = a1 && user_put((void *)a1, &info) ? -EFAULT : signal;
             break;
         }
@@ -624,9 +703,12 @@ static int64_t kill_thread(int tid, int signal)
 SYSCALL(tgkill)
 {
     UNUSED_ARGUMENTS;
-    if ((int)a0 != process.pid)
-        return -ESRCH;
-    return kill_thread((int)a1, (int)a2);
+    if ((int)a0 <= 0 || !signal_valid((int)a2))
+        return -EINVAL;
+    if ((int)a0 == process.pid)
+        return kill_thread((int)a1, (int)a2);
+    /* Of another process: threads have numbers of its own. The first one's is told to the whole. */
+    return a0 == a1 ? exit_checked(__NR_kill, 0, 0, a0, a2, 0, 0, 0, 0) : -ESRCH;
 }
 
 SYSCALL(tkill)
@@ -636,41 +718,48 @@ SYSCALL(tkill)
 }
 
 /* The siginfo that a program makes up itself. */
-static int cause_take(uint64_t user, int signal, struct signal_cause *cause)
+static int info_take(uint64_t user, int signal, siginfo_t *info)
 {
-    siginfo_t info;
     if (!signal_valid(signal))
         return -EINVAL;
-    if (user_get(&info, (const void *)user))
-        return -EFAULT;
-    *cause = (struct signal_cause){.code = info.si_code,
-                                   .pid = info.si_pid,
-                                   .uid = info.si_uid,
-                                   .value = (uint64_t)info.si_value.sival_ptr};
-    return 0;
+    return user_read(info, (const void *)user, sizeof *info);
+}
+
+static struct signal_cause cause_of(const siginfo_t *info)
+{
+    return (struct signal_cause){.code = info->si_code,
+                                 .pid = info->si_pid,
+                                 .uid = info->si_uid,
+                                 .value = (uint64_t)info->si_value.sival_ptr};
 }
 
 SYSCALL(rt_sigqueueinfo)
 {
-    struct signal_cause cause;
+    siginfo_t info;
     UNUSED_ARGUMENTS;
-    int error = cause_take(a2, (int)a1, &cause);
+    int error = info_take(a2, (int)a1, &info);
     if (error)
         return error;
-    if (thread_find((int)a0) == NULL)
-        return -EPERM; /* to others: a host process would get an address of ours */
-    return a1 ? signal_send_process((int)a1, &cause) : 0;
+    if (thread_find((int)a0)) {
+        struct signal_cause cause = cause_of(&info);
+        return a1 ? signal_send_process((int)a1, &cause) : 0;
+    }
+    if (info.si_code >= 0 || info.si_code == SI_TKILL)
+        return -EPERM; /* as if the kernel had sent it */
+    untrusted_write(bounce(), &info, sizeof info);
+    return exit_checked(__NR_rt_sigqueueinfo, 0, 0, a0, a1, bounce().address, 0, 0, 0);
 }
 
 SYSCALL(rt_tgsigqueueinfo)
 {
-    struct signal_cause cause;
+    siginfo_t info;
     UNUSED_ARGUMENTS;
     if ((int)a0 <= 0 || (int)a1 <= 0)
         return -EINVAL;
-    int error = cause_take(a3, (int)a2, &cause);
+    int error = info_take(a3, (int)a2, &info);
     if (error)
         return error;
+    struct signal_cause cause = cause_of(&info);
     struct thread *t = (int)a0 == process.pid ? thread_find((int)a1) : NULL;
     if (!t)
         return -ESRCH;

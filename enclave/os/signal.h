@@ -19,6 +19,7 @@ struct signal_cause {
     int32_t code;
     int32_t pid;
     uint32_t uid;
+    int32_t status;   /* of a child, with SIGCHLD */
     uint64_t address; /* of a fault */
     uint64_t value;   /* of sigqueue */
 };
@@ -27,6 +28,12 @@ struct registers;
 struct thread;
 
 void signal_start(void);
+/* All that is handled is as by default. */
+void signal_handlers_reset(void);
+/* Nothing waits to be delivered, to any thread, as in a process that was just made. */
+void signal_forget(void);
+/* As a program finds it that is executed: what was handled is as by default, what was ignored stays so. */
+void signal_reset(void);
 
 /* To this thread, by its own doing (SIGPIPE, ...); delivered when it returns to the program. */
 void signal_raise_self(int signal);
@@ -41,12 +48,14 @@ void signal_mask_temporary(const uint64_t *mask);
 
 /* A signal of the mask that waits for this thread or for the process, taken out; 0: none. */
 int signal_take(uint64_t mask, struct signal_cause *cause);
+/* Does the calling thread block it? */
+bool signal_blocked(int signal);
 
 /* Takes over what the host reported for this thread. */
 void signal_collect(void);
 
 /* Would anything that is pending run a handler or end the program? And may the call that it interrupted
- * be made again after (SA_RESTART)? */
+ * be made again after (SA_RESTART)? A point where the world may stop: no locks are held. */
 bool signal_deliverable(bool *restart);
 
 /* Before the return to the program: deliver. */

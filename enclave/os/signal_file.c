@@ -35,6 +35,7 @@ static int64_t give(struct iovec *to, int signal, const struct signal_cause *cau
     info.ssi_code = cause->code;
     info.ssi_pid = (uint32_t)cause->pid;
     info.ssi_uid = cause->uid;
+    info.ssi_status = cause->status;
     info.ssi_addr = cause->address;
     info.ssi_ptr = cause->value;
     info.ssi_int = (int32_t)cause->value;

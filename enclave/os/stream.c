@@ -399,7 +399,7 @@ static bool suits(struct file *f)
 void stream_offer(struct file *f)
 {
     struct stream *s = f->stream;
-    if (!epoll_watched(f) || (s && s->state != STREAM_OFF))
+    if (f->lent || f->inherited || !epoll_watched(f) || (s && s->state != STREAM_OFF))
         return;
     struct uring *u = uring_mine();
     if (!u || (!s && !suits(f)))
@@ -517,6 +517,83 @@ void streams_service(void)
         }
         leave_here(s);
         l = head->next; /* others may have gone meanwhile */
+    }
+}
+
+void streams_leave_mine(void)
+{
+    struct list *head = mine();
+    for (struct list *l = head->next; l != head;) {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        if (!s->file) {
+            l = l->next; /* closed: its bytes are on their way */
+            continue;
+        }
+        leave_here(s);
+        l = head->next; /* others may have gone meanwhile */
+    }
+}
+
+static void lend(struct file *f)
+{
+    f->lent = true;
+}
+
+void streams_share(void)
+{
+    streams_leave_mine();
+    files_visit(lend);
+}
+
+static void take_back(struct file *f)
+{
+    f->lent = false;
+}
+
+void streams_reclaim(void)
+{
+    files_visit(take_back);
+}
+
+/* The ring and what it filled are the other process's. */
+static void pieces_forget(struct stream *s)
+{
+    while (s->first) {
+        struct piece *p = s->first;
+        s->first = p->next;
+        alloc_free(p);
+    }
+    s->last = &s->first;
+    s->queued = 0;
+}
+
+static void inherit(struct file *f)
+{
+    struct stream *s = f->stream;
+    f->lent = false;
+    f->inherited = true;
+    if (!s)
+        return;
+    pieces_forget(s);
+    alloc_free(s);
+    f->stream = NULL;
+}
+
+void streams_forked(void)
+{
+    files_visit(inherit);
+    /* Left are those that were closed while they had something to send. */
+    for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++) {
+        struct list *head = &all.of_thread[i];
+        all.requested[i] = false;
+        while (head->next && !list_empty(head)) {
+            struct stream *s = container_of(head->next, struct stream, of_thread);
+            list_remove(&s->of_thread);
+            pieces_forget(s);
+            chunks_drop(s);
+            host_close(s->host_fd);
+            alloc_free(s);
+        }
     }
 }
 

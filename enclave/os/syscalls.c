@@ -21,6 +21,7 @@
 #include "enclave/os/syscall_time.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/trace.h"
+#include "enclave/os/world.h"
 
 #define SYSCALLS_PROCESS(X)                                                                        \
     X(prlimit64) X(getrlimit) X(setrlimit) X(getpid) X(getppid) X(getuid) X(geteuid) X(getgid)     \
@@ -30,8 +31,9 @@
     X(setresgid)
 
 #define SYSCALLS_THREAD(X)                                                                         \
-    X(clone) X(clone3) X(fork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
-    X(set_robust_list) X(get_robust_list) X(futex)
+    X(clone) X(clone3) X(fork) X(vfork) X(exit) X(exit_group) X(set_tid_address) X(gettid)         \
+    X(set_robust_list) X(get_robust_list) X(futex) X(execve) X(execveat)   \
+    X(wait4) X(waitid)
 
 #define SYSCALLS_SIGNAL(X)                                                                         \
     X(rt_sigreturn) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) X(pause)   \
@@ -84,6 +86,13 @@ static void count(uint64_t number, bool trapped)
     uint64_t *counter = trapped ? &(*mine)->trapped[number] : &(*mine)->rewritten[number];
     uint64_t offset = (uint64_t)((uint8_t *)counter - (uint8_t *)*mine);
     untrusted_store((struct untrusted){block->statistics_address + offset}, ++*counter);
+}
+
+void syscalls_count_anew(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
+        if (counts[i])
+            memset(counts[i], 0, sizeof *counts[i]);
 }
 
 static const char *name_of(uint64_t number)
@@ -155,5 +164,6 @@ void os_return(struct registers *r)
     io_flush(); /* the host reminds us so of what was put off */
     streams_service();
     signal_collect();
+    world_point();
     signal_deliver(r);
 }

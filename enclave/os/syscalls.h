@@ -28,4 +28,7 @@ struct registers;
 #define RESTART_ALWAYS (-513) /* whatever SA_RESTART says */
 #define RESTART_NOHAND (-514)
 
+/* Counters for --stats begin again: this is another process than the one that counted. */
+void syscalls_count_anew(void);
+
 #endif

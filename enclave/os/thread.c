@@ -14,12 +14,20 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread_area.h"
 #include "enclave/os/time.h"
+#include "enclave/os/world.h"
+
+/* The first thread's id is the pid, the others' follow it by index. */
+static int tid_of(uint32_t index)
+{
+    return process.pid + (int)(index == process.first ? 0 : index ? index : process.first);
+}
 
 void threads_start(void)
 {
@@ -32,7 +40,7 @@ void threads_start(void)
     for (uint32_t i = 0; i < process.thread_count; i++) {
         process.threads[i].index = i;
         process.threads[i].block = thread_area_block(i);
-        process.threads[i].tid = process.pid + (int)i;
+        process.threads[i].tid = tid_of(i);
     }
     process.threads[0].live = true;
     process.threads_live = 1;
@@ -41,10 +49,43 @@ void threads_start(void)
 
 struct thread *thread_find(int tid)
 {
-    uint32_t index = (uint32_t)(tid - process.pid);
+    uint32_t n = (uint32_t)(tid - process.pid);
+    uint32_t index = n == 0 ? process.first : n == process.first ? 0 : n;
     if (index >= process.thread_count || !process.threads[index].live)
         return NULL;
     return &process.threads[index];
+}
+
+struct thread *thread_first(void)
+{
+    return &process.threads[process.first];
+}
+
+void thread_become_first(void)
+{
+    struct thread *t = current();
+    process.first = t->index;
+    t->tid = process.pid;
+    t->clear_child_tid = 0;
+    t->robust_list = 0;
+    t->robust_list_size = 0;
+    futex_reset();
+}
+
+_Noreturn void thread_vanish(void)
+{
+    struct thread *t = current();
+    streams_end();
+    io_flush();
+    lock_take(&process.threads_lock);
+    t->live = false;
+    __atomic_sub_fetch(&process.threads_live, 1, __ATOMIC_SEQ_CST);
+    lock_release(&process.threads_lock);
+    struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
+    if (last)
+        exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
+    world_left();
+    exit_thread();
 }
 
 void thread_sleep_prepare(void)
@@ -115,7 +156,7 @@ static struct thread *thread_claim(void)
         memset(found, 0, sizeof *found);
         found->index = index;
         found->block = block;
-        found->tid = process.pid + (int)index;
+        found->tid = tid_of(index);
         found->live = true;
         process.threads_live++;
     }
@@ -132,7 +173,8 @@ static void thread_unclaim(struct thread *t)
 }
 
 struct clone_request {
-    uint64_t flags, stack, parent_tid, child_tid, tls;
+    uint64_t flags, stack, parent_tid, child_tid, tls, pidfd;
+    int exit_signal;
 };
 
 #define CLONE_REQUIRED (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD)
@@ -142,13 +184,8 @@ struct clone_request {
 
 static int64_t thread_create(const struct clone_request *q)
 {
-    if ((q->flags & CLONE_REQUIRED) != CLONE_REQUIRED) {
-        static bool said;
-        if (!said)
-            log_warning("the program asks for a new process (fork): not supported, ENOSYS");
-        said = true;
-        return -ENOSYS;
-    }
+    if ((q->flags & CLONE_REQUIRED) != CLONE_REQUIRED)
+        return -EINVAL;
     if (q->flags & ~(uint64_t)CLONE_KNOWN || !q->stack)
         return -EINVAL;
     struct thread *me = current(), *t = thread_claim();
@@ -158,6 +195,8 @@ static int64_t thread_create(const struct clone_request *q)
     }
     struct thread_block *block = t->block;
     thread_block_prepare(block, t->index);
+    block->pending = 0;
+    block->host_signals = 0;
     block->thread = t;
     block->xsave_mask = me->block->xsave_mask;
     block->fs = q->flags & CLONE_SETTLS ? q->tls : (uint64_t)block;
@@ -191,12 +230,28 @@ static int64_t thread_create(const struct clone_request *q)
     return result;
 }
 
+static int64_t clone_call(const struct clone_request *q)
+{
+    if (q->flags & CLONE_THREAD)
+        return thread_create(q);
+    struct process_request p = {.flags = q->flags & ~(uint64_t)CLONE_DETACHED,
+                                .exit_signal = q->exit_signal,
+                                .stack = q->stack,
+                                .parent_tid = q->parent_tid,
+                                .child_tid = q->child_tid,
+                                .tls = q->tls,
+                                .pidfd = q->pidfd};
+    return process_create(&p);
+}
+
 SYSCALL(clone)
 {
     (void)a5;
-    struct clone_request q = {.flags = a0 & ~0xffull, .stack = a1, .parent_tid = a2, .child_tid = a3,
-                              .tls = a4};
-    return thread_create(&q);
+    struct clone_request q = {.flags = a0 & ~0xffull, .exit_signal = (int)(a0 & 0xff), .stack = a1,
+                              .parent_tid = a2, .child_tid = a3, .tls = a4, .pidfd = a2};
+    if ((q.flags & (CLONE_PIDFD | CLONE_PARENT_SETTID)) == (CLONE_PIDFD | CLONE_PARENT_SETTID))
+        return -EINVAL; /* they share an argument */
+    return clone_call(&q);
 }
 
 SYSCALL(clone3)
@@ -208,17 +263,27 @@ SYSCALL(clone3)
     memset(&args, 0, sizeof args);
     if (user_read(&args, (const void *)a0, MIN(a1, sizeof args)))
         return -EFAULT;
-    struct clone_request q = {.flags = args.flags, .stack = args.stack + args.stack_size,
-                              .parent_tid = args.parent_tid, .child_tid = args.child_tid,
-                              .tls = args.tls};
-    return thread_create(&q);
+    if (args.exit_signal > SIGNAL_COUNT || args.set_tid_size || (args.flags & (0xff | CLONE_DETACHED)) ||
+        !args.stack != !args.stack_size)
+        return -EINVAL;
+    struct clone_request q = {.flags = args.flags, .exit_signal = (int)args.exit_signal,
+                              .stack = args.stack + args.stack_size, .parent_tid = args.parent_tid,
+                              .child_tid = args.child_tid, .tls = args.tls, .pidfd = args.pidfd};
+    return clone_call(&q);
 }
 
 SYSCALL(fork)
 {
     UNUSED_ARGUMENTS;
-    struct clone_request q = {0};
-    return thread_create(&q);
+    struct clone_request q = {.exit_signal = SIGCHLD};
+    return clone_call(&q);
+}
+
+SYSCALL(vfork)
+{
+    UNUSED_ARGUMENTS;
+    struct clone_request q = {.flags = CLONE_VM | CLONE_VFORK, .exit_signal = SIGCHLD};
+    return clone_call(&q);
 }
 
 /* The list of robust mutexes that a dying thread holds: mark each as abandoned and wake one waiter. */
@@ -243,6 +308,14 @@ static _Noreturn void thread_end(int code)
 {
     struct thread *t = current();
     robust_list_release(t);
+    if (t->clear_child_tid) {
+        int zero = 0;
+        if (!user_put((void *)t->clear_child_tid, &zero))
+            futex_wake(t->clear_child_tid, 1);
+    }
+    streams_end();
+    io_flush();
+    /* From when it no longer counts as live it does nothing that another thread could see half done. */
     lock_take(&process.threads_lock);
     bool last = process.threads_live == 1;
     if (!last) {
@@ -252,13 +325,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
-    if (t->clear_child_tid) {
-        int zero = 0;
-        if (!user_put((void *)t->clear_child_tid, &zero))
-            futex_wake(t->clear_child_tid, 1);
-    }
-    streams_end();
-    io_flush();
+    world_left();
     exit_thread();
 }
 

@@ -17,6 +17,7 @@ struct thread {
     uint32_t index; /* of the TCS */
     int tid;        /* as the program sees it; the first thread's is the pid */
     bool live;
+    bool ending;    /* atomic: another thread executes a program: this one ends at the next point */
     char name[16];
 
     /* signals: guarded by process.signal_lock but for the thread's own mask */
@@ -46,6 +47,11 @@ static inline struct thread *current(void)
 
 void threads_start(void); /* makes the table; the caller is the first thread */
 struct thread *thread_find(int tid); /* NULL: no such thread */
+struct thread *thread_first(void);   /* whose tid is the pid; it may have ended */
+/* The calling thread, the only one, is the first from now on, as it is after execve. */
+void thread_become_first(void);
+/* Ends the calling thread without a word to the program. */
+_Noreturn void thread_vanish(void);
 
 /*
  * Sleep until thread_wake(this), a signal that this thread would take, or the timeout.

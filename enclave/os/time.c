@@ -169,6 +169,13 @@ void time_share(struct clock_data *shared)
     line.shared = shared;
 }
 
+void time_unshare(void)
+{
+    lock_take(&line.lock);
+    line.shared = NULL;
+    lock_release(&line.lock);
+}
+
 static uint64_t now(struct clock_data *copy)
 {
     for (;;) {

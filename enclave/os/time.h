@@ -12,6 +12,8 @@ struct clock_data;
 void time_start(void);
 /* From now on the clock data lies there too, for the vDSO. */
 void time_share(struct clock_data *shared);
+/* And no longer: the page goes. */
+void time_unshare(void);
 
 uint64_t time_monotonic_ns(void);
 uint64_t time_realtime_ns(void);

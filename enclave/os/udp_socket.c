@@ -96,7 +96,7 @@ static bool address_here(struct ip_address address)
 /* Can anything for this name come by an XSK, and may it? */
 static bool can_be_served(const struct udp_socket *s, const struct udp_name *n)
 {
-    return n->port && !s->receive_by_host && !s->odd_peer &&
+    return n->port && !s->receive_by_host && !s->shared && !s->odd_peer &&
            (!n->device || interface_exists(n->device)) &&
            (ip_is_any(n->address) || address_here(n->address));
 }
@@ -414,6 +414,54 @@ static const struct file_ops udp_ops = {
     .release = udp_release,
     .socket = &udp_calls,
 };
+
+/* ---- fork ---- */
+
+static void set_shared(struct file *f, bool shared)
+{
+    struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    udp_stream_end(&s->stream);
+    s->shared = shared;
+    udp_steer(f);
+    lock_release(&s->lock);
+}
+
+static void share(struct file *f)
+{
+    if (f->ops == &udp_ops)
+        set_shared(f, true);
+}
+
+static void reclaim(struct file *f)
+{
+    if (f->ops == &udp_ops)
+        set_shared(f, false);
+}
+
+static void leave(struct file *f)
+{
+    if (f->ops == &udp_ops)
+        udp_endpoint_leave(&socket_of(f)->endpoint);
+}
+
+void udp_sockets_share(void)
+{
+    if (net_active())
+        net_poll(); /* what has come is the parent's */
+    files_visit(share);
+}
+
+void udp_sockets_reclaim(void)
+{
+    if (net_active())
+        files_visit(reclaim);
+}
+
+void udp_sockets_leave(void)
+{
+    files_visit(leave);
+}
 
 struct file *udp_socket_file(int host_fd, int family, int flags)
 {

@@ -69,6 +69,7 @@ struct udp_socket {
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
     bool bound_to_device; /* it was, once: the host knows whether it still is */
+    bool shared;          /* with a child of fork */
     bool shut_read, shut_write;
     struct udp_reports reports;
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
@@ -173,6 +174,15 @@ int udp_pending_error(struct file *f);
  * gathered. With s->lock: 0, -EFAULT, -ENOMEM. */
 int udp_payload(struct udp_socket *s, const struct msghdr *m, bool unseen, size_t length,
                 const void **out);
+
+/*
+ * Around fork. A socket is its parent's and its child's from then on, and datagrams for it are to reach whoever
+ * asks: both receive by the host socket. share: before fork, in the parent; leave: in the child, which has no XSK;
+ * reclaim: in the parent when it has no children any more.
+ */
+void udp_sockets_share(void);
+void udp_sockets_leave(void);
+void udp_sockets_reclaim(void);
 
 /* udp_options.c */
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);

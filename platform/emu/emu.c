@@ -6,6 +6,7 @@
 #include "platform/emu/emu.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -49,7 +50,7 @@ static int emu_probe(void)
 #define RESERVATION (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /* ECREATE wants the range aligned to its size. */
-static int reserve(uint64_t size, uint64_t *base)
+static int reserve_anywhere(uint64_t size, uint64_t *base)
 {
     uint8_t *twice = mmap(NULL, 2 * size, PROT_NONE, RESERVATION, -1, 0);
     if (twice == MAP_FAILED)
@@ -61,15 +62,24 @@ static int reserve(uint64_t size, uint64_t *base)
     return 0;
 }
 
-static int reserve_at_zero(uint64_t size)
+/* Of the range, what nobody can map. */
+static uint64_t skipped(uint64_t base)
 {
-    void *got = mmap((void *)LOWEST, size - LOWEST, PROT_NONE, RESERVATION | MAP_FIXED_NOREPLACE, -1, 0);
+    return base ? 0 : LOWEST;
+}
+
+static int reserve_at(uint64_t base, uint64_t size)
+{
+    uint64_t start = base + skipped(base);
+    if (base % size)
+        return -EINVAL;
+    void *got = mmap((void *)start, base + size - start, PROT_NONE, RESERVATION | MAP_FIXED_NOREPLACE, -1, 0);
     return got == MAP_FAILED ? -errno : 0;
 }
 
 static void release(const struct machine *m)
 {
-    uint64_t skip = m->options.at_zero ? LOWEST : 0;
+    uint64_t skip = skipped(m->base);
     munmap((void *)(m->base + skip), m->options.size - skip);
 }
 
@@ -85,14 +95,21 @@ static int emu_create(const struct machine_options *options, struct machine **ou
     m->options = *options;
     pthread_mutex_init(&m->lock, NULL);
 
-    int error = options->at_zero ? reserve_at_zero(options->size) : reserve(options->size, &m->base);
+    bool anywhere = options->address == MACHINE_ANYWHERE;
+    m->base = options->address;
+    int error = anywhere ? reserve_anywhere(options->size, &m->base) : reserve_at(m->base, options->size);
     if (error) {
+        char where[32] = "";
+        if (!anywhere)
+            snprintf(where, sizeof where, " from 0x%lx on", options->address);
         platform_set_error("cannot reserve %lu MiB of addresses%s for the enclave: %s", options->size >> 20,
-                           options->at_zero ? " from 0 on" : "", strerror(-error));
+                           where, strerror(-error));
         free(m);
         return error;
     }
-    error = measure_create(&m->measurement, options->ssa_frame_pages, options->size);
+    error = emu_fuses_read(&m->fuses);
+    if (!error)
+        error = measure_create(&m->measurement, options->ssa_frame_pages, options->size);
     if (error) {
         release(m);
         free(m);
@@ -206,6 +223,10 @@ static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
         platform_set_error("EINIT: the signature does not cover this enclave");
         return error;
     }
+    m->isvprodid = sigstruct->isvprodid;
+    m->isvsvn = sigstruct->isvsvn;
+    if ((error = sigstruct_mrsigner(sigstruct, m->mrsigner)))
+        return error;
     if ((error = index_by_gs(m)) || (error = emu_sites_patch(m)) || (error = emu_signals_start(m)))
         return error;
     m->initialised = true;
@@ -328,9 +349,21 @@ static void emu_destroy(struct machine *m)
         m->threads = t->next;
         free(t);
     }
+    emu_sites_release(m);
     free(m->by_gs);
     free(m);
     emu_machine = NULL;
+}
+
+static void emu_fork_begin(struct machine *m)
+{
+    uint64_t skip = skipped(m->base);
+    madvise((void *)(m->base + skip), m->options.size - skip, MADV_DONTFORK);
+}
+
+static void emu_forked(struct machine *m)
+{
+    emu_destroy(m);
 }
 
 const struct platform platform_emu = {
@@ -348,4 +381,6 @@ const struct platform platform_emu = {
     .measurement = emu_measurement,
     .asynchronous_exits = emu_asynchronous_exits,
     .destroy = emu_destroy,
+    .fork_begin = emu_fork_begin,
+    .forked = emu_forked,
 };

@@ -48,14 +48,26 @@ struct emu_tcs {
     struct emu_tcs *next;
 };
 
+/* What reports and keys are made of besides SECS: the processor's own. */
+struct emu_fuses {
+    uint8_t key[16];       /* the same for all processes of a machine */
+    uint8_t report_id[32]; /* CR_REPORT_KEYID */
+    uint8_t sbox[256];     /* AES's table */
+};
+
 struct machine {
     struct machine_options options;
     uint64_t base;
     struct measurement *measurement;
     uint8_t mrenclave[32];
     bool initialised;
+    uint8_t mrsigner[32];
+    uint16_t isvprodid, isvsvn;
+    struct emu_fuses fuses;
     pthread_mutex_t lock;        /* of adding TCSs */
     struct emu_tcs *threads;     /* all TCSs */
+    uint8_t *stubs;              /* where patched sites jump to */
+    size_t stubs_size;
     struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from emu_first_gs on */
     _Atomic uint64_t aex;
 };
@@ -65,7 +77,18 @@ extern struct machine *emu_machine; /* one enclave a process, as the patched sit
 int emu_signals_start(struct machine *m);
 int emu_signal(int signal, machine_signal_handler *handler);
 int emu_sites_patch(struct machine *m);
+void emu_sites_release(struct machine *m);
+/* report.c */
+int emu_fuses_read(struct emu_fuses *f);
+/* leaf_report.c: EREPORT and EGETKEY (SDM 3D), called from inside. False: the operands are not as they must
+ * be, which is #GP. */
+bool emu_ereport(const struct machine *m, const struct sgx_targetinfo *target, const uint8_t *data,
+                 struct sgx_report *out);
+bool emu_egetkey(const struct machine *m, const struct sgx_keyrequest *request, uint8_t *key, uint64_t *error);
+void emu_cmac(const struct emu_fuses *f, const uint8_t key[16], const uint8_t *data, uint64_t length,
+              uint8_t mac[16]);
 uint64_t emu_eenter(struct emu_thread *t, struct emu_tcs *tcs, struct machine_entry *entry);
+uint64_t emu_leaf(uint32_t leaf, const void *rbx, uint64_t rcx, uint64_t rdx);
 struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset);
 extern __thread struct emu_thread *emu_self;
 

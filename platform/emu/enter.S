@@ -122,7 +122,7 @@ emu_leaf_entry:
     and $-16, %rsp
     mov %eax, %edi
     mov %rbx, %rsi
-    mov %rcx, %rdx
+    xchg %rcx, %rdx
     call emu_leaf
     lea -64(%rbp), %rsp
     pop %r11

@@ -183,9 +183,8 @@ static bool unpatched_enclu(struct emu_thread *t, ucontext_t *uc, uint64_t *fs, 
         t->inside = 0;
         return true;
     }
-    extern uint64_t emu_leaf(uint32_t leaf, const uint64_t *rbx, uint64_t rcx);
-    r[REG_RAX] = (greg_t)emu_leaf((uint32_t)r[REG_RAX], (const uint64_t *)r[REG_RBX],
-                                  (uint64_t)r[REG_RCX]);
+    r[REG_RAX] = (greg_t)emu_leaf((uint32_t)r[REG_RAX], (const void *)r[REG_RBX], (uint64_t)r[REG_RCX],
+                                  (uint64_t)r[REG_RDX]);
     r[REG_RIP] += 3;
     return true;
 }
@@ -248,6 +247,12 @@ int emu_signal(int signal, machine_signal_handler *handler)
  */
 static int filter_install(const struct machine *m)
 {
+    /* A process inherits it, for the same addresses. */
+    static uint64_t installed_base, installed_size;
+    if (installed_size == m->options.size && installed_base == m->base)
+        return 0;
+    installed_base = m->base;
+    installed_size = m->options.size;
     uint64_t mask = ~(m->options.size - 1);
     const uint32_t ip = offsetof(struct seccomp_data, instruction_pointer);
     struct sock_filter code[] = {

@@ -63,6 +63,8 @@ int emu_sites_patch(struct machine *m)
     uint8_t *stubs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stubs == MAP_FAILED)
         return -errno;
+    m->stubs = stubs;
+    m->stubs_size = size;
     for (size_t i = 0; i < m->options.enclu_site_count; i++) {
         uint64_t offset = m->options.enclu_sites[i];
         if (offset >= m->options.size ||
@@ -72,4 +74,11 @@ int emu_sites_patch(struct machine *m)
         }
     }
     return mprotect(stubs, size, PROT_READ | PROT_EXEC) ? -errno : 0;
+}
+
+void emu_sites_release(struct machine *m)
+{
+    if (m->stubs)
+        munmap(m->stubs, m->stubs_size);
+    m->stubs = NULL;
 }

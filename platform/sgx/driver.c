@@ -143,23 +143,25 @@ static int sgx_probe(void)
     return error;
 }
 
-/* Addresses aligned to the size, as ECREATE wants them; or those from 0 on, if nothing is there. */
-static int range_reserve(struct machine *m, bool at_zero)
+/* Addresses aligned to the size, as ECREATE wants them; or those that are asked for, if nothing is there. */
+static int range_reserve(struct machine *m, uint64_t address)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
     uint64_t size = m->size;
-    m->skip = at_zero ? LOWEST : 0;
-    uint8_t *range =
-        at_zero ? mmap((void *)LOWEST, size - LOWEST, PROT_NONE, flags | MAP_FIXED_NOREPLACE, -1, 0)
-                : mmap(NULL, 2 * size, PROT_NONE, flags, -1, 0);
+    bool anywhere = address == MACHINE_ANYWHERE;
+    m->skip = address ? 0 : LOWEST;
+    uint8_t *range = anywhere ? mmap(NULL, 2 * size, PROT_NONE, flags, -1, 0)
+                              : mmap((void *)(address + m->skip), size - m->skip, PROT_NONE,
+                                     flags | MAP_FIXED_NOREPLACE, -1, 0);
     if (range == MAP_FAILED) {
         int error = errno;
         platform_set_error("cannot reserve %lu MiB of addresses%s for the enclave: %s", size >> 20,
-                           at_zero ? " from 0 on" : "", strerror(error));
+                           anywhere ? "" : " where they are wanted", strerror(error));
         return -error;
     }
     m->reserved = true;
-    if (at_zero)
+    m->base = address;
+    if (!anywhere)
         return 0;
     m->base = ((uint64_t)range + size - 1) & ~(size - 1);
     if (m->base > (uint64_t)range)
@@ -219,7 +221,7 @@ static int sgx_create(const struct machine_options *options, struct machine **ou
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     int error = m->fd = device_open();
     if (error >= 0)
-        error = m->trimmed == MAP_FAILED ? -ENOMEM : range_reserve(m, options->at_zero);
+        error = m->trimmed == MAP_FAILED ? -ENOMEM : range_reserve(m, options->address);
     if (!error)
         error = secs_create(m, options);
     if (error) {
@@ -528,6 +530,12 @@ static int sgx_signal(int signal, machine_signal_handler *handler)
     return sigaction(signal, &action, NULL) ? -errno : 0;
 }
 
+/* Enclaves are not inherited: their mappings are VM_DONTCOPY. Of the range nothing is left but what was reserved. */
+static void sgx_fork_begin(struct machine *m)
+{
+    (void)m;
+}
+
 static void sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
 {
     memcpy(mrenclave, m->mrenclave, 32);
@@ -554,4 +562,6 @@ const struct platform platform_sgx = {
     .measurement = sgx_measurement,
     .asynchronous_exits = sgx_asynchronous_exits,
     .destroy = sgx_destroy,
+    .fork_begin = sgx_fork_begin,
+    .forked = sgx_destroy,
 };

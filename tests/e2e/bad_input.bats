@@ -26,9 +26,9 @@ fails() {
     echo 'just text' >text
     chmod +x text
     fails 126 "text" -- ./text
-    printf '#!/bin/sh\necho hi\n' >script
+    printf '#!/no/such/shell\necho hi\n' >script
     chmod +x script
-    fails 126 "script" -- ./script
+    fails 126 "script.*/no/such/shell" -- ./script
 }
 
 @test "a program that may not be executed" {

@@ -3,6 +3,18 @@
 
 rakis() { timeout 60 "$RAKIS" run --log error "$@"; }
 
+# The same output and status as natively: same PROGRAM [ARG...]
+same() {
+    local native enclave native_status=0 enclave_status=0
+    native=$(timeout 60 "$@" 2>&1 </dev/null) || native_status=$?
+    enclave=$(rakis -- "$@" 2>&1 </dev/null) || enclave_status=$?
+    if [ "$native" != "$enclave" ] || [ $native_status != $enclave_status ]; then
+        diff <(echo "$native") <(echo "$enclave")
+        echo "status native $native_status, enclave $enclave_status"
+        return 1
+    fi
+}
+
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
 # Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1, fd78::1) and $NS_B (v1, 10.78.0.2, fd78::2).

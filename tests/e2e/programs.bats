@@ -6,18 +6,6 @@ load common
 
 setup() { cd "$BATS_TEST_TMPDIR"; }
 
-# The same output and status as natively: same PROGRAM [ARG...]
-same() {
-    local native enclave native_status=0 enclave_status=0
-    native=$(timeout 60 "$@" 2>&1 </dev/null) || native_status=$?
-    enclave=$(rakis -- "$@" 2>&1 </dev/null) || enclave_status=$?
-    if [ "$native" != "$enclave" ] || [ $native_status != $enclave_status ]; then
-        diff <(echo "$native") <(echo "$enclave")
-        echo "status native $native_status, enclave $enclave_status"
-        return 1
-    fi
-}
-
 @test "true and false" {
     same /bin/true
     same /bin/false

@@ -600,3 +600,46 @@ for i in range(4):
     cat out
     grep -q "5000 5000" out
 }
+
+@test "a socket over fork: the child receives and answers, the parent has its XSK again after it" {
+    cat >server.py <<'END'
+import os, socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.78.0.1", 7000))
+print("ready", flush=True)
+def serve(count, name):
+    for _ in range(count):
+        data, peer = s.recvfrom(2000)
+        s.sendto(name + data, peer)
+serve(50, b"alone ")
+pid = os.fork()
+if pid == 0:
+    serve(50, b"child ")
+    os._exit(0)
+os.waitpid(pid, 0)
+serve(50, b"again ")
+END
+    cat >client.py <<'END'
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.5)
+for name in (b"alone ", b"child ", b"again "):
+    for i in range(50):
+        for attempt in range(20):
+            s.sendto(b"%d" % i, ("10.78.0.1", 7000))
+            try:
+                answer = s.recv(2000)
+                break
+            except TimeoutError:
+                pass
+        assert answer == name + b"%d" % i, (name, i, answer)
+print("all")
+END
+    server -- /usr/bin/python3 server.py >out 3>&- &
+    local pid=$! i
+    for i in $(seq 100); do grep -q ready out && break; sleep 0.05; done
+    [ "$(in_b timeout 30 /usr/bin/python3 client.py)" = all ]
+    wait $pid
+    [ "$(field stats.json xsk.0.packets_in)" -ge 90 ]
+    [ "$(field stats.json xsk.0.packets_in)" -le 110 ]
+}

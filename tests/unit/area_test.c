@@ -149,6 +149,7 @@ static void gaps_are_found_at_the_edges(void **state)
 }
 
 static int model[PAGES]; /* protection of the page, -1: free */
+static bool model_used[PAGES];
 
 static void check_against_model(void)
 {
@@ -156,10 +157,12 @@ static void check_against_model(void)
     for (unsigned p = 0; p < PAGES; p++) {
         const struct area *a = area_find(&table, AT(p) + p * 61 % PAGE_SIZE);
         assert_int_equal(a ? a->protection : -1, model[p]);
+        assert_int_equal(a && a->used, model[p] >= 0 && model_used[p]);
     }
     for (uint32_t i = 0; i + 1 < table.count; i++)
         assert_false(table.area[i].end == table.area[i + 1].start &&
-                     table.area[i].protection == table.area[i + 1].protection);
+                     table.area[i].protection == table.area[i + 1].protection &&
+                     table.area[i].used == table.area[i + 1].used);
 }
 
 static unsigned model_gap_below(unsigned length, unsigned below)
@@ -213,12 +216,16 @@ static void any_sequence_agrees_with_the_model(void **state)
         } else if (action == 1) { /* as MAP_FIXED does */
             area_remove(&table, AT(first), AT(end));
             add(first, end, protection);
-            for (unsigned p = first; p < end; p++)
+            for (unsigned p = first; p < end; p++) {
                 model[p] = protection;
+                model_used[p] = protection;
+            }
         } else if (action == 2 && covered) {
             area_protect(&table, AT(first), AT(end), protection);
-            for (unsigned p = first; p < end; p++)
+            for (unsigned p = first; p < end; p++) {
                 model[p] = protection;
+                model_used[p] |= protection != 0;
+            }
         } else if (action == 3) {
             unsigned below = first >= length ? model_gap_below(length, first) : PAGES;
             unsigned above = model_gap_above(length, first);

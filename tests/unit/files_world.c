@@ -377,6 +377,11 @@ void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain)
     (void)f, (void)from, (void)to, (void)certain;
 }
 
+void memory_files(void (*visit)(struct file *f))
+{
+    (void)visit;
+}
+
 int memory_push_all(void)
 {
     return 0;
@@ -473,31 +478,25 @@ void memory_usage(uint64_t *total, uint64_t *resident)
     *resident = 4 << 20;
 }
 
-static const struct {
-    struct configuration c;
-    uint32_t offsets[2];
-    char strings[32];
-} blob = {
-    .c = {.program = offsetof(__typeof__(blob), strings),
-          .arguments = {2, offsetof(__typeof__(blob), offsets)},
-          .environment = {1, offsetof(__typeof__(blob), offsets)}},
-    .offsets = {offsetof(__typeof__(blob), strings), offsetof(__typeof__(blob), strings) + 8},
-    .strings = "/bin/sh\0-c",
-};
-
-const char *configuration_string(uint32_t offset)
-{
-    return (const char *)&blob + offset;
-}
-
-uint32_t configuration_strings(const struct configuration_strings *table, uint32_t index)
-{
-    return ((const uint32_t *)((const char *)&blob + table->offsets))[index];
-}
+static const char strings[] = "/bin/sh\0-c";
+static char path[] = "/bin/sh";
 
 __attribute__((constructor)) static void configure(void)
 {
-    enclave.configuration = &blob.c;
+    process.image.path = path;
+    process.image.arguments = process.image.environment = (uint64_t)strings;
+    process.image.arguments_end = (uint64_t)strings + sizeof strings;
+    process.image.environment_end = (uint64_t)strings + strlen(strings) + 1;
+}
+
+bool signal_blocked(int signal)
+{
+    return process.threads[0].mask & SIGNAL_BIT(signal);
+}
+
+struct thread *thread_first(void)
+{
+    return &process.threads[0];
 }
 
 bool net_active(void)
