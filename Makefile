@@ -4,7 +4,7 @@
 BUILD ?= build
 SHELL := /bin/bash
 
-.PHONY: all deps build check check-unit check-e2e prove demo bench install clean help
+.PHONY: all deps build check check-all check-unit check-e2e check-programs prove demo bench install clean help
 
 all: build
 
@@ -12,8 +12,11 @@ help:
 	@echo 'make deps     install what is needed from Debian (root or sudo)'
 	@echo 'make build    build into $(BUILD)/; $(BUILD)/rakis runs in place'
 	@echo 'make demo     iperf3 in an enclave, beside native and an exit per call'
-	@echo 'make check    proofs, unit tests, end-to-end tests'
+	@echo 'make check    proofs, unit tests, end-to-end tests, quick programs of the catalogue'
+	@echo 'make check-all  the same with all programs of the catalogue, by rings and by exits'
+	@echo 'make check-programs  all programs of the catalogue alone'
 	@echo 'make prove    the proofs of the boundary alone'
+	@echo 'make bench    benchmarks, a quarter of an hour; BENCH="--quick": three minutes'
 	@echo 'make install  into DESTDIR and prefix'
 
 deps:
@@ -40,11 +43,19 @@ check-unit: build
 check-e2e: build
 	@tests/e2e/run $(BUILD)
 
+check-programs: build
+	@tests/catalogue/run $(BUILD) --all && tests/catalogue/hundred $(BUILD)
+
 check: build
 	@scripts/check $(BUILD)
 
+check-all: build
+	@scripts/check $(BUILD) --all
+
+# What needs a package that cannot be installed is skipped.
 bench: build
-	@scripts/demo $(BUILD)
+	-@scripts/deps --if-missing --bench
+	@bench/run $(BUILD) $(BENCH)
 
 install: build
 	meson install -C $(BUILD) --no-rebuild

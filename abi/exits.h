@@ -20,7 +20,9 @@ struct exit_slot {
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
-    uint64_t reserved[6];
+    uint64_t deferred;                 /* enclave → host: 1: interrupt the thread (EXIT_INTERRUPT) when it has
+                                          made no exit for a millisecond */
+    uint64_t reserved[5];
 };
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
@@ -63,10 +65,23 @@ struct signal_note {
  * X(INTERFACES)    (arena offset of struct interface_list, size) → 0, -errno        [abi/net.h]
  * X(ROUTE)         (arena offset of struct route_query) → 0, -errno                 [abi/net.h]
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
- * X(PORT)          (enum port_operation, IPv4 address as loaded from the packet in host order or 0,
- *                   port in host order) → 0, -errno: steer UDP to the enclave, or stop it
+ * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
+ *                   enclave, or stop it                                         [abi/net.h]
+ * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
+ * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno
+ * X(SEGMENTS_SEND) (number, ms to wait for the socket): send what is gathered there → 0; -EAGAIN: the
+ *                  socket takes nothing now                                          [abi/net.h]
+ * X(URING_OPEN)    (arena offset of struct uring_setup): this thread's io_uring → its host fd, -EPERM:
+ *                  forbidden, -errno                                                 [abi/uring.h]
+ * X(FILE_FACTS)    (fd, arena offset of struct file_facts) → 0, -errno               [abi/file.h]
+ * X(FILE_SIZE)     (fd) → its size, -errno
+ * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset): map
+ *                  WINDOW_BYTES of it there → how many of those bytes lie in pages that are wholly within
+ *                  the file, -errno
+ * X(EXTENT_OPEN)   (number, arena offset of struct extent_shared): may be written from now on → 0, -errno
+ * X(EXTENT_WRITE)  (number): write it, if it is READY → 0
  * X(FORK)          (arena offset of two words): fork(2); the child makes an enclave of the same image at the
  *                  same addresses and starts it with start_parameters.forked → pid of the child, and the
  *                  words: descriptors to read from it and to write to it; -errno
@@ -91,6 +106,15 @@ struct signal_note {
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
+    X(SEGMENTS_OPEN)                                                                               \
+    X(SEGMENTS_SEND)                                                                               \
+    X(URING_OPEN)                                                                                  \
+    X(THREAD_ID)                                                                                   \
+    X(FILE_FACTS)                                                                                  \
+    X(FILE_SIZE)                                                                                   \
+    X(FILE_MAP)                                                                                    \
+    X(EXTENT_OPEN)                                                                                 \
+    X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
     X(STOP)
@@ -104,6 +128,12 @@ enum exit_number {
 };
 
 #define EXIT_COUNT (EXIT_END_ - EXIT_BASE)
+
+/* A signal that the host keeps for itself, so that the program never gets it from outside: to make a
+ * thread look at what is pending. From a timer that the enclave made it carries SIGNAL_LOOK_TIMER, and
+ * the enclave is then told of it like of any other. */
+#define SIGNAL_LOOK 63
+#define SIGNAL_LOOK_TIMER 1
 
 enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
@@ -132,5 +162,9 @@ enum entry_event {
     EVENT_EXCEPTION, /* CSSA 1: the SSA frame tells which */
     EVENT_SIGNAL,    /* CSSA 1: RSI is the signal that arrived (0: look at what is pending) */
 };
+
+/* What RDI says after an exit that the enclave made without having done what it was entered for. Of an
+ * exception: resuming would only bring it again. */
+#define ENTRY_REFUSED UINT64_MAX
 
 #endif

@@ -9,17 +9,29 @@
 #include <stdint.h>
 
 #define INTERFACES_MAX 8
-#define INTERFACE_ADDRESSES_MAX 16
+#define INTERFACE_ADDRESSES_MAX 64
+
+/* An address in host order, of IPv6, or of IPv4 as ::ffff:a.b.c.d (RFC 4291, 2.5.5.2). All zero: none, or
+ * any of IPv6; ::ffff:0.0.0.0: any of IPv4. */
+struct ip_address {
+    uint64_t high, low;
+};
+
+struct interface_address {
+    struct ip_address address;
+    uint64_t prefix; /* length, in bits of the address's own family */
+};
 
 /* An interface that was named with --iface and that XSKs can be opened on. */
 struct interface_info {
-    uint64_t index;  /* ifindex */
-    uint64_t mac;    /* low 48 bits, first byte on the wire highest */
-    uint64_t mtu;    /* bytes of IP datagram */
-    uint64_t queues; /* receive queues, at least 1 */
-    uint64_t up;     /* 1: up with carrier */
+    uint64_t index;   /* ifindex */
+    uint64_t mac;     /* low 48 bits, first byte on the wire highest */
+    uint64_t mtu;     /* bytes of IP datagram */
+    uint64_t mtu_six; /* of IPv6; 0: it has no IPv6 */
+    uint64_t queues;  /* receive queues, at least 1 */
+    uint64_t up;      /* 1: up with carrier */
     uint64_t address_count;
-    uint64_t address[INTERFACE_ADDRESSES_MAX]; /* IPv4, host order, | prefix length << 32 */
+    struct interface_address address[INTERFACE_ADDRESSES_MAX];
 };
 
 struct interface_list {
@@ -29,17 +41,25 @@ struct interface_list {
 
 /* Where a datagram for `destination` goes by the host's tables. Query and answer in one. */
 struct route_query {
-    uint64_t destination;     /* in: IPv4, host order */
-    uint64_t source;          /* in: bound source address or 0; out: preferred source */
+    struct ip_address destination; /* in */
+    struct ip_address source;      /* in: bound source address or none; out: preferred source */
+    uint64_t device;          /* in: ifindex of the only way out allowed, 0: any */
     uint64_t interface_index; /* out: ifindex of the way out (0: none) */
     uint64_t kind;            /* out: enum route_kind */
-    uint64_t mtu;             /* out: of the route, else of the interface */
-    uint64_t next_hop;        /* out: IPv4, host order: the gateway or the destination itself */
+    uint64_t mtu;             /* out: of the path as far as it is known, else of the interface */
+    uint64_t hop_limit;       /* out: of datagrams whose socket sets none, 1 to 255 */
+    struct ip_address next_hop; /* out: the gateway or the destination itself */
     uint64_t mac;             /* out: of the next hop, as above; valid if neighbour_known */
     uint64_t neighbour_known; /* out: 0 unknown or failed, 1 usable, 2 usable but stale */
 };
 
 enum route_kind { ROUTE_UNREACHABLE, ROUTE_UNICAST, ROUTE_LOCAL, ROUTE_BROADCAST, ROUTE_MULTICAST };
+
+/* EXIT_PORT: what is to be steered. */
+struct port_key {
+    struct ip_address address; /* or any of its family */
+    uint64_t port;             /* host order */
+};
 
 /* The four rings of an XSK, in this order. */
 enum xsk_ring_kind { XSK_RING_FILL, XSK_RING_COMPLETION, XSK_RING_RX, XSK_RING_TX, XSK_RINGS };
@@ -67,6 +87,52 @@ struct xsk_setup {
     struct xsk_ring_layout layout[XSK_RINGS]; /* out */
     uint64_t index;    /* out: number of this XSK for XSK_KICK: equals how many were opened before */
     uint64_t zerocopy; /* out */
+    uint64_t checksums; /* out: 1: the kernel fills in a checksum that a frame's metadata asks for */
 };
+
+/*
+ * What lies before a frame that is sent, when `checksums` is 1 and its descriptor has the option
+ * XSK_OPTION_METADATA (Documentation/networking/xsk-tx-metadata.rst).
+ */
+struct xsk_metadata {
+    uint64_t flags; /* XSK_METADATA_CHECKSUM */
+    uint16_t checksum_start, checksum_offset; /* from the frame's first byte; from there to the field */
+    uint32_t padding;
+    uint64_t launch_time;
+};
+
+#define XSK_METADATA_CHECKSUM (1u << 1)
+#define XSK_OPTION_METADATA (1u << 1)
+
+/*
+ * Datagrams of one size for one destination, which the host sends by one call (UDP_SEGMENT). The enclave
+ * fills it, the host sends: by EXIT_SEGMENTS_SEND, or by its monitor when nobody did for a millisecond.
+ * Whoever works on it has moved `state` by compare-and-swap.
+ */
+struct segments_shared {
+    uint64_t state;       /* enum segments_state */
+    uint64_t socket;      /* host descriptor */
+    uint64_t segment;     /* bytes of each datagram; the last may be shorter */
+    uint64_t length;      /* bytes of all of them */
+    uint64_t name_length; /* 0: the socket is connected */
+    uint64_t name[4];     /* struct sockaddr_in or sockaddr_in6 */
+    uint64_t error;       /* host → enclave: errno of a send that failed; the enclave takes it */
+    uint64_t reserved[6];
+    uint8_t payload[]; /* datagram i at i * SEGMENT_STRIDE(segment) */
+};
+
+enum segments_state {
+    SEGMENTS_EMPTY,   /* the enclave's */
+    SEGMENTS_FILLING, /* the enclave's */
+    SEGMENTS_READY,   /* whoever is first */
+    SEGMENTS_SENDING, /* the host's */
+};
+
+#define SEGMENTS_MAX 64          /* sets of them */
+#define SEGMENTS_COUNT 64u       /* datagrams in one: UDP_MAX_SEGMENTS of older kernels */
+#define SEGMENTS_BYTES 64000u    /* of payload in one: the whole is one IP datagram until it is segmented */
+#define SEGMENT_LONGEST 9000u
+#define SEGMENT_STRIDE(segment) (((uint64_t)(segment) + 7) & ~7ull)
+#define SEGMENTS_SIZE (sizeof(struct segments_shared) + SEGMENTS_BYTES + 8 * SEGMENTS_COUNT)
 
 #endif

@@ -38,6 +38,9 @@
 #define THREADS_DEFAULT 128
 #define THREADS_MAX 1024
 
+/* Descriptors from this number on are not handed over to the program. */
+#define DESCRIPTORS_INHERITED 256
+
 #ifndef __ASSEMBLER__
 /* RSI at the first EENTER: address of this, outside the enclave. */
 struct start_parameters {
@@ -54,10 +57,10 @@ struct start_parameters {
     uint64_t hwcap2;      /* the host's AT_HWCAP2 */
     uint64_t clock_tick;  /* AT_CLKTCK */
     uint64_t xsk_allowed; /* 1: the host believes that XSK_OPEN will work on some interface */
+    uint64_t descriptors[DESCRIPTORS_INHERITED / 64]; /* bit n: the program gets descriptor n from the start */
     uint64_t forked;      /* 1: this enclave is to become the copy of one that forked, by way of */
     uint64_t fork_in;     /* this host descriptor, to read from, */
     uint64_t fork_out;    /* and this one, to write to */
-    uint64_t reserved[1];
 };
 #endif
 

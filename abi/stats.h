@@ -19,7 +19,7 @@ struct statistics_thread {
 
 /* Causes for which a received or sent datagram is dropped. */
 #define DROP_LIST(X)                                                                               \
-    X(malformed)       /* not a whole IPv4/UDP datagram */                                         \
+    X(malformed)       /* not a whole UDP datagram, or from nowhere */                              \
     X(checksum)        /* UDP or IPv4 header checksum wrong */                                     \
     X(no_socket)       /* no socket in the enclave wants it */                                     \
     X(queue_full)      /* the socket's receive buffer is full */                                   \

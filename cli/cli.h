@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define TRANSITION_DEFAULT 8200 /* cycles of one exit and return on software SGX */
+
 /* Exit statuses, as shells and env(1) have them. */
 enum { STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_CANNOT_RUN = 126, STATUS_NOT_FOUND = 127 };
 
@@ -12,6 +14,9 @@ enum { STATUS_FAILED = 1, STATUS_USAGE = 2, STATUS_CANNOT_RUN = 126, STATUS_NOT_
 int command_run(int argc, char **argv);
 void help_run(void);
 
+/* doctor.c: `rakis doctor`. */
+int command_doctor(int argc, char **argv);
+void help_doctor(void);
 /* init.c: where this process is the first of a namespace (pid 1), makes another one that goes on and stays with it: passes
  * signals on, waits for orphans, and ends as it did. Programs take 1 for init. */
 void init_become(void);

@@ -19,11 +19,13 @@ void complain(const char *format, ...)
 static void help(void)
 {
     puts("usage: rakis run [OPTION...] [--] PROGRAM [ARG...]\n"
-         "       rakis help run\n"
+         "       rakis doctor [--json]\n"
+         "       rakis help run|doctor\n"
          "       rakis --version\n"
          "\n"
-         "Runs an unmodified Linux program in an SGX enclave, its I/O over rings shared with the "
-         "kernel.");
+         "run     runs an unmodified Linux program in an SGX enclave, its I/O over rings shared with\n"
+         "        the kernel\n"
+         "doctor  says what this machine offers to it, and what to do about what it lacks");
 }
 
 int main(int argc, char **argv)
@@ -31,12 +33,18 @@ int main(int argc, char **argv)
     const char *word = argc > 1 ? argv[1] : "";
     if (!strcmp(word, "run"))
         return command_run(argc - 1, argv + 1);
+    if (!strcmp(word, "doctor"))
+        return command_doctor(argc - 1, argv + 1);
     if (!strcmp(word, "--version")) {
         puts("rakis " RAKIS_VERSION);
         return 0;
     }
     if (!strcmp(word, "help") && argc > 2 && !strcmp(argv[2], "run")) {
         help_run();
+        return 0;
+    }
+    if (!strcmp(word, "help") && argc > 2 && !strcmp(argv[2], "doctor")) {
+        help_doctor();
         return 0;
     }
     if (!strcmp(word, "--help") || !strcmp(word, "-h") || (!strcmp(word, "help") && argc == 2)) {

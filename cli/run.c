@@ -17,7 +17,6 @@
 #include "cli/cli.h"
 #include "host/host.h"
 
-#define TRANSITION_DEFAULT 8200
 #define TRANSITION_MAX 1000000000ul
 #define SIZE_DEFAULT (16ul << 30)
 #define SIZE_LEAST (1ul << 20)
@@ -253,6 +252,19 @@ static int statistics_check(const char *path)
     return STATUS_FAILED;
 }
 
+/* Descriptor 2 is the program's: it may close it, and use the number for something else. What we say goes
+ * through a copy of it, which is returned. */
+static int messages_keep(void)
+{
+    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    FILE *copy = fd < 0 ? NULL : fdopen(fd, "w");
+    if (copy) {
+        setvbuf(copy, NULL, _IONBF, 0);
+        stderr = copy;
+    }
+    return fd;
+}
+
 int command_run(int argc, char **argv)
 {
     static char program[PATH_MAX], image[PATH_MAX];
@@ -282,8 +294,7 @@ int command_run(int argc, char **argv)
         return status;
     init_become();
     options.arguments = argv + first;
-    if (options.statistics_path && !strcmp(options.statistics_path, "-"))
-        options.statistics_fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+    options.statistics_fd = messages_keep();
     if (options.log_level >= LOG_WARNING)
         complain("development configuration (no manifest)%s: not for production",
                  options.platform == &platform_emu ? " on software SGX" : "");

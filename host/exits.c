@@ -12,8 +12,12 @@
 #include <x86intrin.h>
 
 #include "abi/syscall_names.h"
+#include "host/files.h"
 #include "host/law4.h"
+#include "host/segments.h"
 #include "host/thread.h"
+#include "host/uring.h"
+#include "host/xsk.h"
 
 static const char *const names[] = {
 #define NAME(name) [EXIT_##name - EXIT_BASE] = #name,
@@ -153,6 +157,19 @@ static int64_t serve_xsk_open(uint64_t offset)
     return result;
 }
 
+static int64_t serve_uring_open(uint64_t offset)
+{
+    struct uring_setup setup, *shared = arena_place(offset, sizeof setup);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&setup, shared, sizeof setup);
+    int64_t result = monitor_start();
+    if (!result)
+        result = uring_open(&setup);
+    memcpy(shared, &setup, sizeof setup);
+    return result;
+}
+
 static int64_t serve_interfaces(uint64_t offset, uint64_t size)
 {
     struct interface_list list = {0}, *shared = arena_place(offset, sizeof list);
@@ -172,6 +189,15 @@ static int64_t serve_route(uint64_t offset)
     int error = netinfo_route(&query);
     memcpy(shared, &query, sizeof query);
     return error;
+}
+
+static int64_t serve_port(int operation, uint64_t offset)
+{
+    struct port_key key, *shared = arena_place(offset, sizeof key);
+    if (!shared)
+        return -EFAULT;
+    memcpy(&key, shared, sizeof key);
+    return port_steer(operation, &key);
 }
 
 static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
@@ -228,9 +254,30 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
     case EXIT_XSK_OPEN:
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
-        return port_steer((int)a[0], (uint32_t)a[1], (uint16_t)a[2]);
+        return serve_port((int)a[0], a[1]);
+    case EXIT_THREAD_ID: {
+        struct host_thread *other = host_thread((uint32_t)a[0]);
+        int tid = other ? atomic_load(&other->tid) : 0;
+        return tid ? tid : -ESRCH;
+    }
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
+    case EXIT_URING_OPEN:
+        return serve_uring_open(a[0]);
+    case EXIT_SEGMENTS_OPEN:
+        return segments_open(a[0], a[1]);
+    case EXIT_SEGMENTS_SEND:
+        return segments_send(a[0], a[1]);
+    case EXIT_FILE_FACTS:
+        return file_facts((int)a[0], a[1]);
+    case EXIT_FILE_SIZE:
+        return file_size((int)a[0]);
+    case EXIT_FILE_MAP:
+        return file_map(a[0], a[1], a[2], a[3]);
+    case EXIT_EXTENT_OPEN:
+        return extents_open(a[0], a[1]);
+    case EXIT_EXTENT_WRITE:
+        return extents_write(a[0]);
     case EXIT_FORK:
         return serve_fork(a[0]);
     case EXIT_SIGNAL:
@@ -273,6 +320,9 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS])
 {
     const char *wrong = law4_check(&host, number, argument);
+    atomic_fetch_add_explicit(&t->exits, 1, memory_order_relaxed);
+    if (number == SYS_io_uring_enter && !wrong)
+        wrong = uring_check((int)argument[0]);
     if (wrong) {
         fprintf(stderr, "rakis: exit %s hands out an address inside the enclave: %s\n",
                 exit_name(number), wrong);
@@ -292,6 +342,10 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         pthread_sigmask(SIG_UNBLOCK, &terminal, NULL);
         return result;
     }
+    if (number == SYS_close)
+        uring_closed((int)argument[0]);
+    else if (number == SYS_io_uring_enter)
+        monitor_armed();
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)

@@ -83,7 +83,7 @@ int netinfo_route(struct route_query *query);
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
 int64_t xsk_host_kick(uint64_t index);          /* 0, -EAGAIN, -errno */
-int port_steer(int operation, uint32_t address, uint16_t port);
+int port_steer(int operation, const struct port_key *key);
 /* Before the platform restricts system calls: find or start a daemon for each interface. Says on stderr,
  * once an interface, why there is none. True if XSKs can be opened on at least one. A named interface
  * that does not exist or is down is an error: -1 after a message. */
@@ -95,5 +95,7 @@ void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
  * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the
  * last; asleep otherwise. */
 void monitor_armed(void); /* after each kick: cheap */
+/* The same for what is gathered for files (files.c). */
+void monitor_wanted(void);
 
 #endif

@@ -3,7 +3,9 @@
  * The late kick: while the enclave sends fast it kicks for many packets at once, so what it put into a TX
  * ring after its last kick would stay there. This thread looks twice a millisecond; when there was no kick
  * since it last looked it transmits what is left. Where kicks keep coming it does nothing: they take
- * everything with them, and it would only be in their way. It sleeps when they have stopped.
+ * everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
+ * has put off what only it can submit, and computes since, is interrupted. It also writes what was
+ * gathered for files and not asked for since it last looked.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -15,7 +17,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/files.h"
 #include "host/host.h"
+#include "host/segments.h"
+#include "host/thread.h"
 #include "host/xsk.h"
 
 #define LOOK_NS 500000
@@ -24,10 +29,12 @@
 static struct {
     _Atomic uint32_t asleep; /* the futex */
     _Atomic uint32_t kicked; /* since the last look */
+    _Atomic uint32_t wanted; /* for files, since the last look */
     _Atomic bool end;
+    pthread_mutex_t starting;
     bool started;
     pthread_t thread;
-} monitor;
+} monitor = {.starting = PTHREAD_MUTEX_INITIALIZER};
 
 static void wake(void)
 {
@@ -43,10 +50,19 @@ void monitor_armed(void)
         wake();
 }
 
+void monitor_wanted(void)
+{
+    atomic_store(&monitor.wanted, 1);
+    if (atomic_load(&monitor.asleep))
+        wake();
+}
+
 static void sleep_until_kick(void)
 {
+    if (extents_unwatch())
+        return;
     atomic_store(&monitor.asleep, 1);
-    if (atomic_load(&monitor.kicked) || atomic_load(&monitor.end))
+    if (atomic_load(&monitor.kicked) || atomic_load(&monitor.wanted) || atomic_load(&monitor.end))
         atomic_store(&monitor.asleep, 0);
     while (atomic_load(&monitor.asleep))
         syscall(SYS_futex, &monitor.asleep, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
@@ -63,20 +79,24 @@ static void *look(void *unused)
             quiet = 0;
         }
         nanosleep(&pause, NULL);
+        threads_remind();
+        bool wanted = atomic_exchange(&monitor.wanted, 0);
+        if (extents_look() || wanted)
+            quiet = 0;
         if (atomic_exchange(&monitor.kicked, 0)) {
             quiet = 0;
             continue;
         }
         quiet++;
         xsk_host_flush();
+        if (!segments_flush())
+            quiet = 0;
     }
     return unused;
 }
 
-int monitor_start(void)
+static int start(void)
 {
-    if (monitor.started)
-        return 0;
     sigset_t all, old;
     pthread_attr_t attributes;
     atomic_store(&monitor.end, false);
@@ -89,6 +109,14 @@ int monitor_start(void)
     pthread_attr_destroy(&attributes);
     monitor.started = !error;
     return -error;
+}
+
+int monitor_start(void)
+{
+    pthread_mutex_lock(&monitor.starting);
+    int error = monitor.started ? 0 : start();
+    pthread_mutex_unlock(&monitor.starting);
+    return error;
 }
 
 void monitor_stop(void)
@@ -104,6 +132,8 @@ void monitor_stop(void)
 void monitor_forked(void)
 {
     monitor.started = false;
+    pthread_mutex_init(&monitor.starting, NULL);
     atomic_store(&monitor.asleep, 0);
     atomic_store(&monitor.kicked, 0);
+    atomic_store(&monitor.wanted, 0);
 }

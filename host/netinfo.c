@@ -2,12 +2,17 @@
 /* The host's interfaces, routes and neighbours, asked by rtnetlink(7). */
 #include <arpa/inet.h>
 #include <dirent.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/ethtool.h>
+#include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,13 +49,58 @@ static struct question question(uint16_t type, uint16_t flags, size_t size)
                                         .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)}};
 }
 
-static void attribute_add(struct question *q, uint16_t type, uint32_t value)
+static void attribute_add(struct question *q, uint16_t type, const void *value, size_t size)
 {
     struct rtattr *a = (void *)((uint8_t *)q + NLMSG_ALIGN(q->header.nlmsg_len));
     a->rta_type = type;
-    a->rta_len = RTA_LENGTH(sizeof value);
-    memcpy(RTA_DATA(a), &value, sizeof value);
-    q->header.nlmsg_len = NLMSG_ALIGN(q->header.nlmsg_len) + RTA_LENGTH(sizeof value);
+    a->rta_len = (uint16_t)RTA_LENGTH(size);
+    memcpy(RTA_DATA(a), value, size);
+    q->header.nlmsg_len = NLMSG_ALIGN(q->header.nlmsg_len) + (uint32_t)RTA_LENGTH(size);
+}
+
+/* ---- addresses ---- */
+
+#define MAPPED (0xffffull << 32)
+
+static bool is_four(struct ip_address a)
+{
+    return a.high == 0 && a.low >> 32 == 0xffff;
+}
+
+static bool is_any(struct ip_address a)
+{
+    return a.high == 0 && (a.low == 0 || a.low == MAPPED);
+}
+
+static struct ip_address address_load(const void *bytes, size_t size)
+{
+    uint64_t word[2] = {0, 0};
+    uint32_t four = 0;
+    if (size == sizeof four) {
+        memcpy(&four, bytes, sizeof four);
+        return (struct ip_address){0, MAPPED | ntohl(four)};
+    }
+    if (size == sizeof word)
+        memcpy(word, bytes, sizeof word);
+    return (struct ip_address){be64toh(word[0]), be64toh(word[1])};
+}
+
+/* Its size in its own family. */
+static size_t address_store(uint8_t bytes[16], struct ip_address a)
+{
+    const uint64_t word[2] = {htobe64(a.high), htobe64(a.low)};
+    memcpy(bytes, word, sizeof word);
+    if (!is_four(a))
+        return 16;
+    memmove(bytes, bytes + 12, 4);
+    return 4;
+}
+
+static void address_add(struct question *q, uint16_t type, struct ip_address a)
+{
+    uint8_t bytes[16];
+    size_t size = address_store(bytes, a);
+    attribute_add(q, type, bytes, size);
 }
 
 static int socket_make(void)
@@ -112,6 +162,11 @@ static int ask(struct question *q, take_message *take, void *into)
     return error;
 }
 
+static struct ip_address address_of(const struct rtattr *a)
+{
+    return address_load(RTA_DATA(a), RTA_PAYLOAD(a));
+}
+
 static uint32_t word_of(const struct rtattr *a)
 {
     uint32_t value = 0;
@@ -141,24 +196,60 @@ static uint64_t mac_of(const struct rtattr *a)
 
 /* ---- interfaces ---- */
 
-static void link_take(const struct nlmsghdr *message, void *into)
+#define IPV6_MIN_MTU 1280 /* RFC 8200, 5 */
+
+/* What is asked of a link. */
+struct link {
+    struct interface_info *info;
+    uint64_t hop_limit; /* of IPv6 */
+};
+
+static void six_take(const struct rtattr *protocol, struct link *out)
 {
-    struct interface_info *out = into;
-    const struct ifinfomsg *link = NLMSG_DATA(message);
-    if (message->nlmsg_type != RTM_NEWLINK)
-        return;
-    out->index = (uint64_t)link->ifi_index;
-    out->up = link->ifi_flags & IFF_UP && link->ifi_flags & IFF_RUNNING ? 1 : 0;
-    FOR_ATTRIBUTES(a, message, struct ifinfomsg)
-    {
-        if (a->rta_type == IFLA_MTU)
-            out->mtu = word_of(a);
-        else if (a->rta_type == IFLA_ADDRESS)
-            out->mac = mac_of(a);
+    int left = (int)RTA_PAYLOAD(protocol);
+    for (const struct rtattr *a = RTA_DATA(protocol); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        const int32_t *settings = RTA_DATA(a);
+        if (a->rta_type != IFLA_INET6_CONF || RTA_PAYLOAD(a) <= DEVCONF_DISABLE_IPV6 * sizeof *settings)
+            continue;
+        if (settings[DEVCONF_HOPLIMIT] > 0)
+            out->hop_limit = (uint64_t)settings[DEVCONF_HOPLIMIT];
+        if (settings[DEVCONF_MTU6] > 0 && !settings[DEVCONF_DISABLE_IPV6])
+            out->info->mtu_six = (uint64_t)settings[DEVCONF_MTU6];
     }
 }
 
-static int link_ask(unsigned index, struct interface_info *out)
+static void families_take(const struct rtattr *families, struct link *out)
+{
+    int left = (int)RTA_PAYLOAD(families);
+    for (const struct rtattr *a = RTA_DATA(families); RTA_OK(a, left); a = RTA_NEXT(a, left))
+        if ((a->rta_type & NLA_TYPE_MASK) == AF_INET6)
+            six_take(a, out);
+}
+
+static void link_take(const struct nlmsghdr *message, void *into)
+{
+    struct link *out = into;
+    const struct ifinfomsg *link = NLMSG_DATA(message);
+    if (message->nlmsg_type != RTM_NEWLINK)
+        return;
+    out->info->index = (uint64_t)link->ifi_index;
+    out->info->up = link->ifi_flags & IFF_UP && link->ifi_flags & IFF_RUNNING ? 1 : 0;
+    FOR_ATTRIBUTES(a, message, struct ifinfomsg)
+    {
+        if (a->rta_type == IFLA_MTU)
+            out->info->mtu = word_of(a);
+        else if (a->rta_type == IFLA_ADDRESS)
+            out->info->mac = mac_of(a);
+        else if (a->rta_type == IFLA_AF_SPEC)
+            families_take(a, out);
+    }
+    if (out->info->mtu_six > out->info->mtu)
+        out->info->mtu_six = out->info->mtu;
+    if (out->info->mtu_six < IPV6_MIN_MTU)
+        out->info->mtu_six = 0;
+}
+
+static int link_ask(unsigned index, struct link *out)
 {
     struct question q = question(RTM_GETLINK, 0, sizeof q.link);
     q.link.ifi_index = (int)index;
@@ -169,22 +260,29 @@ static void address_take(const struct nlmsghdr *message, void *into)
 {
     struct interface_info *out = into;
     const struct ifaddrmsg *header = NLMSG_DATA(message);
-    uint32_t address = 0;
+    struct ip_address address = {0, 0}, local = {0, 0};
     if (message->nlmsg_type != RTM_NEWADDR || header->ifa_index != out->index ||
-        header->ifa_family != AF_INET || out->address_count == INTERFACE_ADDRESSES_MAX)
+        (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) ||
+        out->address_count == INTERFACE_ADDRESSES_MAX)
         return;
     FOR_ATTRIBUTES(a, message, struct ifaddrmsg)
     {
-        if (a->rta_type == IFA_LOCAL || (a->rta_type == IFA_ADDRESS && !address))
-            address = ntohl(word_of(a));
+        if (a->rta_type == IFA_LOCAL)
+            local = address_of(a);
+        else if (a->rta_type == IFA_ADDRESS)
+            address = address_of(a);
     }
-    out->address[out->address_count++] = address | (uint64_t)header->ifa_prefixlen << 32;
+    if (!is_any(local))
+        address = local;
+    if (!is_any(address))
+        out->address[out->address_count++] =
+            (struct interface_address){address, header->ifa_prefixlen};
 }
 
 static int addresses_ask(struct interface_info *out)
 {
     struct question q = question(RTM_GETADDR, NLM_F_DUMP, sizeof q.address);
-    q.address.ifa_family = AF_INET;
+    q.address.ifa_family = AF_UNSPEC;
     q.address.ifa_index = (uint32_t)out->index;
     out->address_count = 0;
     return ask(&q, address_take, out);
@@ -237,7 +335,7 @@ int netinfo_interfaces(const char *const *names, size_t count, struct interface_
         unsigned index = strlen(names[i]) < IF_NAMESIZE ? if_nametoindex(names[i]) : 0;
         if (!index)
             return -ENODEV;
-        int error = link_ask(index, interface);
+        int error = link_ask(index, &(struct link){.info = interface});
         if (!error)
             error = addresses_ask(interface);
         if (error)
@@ -265,13 +363,22 @@ static uint64_t kind_of(uint8_t type)
     return ROUTE_UNREACHABLE;
 }
 
-static uint64_t mtu_of(const struct rtattr *metrics)
+static void metrics_take(const struct rtattr *metrics, struct route_query *out)
 {
     int left = (int)RTA_PAYLOAD(metrics);
-    for (const struct rtattr *a = RTA_DATA(metrics); RTA_OK(a, left); a = RTA_NEXT(a, left))
+    for (const struct rtattr *a = RTA_DATA(metrics); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
         if (a->rta_type == RTAX_MTU)
-            return word_of(a);
-    return 0;
+            out->mtu = word_of(a);
+        else if (a->rta_type == RTAX_HOPLIMIT)
+            out->hop_limit = word_of(a);
+    }
+}
+
+static void via_take(const struct rtattr *a, struct route_query *out)
+{
+    const struct rtvia *via = RTA_DATA(a);
+    if (RTA_PAYLOAD(a) > sizeof *via)
+        out->next_hop = address_load(via->rtvia_addr, RTA_PAYLOAD(a) - sizeof *via);
 }
 
 static void route_take(const struct nlmsghdr *message, void *into)
@@ -285,11 +392,13 @@ static void route_take(const struct nlmsghdr *message, void *into)
         if (a->rta_type == RTA_OIF)
             out->interface_index = word_of(a);
         else if (a->rta_type == RTA_GATEWAY)
-            out->next_hop = ntohl(word_of(a));
-        else if (a->rta_type == RTA_PREFSRC && !out->source)
-            out->source = ntohl(word_of(a));
+            out->next_hop = address_of(a);
+        else if (a->rta_type == RTA_VIA)
+            via_take(a, out);
+        else if (a->rta_type == RTA_PREFSRC && is_any(out->source))
+            out->source = address_of(a);
         else if (a->rta_type == RTA_METRICS)
-            out->mtu = mtu_of(a);
+            metrics_take(a, out);
     }
 }
 
@@ -318,10 +427,39 @@ static void neighbour_take(const struct nlmsghdr *message, void *into)
 static void neighbour_ask(struct route_query *query)
 {
     struct question q = question(RTM_GETNEIGH, 0, sizeof q.neighbour);
-    q.neighbour.ndm_family = AF_INET;
+    q.neighbour.ndm_family = is_four(query->next_hop) ? AF_INET : AF_INET6;
     q.neighbour.ndm_ifindex = (int)query->interface_index;
-    attribute_add(&q, NDA_DST, htonl((uint32_t)query->next_hop));
+    address_add(&q, NDA_DST, query->next_hop);
     ask(&q, neighbour_take, query);
+}
+
+/* Of a socket that sets none: net.ipv4.ip_default_ttl of our namespace. */
+static uint64_t default_ttl(void)
+{
+    int ttl = 0, fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof ttl;
+    if (fd >= 0) {
+        if (getsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, &size))
+            ttl = 0;
+        close(fd);
+    }
+    return ttl > 0 ? (uint64_t)ttl : IPDEFTTL;
+}
+
+/* What the route does not say itself its interface does. */
+static void complete(struct route_query *query)
+{
+    struct interface_info info = {0};
+    struct link link = {.info = &info, .hop_limit = IPDEFTTL};
+    bool four = is_four(query->destination);
+    if (query->mtu && query->hop_limit)
+        return;
+    if (query->interface_index && link_ask((unsigned)query->interface_index, &link))
+        return;
+    if (!query->mtu)
+        query->mtu = four ? info.mtu : info.mtu_six;
+    if (!query->hop_limit)
+        query->hop_limit = four ? default_ttl() : link.hop_limit;
 }
 
 int netinfo_route(struct route_query *query)
@@ -329,28 +467,33 @@ int netinfo_route(struct route_query *query)
     struct question q = question(RTM_GETROUTE, 0, sizeof q.route);
     *query = (struct route_query){.destination = query->destination,
                                   .source = query->source,
+                                  .device = query->device,
                                   .next_hop = query->destination};
-    q.route.rtm_family = AF_INET;
-    q.route.rtm_dst_len = 32;
-    attribute_add(&q, RTA_DST, htonl((uint32_t)query->destination));
-    if (query->source) {
-        q.route.rtm_src_len = 32;
-        attribute_add(&q, RTA_SRC, htonl((uint32_t)query->source));
+    bool four = is_four(query->destination);
+    q.route.rtm_family = four ? AF_INET : AF_INET6;
+    q.route.rtm_dst_len = four ? 32 : 128;
+    address_add(&q, RTA_DST, query->destination);
+    if (is_any(query->source)) {
+        query->source = (struct ip_address){0, 0};
+    } else {
+        q.route.rtm_src_len = q.route.rtm_dst_len;
+        address_add(&q, RTA_SRC, query->source);
+    }
+    if (query->device) {
+        const uint32_t device = (uint32_t)query->device;
+        attribute_add(&q, RTA_OIF, &device, sizeof device);
     }
     int error = ask(&q, route_take, query);
     if (error) {
         /* No way there is an answer too: these are the kernel's words for it. */
         query->kind = ROUTE_UNREACHABLE;
         return error == -ENETUNREACH || error == -EHOSTUNREACH || error == -EACCES ||
-                       error == -EINVAL
+                       error == -EINVAL || error == -ENODEV || error == -EADDRNOTAVAIL ||
+                       error == -ENETDOWN
                    ? 0
                    : error;
     }
-    if (!query->mtu && query->interface_index) {
-        struct interface_info link = {0};
-        if (!link_ask((unsigned)query->interface_index, &link))
-            query->mtu = link.mtu;
-    }
+    complete(query);
     if (query->kind == ROUTE_UNICAST)
         neighbour_ask(query);
     return 0;

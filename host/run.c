@@ -16,7 +16,10 @@
 #include <unistd.h>
 
 #include "abi/arena.h"
+#include "host/files.h"
+#include "host/segments.h"
 #include "host/thread.h"
+#include "host/uring.h"
 
 struct host host;
 extern struct start_parameters start_parameters;
@@ -111,6 +114,16 @@ static uint64_t signals_ignored(void)
     return ignored;
 }
 
+/* What we were started with is the program's: all of our own is closed at exec. */
+static void descriptors_inherited(uint64_t out[DESCRIPTORS_INHERITED / 64])
+{
+    for (int fd = 0; fd < DESCRIPTORS_INHERITED; fd++) {
+        int flags = fcntl(fd, F_GETFD);
+        if (flags >= 0 && !(flags & FD_CLOEXEC))
+            out[fd / 64] |= 1ull << (fd % 64);
+    }
+}
+
 static void parameters_fill(const sigset_t *blocked, bool xsk)
 {
     uint64_t mask;
@@ -133,6 +146,7 @@ static void parameters_fill(const sigset_t *blocked, bool xsk)
         .clock_tick = (uint64_t)sysconf(_SC_CLK_TCK),
         .xsk_allowed = xsk,
     };
+    descriptors_inherited(start_parameters.descriptors);
 }
 
 _Noreturn void host_end(int status)
@@ -168,21 +182,9 @@ static int wait_for_end(void)
     }
 }
 
-/* Descriptor 2 is the program's, to close or to make another file of: messages keep a way of their own. */
-static void messages_keep(void)
-{
-    int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
-    FILE *copy = fd < 0 ? NULL : fdopen(fd, "w");
-    if (!copy)
-        return;
-    setvbuf(copy, NULL, _IONBF, 0);
-    stderr = copy;
-}
-
 int host_run(const struct run_options *options)
 {
     host.options = options;
-    messages_keep();
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, NULL, &old);
@@ -209,6 +211,7 @@ int host_run(const struct run_options *options)
         return -1;
     }
     int status = wait_for_end();
+    extents_finish();
     if (options->statistics_path)
         statistics_write();
     xsk_host_stop();
@@ -237,6 +240,9 @@ _Noreturn void host_run_forked(int in, int out)
     memset(host.exit_counts, 0, EXIT_END_ * sizeof *host.exit_counts);
     threads_forked();
     xsk_host_forked();
+    uring_forked();
+    segments_forked();
+    extents_forked();
 
     sigset_t none;
     sigemptyset(&none);
@@ -254,6 +260,7 @@ _Noreturn void host_run_forked(int in, int out)
         host_end(SIGKILL);
     }
     int status = wait_for_end();
+    extents_finish();
     if (options.statistics_path)
         statistics_write();
     host_end(status);

@@ -50,7 +50,9 @@ static void handler(int signal, siginfo_t *info, void *outside)
     }
     if (!t)
         return;
-    bool mine = signal == SIGNAL_RETRY; /* not the program's */
+    /* Ours, to make a thread look: unless it is from a timer that the enclave made. */
+    bool mine = signal == SIGNAL_LOOK &&
+                (info->si_code != SI_TIMER || info->si_value.sival_int != SIGNAL_LOOK_TIMER);
     if (!mine)
         note(t, signal, info);
     if (!outside) {
@@ -79,7 +81,7 @@ void signal_interrupt(struct host_thread *t)
 {
     int tid = atomic_load(&t->tid);
     if (tid)
-        syscall(SYS_tgkill, getpid(), tid, SIGNAL_RETRY);
+        syscall(SYS_tgkill, getpid(), tid, SIGNAL_LOOK);
 }
 
 /* Those of which the kernel asks what becomes of them before there is one: the terminal's, the children's. */

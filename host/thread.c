@@ -49,6 +49,19 @@ struct host_thread *host_thread(uint32_t index)
     return index < host.image.threads ? &table[index] : NULL;
 }
 
+void threads_remind(void)
+{
+    for (uint32_t i = 0; i < host.image.threads; i++) {
+        struct host_thread *t = &table[i];
+        if (!atomic_load_explicit(&t->tid, memory_order_relaxed))
+            continue;
+        uint32_t exits = atomic_load_explicit(&t->exits, memory_order_relaxed);
+        if (t->slot->deferred == 1 && exits == t->exits_looked)
+            signal_interrupt(t);
+        t->exits_looked = exits;
+    }
+}
+
 static uint64_t tcs_offset(const struct host_thread *t)
 {
     return host.image.threads_offset + t->index * THREAD_AREA_SIZE + THREAD_TCS;
@@ -58,12 +71,16 @@ static void exception(void *context, uint64_t tcs)
 {
     (void)context;
     struct machine_entry entry = {.rdi = EVENT_EXCEPTION};
-    host.options->platform->enter(host.image.machine, tcs, &entry);
+    if (host.options->platform->enter(host.image.machine, tcs, &entry) == 0 && entry.rdi == ENTRY_REFUSED) {
+        static const char message[] = "rakis: the enclave faulted where it cannot handle it: a defect of its start\n";
+        (void)!write(STDERR_FILENO, message, sizeof message - 1);
+        process_end(SIGABRT);
+    }
 }
 
 static void retry_timer_make(struct host_thread *t)
 {
-    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGNAL_RETRY};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGNAL_LOOK};
     event._sigev_un._tid = (int)syscall(SYS_gettid);
     t->retry_made = !timer_create(CLOCK_MONOTONIC, &event, &t->retry);
 }

@@ -20,15 +20,14 @@ struct host_thread {
     _Atomic uint64_t pending; /* signals that arrived while outside, bit n-1 */
     _Atomic uint32_t kicked;  /* the next interruptible exit returns -EINTR at once */
     _Atomic uint32_t phase;
+    _Atomic uint32_t exits;   /* served so far */
+    uint32_t exits_looked;    /* the monitor's: at its last look */
     _Atomic uint32_t park;    /* 1: an unpark came */
     _Atomic uint32_t busy;    /* a host thread is on this TCS; futex for the next one */
     _Atomic int tid;
-    timer_t retry;            /* fires SIGNAL_RETRY at this thread */
+    timer_t retry;            /* fires SIGNAL_LOOK at this thread */
     bool retry_made;
 };
-
-/* Not the program's: tries again to hand over a signal that came at a bad moment. */
-#define SIGNAL_RETRY 63
 
 struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
 extern __thread struct host_thread *self;
@@ -37,6 +36,9 @@ int threads_start(void); /* makes the table */
 void threads_forked(void); /* in the child of a fork: no host thread is on any area */
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
 int thread_run(uint32_t index);
+
+/* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred. */
+void threads_remind(void);
 
 /* exits.c */
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/xdpd_client.h"
 
+#include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -141,12 +143,16 @@ int xdpd_bound(struct xdpd *d, uint64_t queue)
     return ask(d, question, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
 }
 
-int xdpd_port(struct xdpd *d, int operation, uint32_t address, uint16_t port)
+int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
 {
-    char question[XDPD_MESSAGE_MAX + 1];
-    snprintf(question, sizeof question, "%s,%u.%u.%u.%u,%u",
-             operation == PORT_ADD ? XDPD_PORT_ADD : XDPD_PORT_DEL, address >> 24,
-             address >> 16 & 255, address >> 8 & 255, address & 255, port);
+    char question[XDPD_MESSAGE_MAX + 1], address[INET6_ADDRSTRLEN];
+    const struct ip_address *a = &key->address;
+    const uint64_t words[2] = {htobe64(a->high), htobe64(a->low)};
+    bool four = a->high == 0 && a->low >> 32 == 0xffff;
+    inet_ntop(four ? AF_INET : AF_INET6, (const uint8_t *)words + (four ? 12 : 0), address,
+              sizeof address);
+    snprintf(question, sizeof question, "%s,%s,%u",
+             operation == PORT_ADD ? XDPD_PORT_ADD : XDPD_PORT_DEL, address, (uint16_t)key->port);
     return ask(d, question, XDPD_PORT_OK, XDPD_PORT_NAK, NULL);
 }
 
@@ -167,11 +173,12 @@ static int greet(struct xdpd *d, int timeout_ms)
     return error;
 }
 
-/* A daemon that listens at the usual place: 0; -ENOENT, there is none; others, with the reason. */
-static int find(struct xdpd *d, char *why, size_t size)
+int xdpd_find(struct xdpd *d, char *why, size_t size)
 {
     struct stat namespace;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    pthread_mutex_init(&d->lock, NULL);
+    d->socket = -1;
     if (stat("/proc/self/ns/net", &namespace))
         return -ENOENT;
     snprintf(address.sun_path, sizeof address.sun_path, XDPD_SOCKET_FORMAT,
@@ -197,7 +204,7 @@ static int find(struct xdpd *d, char *why, size_t size)
     return error;
 }
 
-static bool program_find(char *path, size_t size)
+bool xdpd_program(char *path, size_t size)
 {
     static const char *const places[] = {"xdp/rakis-xdpd", "rakis-xdpd", "../sbin/rakis-xdpd",
                                          "../libexec/rakis/rakis-xdpd"};
@@ -313,7 +320,7 @@ static int start(struct xdpd *d, char *why, size_t size)
 {
     char path[4200];
     int sockets[2], errors[2];
-    if (!program_find(path, sizeof path)) {
+    if (!xdpd_program(path, sizeof path)) {
         snprintf(why, size, "there is no rakis-xdpd beside rakis");
         return -1;
     }
@@ -355,7 +362,7 @@ int xdpd_start(struct xdpd *d, char *why, size_t size)
 {
     pthread_mutex_init(&d->lock, NULL);
     d->socket = d->child = -1;
-    int error = find(d, why, size);
+    int error = xdpd_find(d, why, size);
     if (error == -ENOENT)
         error = start(d, why, size);
     return error ? -1 : 0;

@@ -5,9 +5,12 @@
 
 #include <net/if.h>
 #include <pthread.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "abi/net.h"
 
 struct xdpd {
     char interface[IF_NAMESIZE];
@@ -21,12 +24,16 @@ struct xdpd {
 
 /* Find the daemon of d->interface or start one. 0, or -1 with the reason in `why`. */
 int xdpd_start(struct xdpd *d, char *why, size_t size);
+/* The same, but start none: 0; -ENOENT, there is none; -errno with the reason in `why`. */
+int xdpd_find(struct xdpd *d, char *why, size_t size);
+/* Where the daemon's program is, beside this one. False: it is not. */
+bool xdpd_program(char *path, size_t size);
 /* Say goodbye; one that we started has ended, or a second has passed, when this returns. */
 void xdpd_stop(struct xdpd *d);
 
 /* Thread-safe; 0 or -errno: what the daemon answered, -EPIPE when it is gone. */
 int xdpd_xsk(struct xdpd *d, uint64_t queue, int *fd); /* the caller closes it */
 int xdpd_bound(struct xdpd *d, uint64_t queue);
-int xdpd_port(struct xdpd *d, int operation, uint32_t address, uint16_t port); /* host order */
+int xdpd_port(struct xdpd *d, int operation, const struct port_key *key);
 
 #endif

@@ -116,20 +116,20 @@ static struct xdpd *daemon_of(uint64_t interface_index)
 }
 
 /* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
-static int steer(struct xdpd *d, int operation, uint32_t address, uint16_t port)
+static int steer(struct xdpd *d, int operation, const struct port_key *key)
 {
     if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
         return -EPIPE;
-    return xdpd_port(d, operation, address, port);
+    return xdpd_port(d, operation, key);
 }
 
-int port_steer(int operation, uint32_t address, uint16_t port)
+int port_steer(int operation, const struct port_key *key)
 {
     int result = -EPIPE;
-    if (operation != PORT_ADD && operation != PORT_REMOVE)
+    if ((operation != PORT_ADD && operation != PORT_REMOVE) || !key->port || key->port > UINT16_MAX)
         return -EINVAL;
     for (size_t i = 0; i < all.daemon_count; i++) {
-        int error = steer(&all.daemons[i], operation, address, port);
+        int error = steer(&all.daemons[i], operation, key);
         if (error == -EPIPE)
             continue;
         if (!error || operation == PORT_REMOVE) {
@@ -138,7 +138,7 @@ int port_steer(int operation, uint32_t address, uint16_t port)
         }
         /* On all interfaces or on none. */
         while (i-- > 0)
-            steer(&all.daemons[i], PORT_REMOVE, address, port);
+            steer(&all.daemons[i], PORT_REMOVE, key);
         return error;
     }
     return result;
@@ -152,17 +152,35 @@ static bool within_arena(uint64_t offset, uint64_t length)
            length <= host.arena_size - offset;
 }
 
-static int umem_register(int fd, const struct xsk_setup *s)
+/* struct xdp_umem_reg since Linux 6.8; the headers of Debian 12 are older. */
+struct umem_reg {
+    uint64_t addr, len;
+    uint32_t chunk_size, headroom, flags, tx_metadata_len;
+};
+
+#define UMEM_TX_METADATA_LEN (1u << 2)
+
+/* With room for metadata before the frames that are sent, where the kernel has that. */
+static int umem_register(int fd, struct xsk_setup *s)
 {
-    const struct xdp_umem_reg umem = {.addr = (uint64_t)(host.arena + s->umem_offset),
-                                      .len = s->umem_size,
-                                      .chunk_size = (uint32_t)s->frame_size,
-                                      .headroom = (uint32_t)s->headroom};
+    struct umem_reg umem = {.addr = (uint64_t)(host.arena + s->umem_offset),
+                            .len = s->umem_size,
+                            .chunk_size = (uint32_t)s->frame_size,
+                            .headroom = (uint32_t)s->headroom,
+                            .flags = UMEM_TX_METADATA_LEN,
+                            .tx_metadata_len = sizeof(struct xsk_metadata)};
+    s->checksums = 1;
+    if (!setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem))
+        return 0;
+    if (errno != EINVAL)
+        return -errno;
+    s->checksums = 0;
+    umem.flags = umem.tx_metadata_len = 0;
     return setsockopt(fd, SOL_XDP, XDP_UMEM_REG, &umem, sizeof umem) ? -errno : 0;
 }
 
 /* The packet buffers are locked in memory. */
-static int umem_make(int fd, const struct xsk_setup *s, const struct xdpd *d)
+static int umem_make(int fd, struct xsk_setup *s, const struct xdpd *d)
 {
     struct rlimit limit = {0};
     int error = umem_register(fd, s);
@@ -265,6 +283,8 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
         return error;
     getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &size);
     s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
+    /* In copy mode the stack sees to the checksum whatever the card can do; else the driver may not. */
+    s->checksums = s->checksums && !s->zerocopy;
     return xdpd_bound(d, s->queue);
 }
 

@@ -16,13 +16,14 @@
 
 #define PORTS_MAX 65536
 
-struct client *client_new(int socket, uid_t user)
+struct client *client_new(int socket, uid_t user, unsigned number)
 {
     struct client *c = calloc(1, sizeof *c);
     if (!c)
         return NULL;
     c->socket = socket;
     c->user = user;
+    c->number = number;
     for (size_t i = 0; i < STEERING_QUEUES; i++)
         c->queues[i].xsk = -1;
     return c;
@@ -31,10 +32,8 @@ struct client *client_new(int socket, uid_t user)
 /* Undo all that it asked for. */
 static void forget(struct client *c, struct steering *s)
 {
-    while (c->port_count) {
-        const struct steering_port *port = &c->ports[--c->port_count];
-        steering_port_remove(s, port->address, port->port);
-    }
+    while (c->port_count)
+        steering_port_remove(s, &c->ports[--c->port_count], c->number);
     for (uint32_t i = 0; i < STEERING_QUEUES; i++) {
         struct client_queue *queue = &c->queues[i];
         if (queue->entered)
@@ -136,7 +135,7 @@ static int bound(struct client *c, struct steering *s, const char *argument)
         return -EALREADY;
     if (!is_bound(c->queues[queue].xsk))
         return -ENOTCONN;
-    int error = steering_xsk_add(s, (uint32_t)queue, c->queues[queue].xsk);
+    int error = steering_xsk_add(s, (uint32_t)queue, c->queues[queue].xsk, c->number);
     if (error)
         return error;
     c->attached = c->queues[queue].entered = true;
@@ -154,18 +153,24 @@ static long first_unprivileged_port(void)
     return length > 0 ? strtol(text, NULL, 10) : 1024;
 }
 
-/* "a.b.c.d,port": 0 or -EINVAL. */
+/* "address,port": 0 or -EINVAL. */
 static int port_parse(char *argument, struct steering_port *out)
 {
     char *comma = strchr(argument, ',');
-    struct in_addr address;
+    struct in_addr four;
     if (!comma)
         return -EINVAL;
     *comma = '\0';
     long port = number(comma + 1, 65535);
-    if (port <= 0 || inet_pton(AF_INET, argument, &address) != 1)
+    if (port <= 0)
         return -EINVAL;
-    *out = (struct steering_port){.address = address.s_addr, .port = htons((uint16_t)port)};
+    *out = (struct steering_port){.port = htons((uint16_t)port)};
+    if (inet_pton(AF_INET6, argument, &out->address) == 1)
+        return 0;
+    if (inet_pton(AF_INET, argument, &four) != 1)
+        return -EINVAL;
+    out->address = (struct steering_address){.byte[10] = 0xff, .byte[11] = 0xff};
+    memcpy(out->address.byte + 12, &four, sizeof four);
     return 0;
 }
 
@@ -189,10 +194,20 @@ static int port_add(struct client *c, struct steering *s, char *argument)
         c->ports = ports;
         c->port_space = space;
     }
-    int error = steering_port_add(s, port.address, port.port);
+    int error = steering_port_add(s, &port, c->number);
     if (!error)
         c->ports[c->port_count++] = port;
     return error;
+}
+
+/* The last of the first `count` ports that is this one, -1: none. From the newest: most sockets are
+ * short-lived. */
+static long port_find(const struct client *c, const struct steering_port *port, size_t count)
+{
+    while (count-- > 0)
+        if (!memcmp(&c->ports[count], port, sizeof *port))
+            return (long)count;
+    return -1;
 }
 
 static int port_remove(struct client *c, struct steering *s, char *argument)
@@ -200,14 +215,12 @@ static int port_remove(struct client *c, struct steering *s, char *argument)
     struct steering_port port;
     if (port_parse(argument, &port))
         return -EINVAL;
-    /* From the newest: most sockets are short-lived. */
-    for (size_t i = c->port_count; i-- > 0;) {
-        if (c->ports[i].address != port.address || c->ports[i].port != port.port)
-            continue;
-        c->ports[i] = c->ports[--c->port_count];
-        return steering_port_remove(s, port.address, port.port);
-    }
-    return -ENOENT;
+    long at = port_find(c, &port, c->port_count);
+    if (at < 0)
+        return -ENOENT;
+    bool again = port_find(c, &port, (size_t)at) >= 0;
+    c->ports[at] = c->ports[--c->port_count];
+    return again ? 0 : steering_port_remove(s, &port, c->number);
 }
 
 /* The message is `word` or `word,argument`; where the argument starts, NULL: another word. */

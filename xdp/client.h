@@ -14,6 +14,7 @@
 struct client {
     int socket;
     uid_t user;
+    unsigned number; /* below STEERING_CLIENTS, no other's */
     bool connected; /* has sent /connect */
     bool attached;  /* a queue of its own is in the steering map */
     struct client_queue {
@@ -25,7 +26,7 @@ struct client {
 };
 
 /* Takes the socket. NULL: no memory. */
-struct client *client_new(int socket, uid_t user);
+struct client *client_new(int socket, uid_t user, unsigned number);
 /* Undo all that it asked for. */
 void client_free(struct client *c, struct steering *s);
 /* Its socket is readable: answer one message. False: it is gone, or has finished. */

@@ -26,7 +26,7 @@
 #include "xdp/interface.h"
 #include "xdp/protocol.h"
 
-#define CLIENTS_MAX 64
+#define CLIENTS_MAX STEERING_CLIENTS
 #define USERS_MAX 64
 
 struct options {
@@ -153,6 +153,14 @@ static bool user_allowed(uid_t user)
     return false;
 }
 
+static unsigned number_free(void)
+{
+    uint64_t taken = 0;
+    for (size_t i = 0; i < xdpd.client_count; i++)
+        taken |= 1ull << xdpd.clients[i]->number;
+    return (unsigned)__builtin_ctzll(~taken);
+}
+
 /* Take the socket of a client. False: it may not speak to us, or there is no room. */
 static bool client_take(int fd)
 {
@@ -161,7 +169,7 @@ static bool client_take(int fd)
     struct client *c = NULL;
     if (xdpd.client_count < CLIENTS_MAX &&
         !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && user_allowed(peer.uid))
-        c = client_new(fd, peer.uid);
+        c = client_new(fd, peer.uid, number_free());
     if (!c) {
         close(fd);
         return false;
@@ -321,6 +329,7 @@ static int start(void)
         return -1;
     }
     xdpd.addresses.asked = true;
+    interface_mac(o->interface, &xdpd.steering);
     while (xdpd.addresses.asked) {
         struct pollfd wait = {.fd = xdpd.netlink, .events = POLLIN};
         if (poll(&wait, 1, 2000) != 1 ||

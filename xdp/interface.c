@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,13 +42,26 @@ void interface_wait_carrier(const char *name)
         nanosleep(&pause, NULL);
 }
 
+void interface_mac(const char *name, struct steering *s)
+{
+    struct ifreq request = {0};
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    bool known = fd >= 0 && !ioctl(fd, SIOCGIFHWADDR, &request) &&
+                 request.ifr_hwaddr.sa_family == ARPHRD_ETHER;
+    steering_mac(s, known ? (const uint8_t *)request.ifr_hwaddr.sa_data : NULL);
+    if (fd >= 0)
+        close(fd);
+}
+
 int interface_watch(void)
 {
     int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
     if (fd < 0)
         return -errno;
     const struct sockaddr_nl groups = {.nl_family = AF_NETLINK,
-                                       .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_LINK};
+                                       .nl_groups = RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR |
+                                                    RTMGRP_LINK};
     const int on = 1;
     setsockopt(fd, SOL_NETLINK, NETLINK_GET_STRICT_CHK, &on, sizeof on);
     if (bind(fd, (const struct sockaddr *)&groups, sizeof groups)) {
@@ -68,28 +82,44 @@ int interface_ask(int netlink, unsigned index)
                    .nlmsg_type = RTM_GETADDR,
                    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
                    .nlmsg_seq = 1},
-        .address = {.ifa_family = AF_INET, .ifa_index = index},
+        .address = {.ifa_family = AF_UNSPEC, .ifa_index = index},
     };
     return send(netlink, &request, sizeof request, 0) < 0 ? -errno : 0;
 }
 
-static uint32_t address_of(struct nlmsghdr *message)
+/* False: there is none that the kernel receives for. */
+static bool address_of(struct nlmsghdr *message, struct steering_address *out)
 {
     struct ifaddrmsg *header = NLMSG_DATA(message);
-    uint32_t address = 0;
+    size_t size = header->ifa_family == AF_INET ? 4 : 16;
+    uint32_t flags = header->ifa_flags;
+    bool local = false, any = false;
+    *out = (struct steering_address){0};
+    if (size == 4)
+        out->byte[10] = out->byte[11] = 0xff;
     int left = (int)IFA_PAYLOAD(message);
-    for (struct rtattr *a = IFA_RTA(header); RTA_OK(a, left); a = RTA_NEXT(a, left))
-        if (RTA_PAYLOAD(a) == sizeof address &&
-            (a->rta_type == IFA_LOCAL || (a->rta_type == IFA_ADDRESS && !address)))
-            memcpy(&address, RTA_DATA(a), sizeof address);
-    return address;
+    for (struct rtattr *a = IFA_RTA(header); RTA_OK(a, left); a = RTA_NEXT(a, left)) {
+        if (a->rta_type == IFA_FLAGS && RTA_PAYLOAD(a) == sizeof flags)
+            memcpy(&flags, RTA_DATA(a), sizeof flags);
+        if (RTA_PAYLOAD(a) != size || (a->rta_type != IFA_LOCAL && (a->rta_type != IFA_ADDRESS || local)))
+            continue;
+        local = a->rta_type == IFA_LOCAL;
+        any = true;
+        memcpy(out->byte + 16 - size, RTA_DATA(a), size);
+    }
+    /* An address that is still being probed, or turned out another's, receives nothing (RFC 4862, 5.4). */
+    return any && !(flags & IFA_F_DADFAILED) &&
+           (!(flags & IFA_F_TENTATIVE) || flags & IFA_F_OPTIMISTIC);
 }
 
-static void address_note(struct interface_addresses *known, uint32_t address)
+static void address_note(struct interface_addresses *known, struct nlmsghdr *message)
 {
+    struct steering_address address;
+    if (!address_of(message, &address))
+        return;
     if (known->count == known->space) {
         size_t space = known->space ? 2 * known->space : 16;
-        uint32_t *more = reallocarray(known->address, space, sizeof *more);
+        struct steering_address *more = reallocarray(known->address, space, sizeof *more);
         if (!more)
             return;
         known->address = more;
@@ -130,14 +160,21 @@ static bool event(int netlink, struct interface_addresses *known, struct steerin
         /* A bridge tells with AF_BRIDGE that a port left it. */
         return link->ifi_index != (int)s->interface_index || link->ifi_family != AF_UNSPEC;
     }
+    if (message->nlmsg_type == RTM_NEWLINK) {
+        const struct ifinfomsg *link = NLMSG_DATA(message);
+        char name[IF_NAMESIZE];
+        if (link->ifi_index == (int)s->interface_index && if_indextoname(s->interface_index, name))
+            interface_mac(name, s);
+        return true;
+    }
     if (listed && (message->nlmsg_type == NLMSG_DONE || message->nlmsg_type == NLMSG_ERROR)) {
         complete(netlink, known, s);
     } else if (message->nlmsg_type == RTM_NEWADDR || message->nlmsg_type == RTM_DELADDR) {
         const struct ifaddrmsg *header = NLMSG_DATA(message);
-        if (header->ifa_index != s->interface_index || header->ifa_family != AF_INET)
+        if (header->ifa_index != s->interface_index)
             return true;
         if (listed && message->nlmsg_type == RTM_NEWADDR)
-            address_note(known, address_of(message));
+            address_note(known, message);
         else
             change(netlink, known, s->interface_index);
     }

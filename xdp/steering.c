@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 #include "steer.skel.h"
-#include "xdp/steering_maps.h"
 
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -88,7 +87,7 @@ static int result(int failed)
     return failed ? -errno : 0;
 }
 
-int steering_addresses(struct steering *s, const uint32_t *addresses, size_t count)
+int steering_addresses(struct steering *s, const struct steering_address *addresses, size_t count)
 {
     int map = bpf_map__fd(s->program->maps.addresses), error = 0;
     const uint8_t present = 1;
@@ -96,10 +95,10 @@ int steering_addresses(struct steering *s, const uint32_t *addresses, size_t cou
         error = result(bpf_map_update_elem(map, &addresses[i], &present, BPF_ANY));
 
     /* Of those not among them, find one and begin again: deleting disturbs the walk. */
-    uint32_t key;
-    for (const uint32_t *previous = NULL; !bpf_map_get_next_key(map, previous, &key);) {
+    struct steering_address key;
+    for (const struct steering_address *previous = NULL; !bpf_map_get_next_key(map, previous, &key);) {
         size_t i = 0;
-        while (i < count && addresses[i] != key)
+        while (i < count && memcmp(&addresses[i], &key, sizeof key))
             i++;
         if (i < count) {
             previous = &addresses[i];
@@ -111,37 +110,50 @@ int steering_addresses(struct steering *s, const uint32_t *addresses, size_t cou
     return error;
 }
 
-int steering_port_add(struct steering *s, uint32_t address, uint16_t port)
+void steering_mac(struct steering *s, const uint8_t mac[6])
 {
-    int map = bpf_map__fd(s->program->maps.ports);
-    const struct steering_port key = {.address = address, .port = port};
-    uint32_t users = 0;
-    if (bpf_map_lookup_elem(map, &key, &users))
-        users = 0;
-    users++;
-    return result(bpf_map_update_elem(map, &key, &users, BPF_ANY));
+    uint64_t word = 0;
+    if (mac)
+        memcpy(&word, mac, 6);
+    s->program->bss->own_mac = word;
 }
 
-int steering_port_remove(struct steering *s, uint32_t address, uint16_t port)
+int steering_port_add(struct steering *s, const struct steering_port *port, unsigned client)
 {
     int map = bpf_map__fd(s->program->maps.ports);
-    const struct steering_port key = {.address = address, .port = port};
-    uint32_t users;
-    if (bpf_map_lookup_elem(map, &key, &users))
+    uint64_t clients = 0;
+    if (bpf_map_lookup_elem(map, port, &clients))
+        clients = 0;
+    clients |= 1ull << client;
+    return result(bpf_map_update_elem(map, port, &clients, BPF_ANY));
+}
+
+int steering_port_remove(struct steering *s, const struct steering_port *port, unsigned client)
+{
+    int map = bpf_map__fd(s->program->maps.ports);
+    uint64_t clients;
+    if (bpf_map_lookup_elem(map, port, &clients))
         return -errno;
-    if (--users)
-        return result(bpf_map_update_elem(map, &key, &users, BPF_EXIST));
-    return result(bpf_map_delete_elem(map, &key));
+    clients &= ~(1ull << client);
+    if (clients)
+        return result(bpf_map_update_elem(map, port, &clients, BPF_EXIST));
+    return result(bpf_map_delete_elem(map, port));
 }
 
-int steering_xsk_add(struct steering *s, uint32_t queue, int fd)
+int steering_xsk_add(struct steering *s, uint32_t queue, int fd, unsigned client)
 {
+    const uint64_t owner = 1ull << client;
     int error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.xsks), &queue, &fd,
                                            BPF_NOEXIST));
+    if (!error)
+        error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.owners), &queue, &owner,
+                                           BPF_ANY));
     return error == -EEXIST ? -EBUSY : error;
 }
 
 void steering_xsk_remove(struct steering *s, uint32_t queue)
 {
+    const uint64_t none = 0;
+    bpf_map_update_elem(bpf_map__fd(s->program->maps.owners), &queue, &none, BPF_ANY);
     bpf_map_delete_elem(bpf_map__fd(s->program->maps.xsks), &queue);
 }

@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "xdp/steering_maps.h"
+
 enum xdp_mode { XDP_MODE_AUTO, XDP_MODE_NATIVE, XDP_MODE_SKB };
 
 struct steering {
@@ -19,15 +21,17 @@ struct steering {
 int steering_start(struct steering *s, const char *interface, unsigned index, enum xdp_mode mode);
 void steering_stop(struct steering *s);
 
-/* Make the interface's own addresses (network order) exactly these. 0 or -errno. */
-int steering_addresses(struct steering *s, const uint32_t *addresses, size_t count);
+/* Make the interface's own addresses exactly these. 0 or -errno. */
+int steering_addresses(struct steering *s, const struct steering_address *addresses, size_t count);
+/* The interface's MAC address, NULL: it has none. */
+void steering_mac(struct steering *s, const uint8_t mac[6]);
 
-/* Steer a port (both in network order) once more, or once less. 0 or -errno. */
-int steering_port_add(struct steering *s, uint32_t address, uint16_t port);
-int steering_port_remove(struct steering *s, uint32_t address, uint16_t port);
+/* Steer a port to this client, or no more. 0 or -errno. */
+int steering_port_add(struct steering *s, const struct steering_port *port, unsigned client);
+int steering_port_remove(struct steering *s, const struct steering_port *port, unsigned client);
 
-/* 0 or -errno: -EBUSY, the queue has one. */
-int steering_xsk_add(struct steering *s, uint32_t queue, int fd);
+/* The client's XSK on a queue. 0 or -errno: -EBUSY, the queue has one. */
+int steering_xsk_add(struct steering *s, uint32_t queue, int fd, unsigned client);
 void steering_xsk_remove(struct steering *s, uint32_t queue);
 
 #endif

@@ -8,10 +8,16 @@
 #define STEERING_ADDRESSES 1024
 #define STEERING_PORTS 131072
 #define STEERING_QUEUES 256
+#define STEERING_CLIENTS 64 /* bits of the ports' values */
+
+/* Network order; IPv4 as ::ffff:a.b.c.d. All zero: any of IPv6; ::ffff:0.0.0.0: any of IPv4. */
+struct steering_address {
+    __u8 byte[16];
+};
 
 struct steering_port {
-    __u32 address; /* network order; 0: any of the interface's */
-    __u16 port;    /* network order */
+    struct steering_address address; /* of the interface, or any */
+    __u16 port;                      /* network order */
     __u16 zero;
 };
 

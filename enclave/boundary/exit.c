@@ -5,8 +5,11 @@
 #include <stdarg.h>
 #include <stddef.h>
 
+#include <asm/unistd_64.h>
+
 #include "abi/arena.h"
 #include "enclave/boundary/arena.h"
+#include "enclave/boundary/order.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
@@ -16,11 +19,41 @@ static struct untrusted slot_word(size_t offset)
     return (struct untrusted){thread_block()->slot_address + offset};
 }
 
+struct order order;
+
+bool exit_hidden(uint64_t number)
+{
+    switch (number) {
+    case __NR_sched_yield: /* of a lock, or of no consequence */
+    case EXIT_THREAD_START:
+    case EXIT_THREAD_END:
+    case EXIT_PROCESS_END: /* may come with any lock held; what waits is written by the host */
+    case EXIT_PARK:
+    case EXIT_UNPARK:
+    case EXIT_INTERRUPT:
+    case EXIT_PAGES:
+    case EXIT_CLOCK:
+    case EXIT_CPUID:
+    case EXIT_LOG:
+    case EXIT_FILE_FACTS:
+    case EXIT_FILE_SIZE:
+    case EXIT_FILE_MAP:
+    case EXIT_EXTENT_OPEN:
+    case EXIT_EXTENT_WRITE:
+        return true;
+    }
+    return false;
+}
+
 int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2,
                   uint64_t a3, uint64_t a4, uint64_t a5)
 {
     struct thread_block *block = thread_block();
     struct untrusted slot = {block->slot_address};
+    bool seen = !exit_hidden(number);
+    /* Before the look at signals: one that comes meanwhile must not find this call asleep. */
+    if (seen)
+        order_before();
     if ((flags & EXIT_INTERRUPTIBLE) && block->pending)
         return -EINTR;
     const uint64_t words[] = {number, flags, a0, a1, a2, a3, a4, a5};
@@ -33,6 +66,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
         __atomic_or_fetch(&block->host_signals, signals, __ATOMIC_RELAXED);
         block->pending = TB_PENDING_SIGNAL;
     }
+    if (seen || signals)
+        order_after();
     return result;
 }
 

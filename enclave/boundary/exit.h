@@ -12,7 +12,8 @@
 #include "abi/exits.h"
 #include "enclave/boundary/untrusted.h"
 
-/* Make one exit. `number`: a Linux system call or enum exit_number. Returns the host's result. */
+/* Make one exit. `number`: a Linux system call or enum exit_number. Returns the host's result. What was
+ * written to files and waits goes first, unless the exit is a hidden one (boundary/order.h). */
 int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
                   uint64_t a4, uint64_t a5);
 

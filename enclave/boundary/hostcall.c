@@ -5,7 +5,10 @@
 #include <asm/unistd_64.h>
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 
+#include "abi/file.h"
+#include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/lib/lib.h"
@@ -305,4 +308,56 @@ void host_nap(uint32_t ns)
     const uint64_t time[2] = {0, ns}; /* struct timespec */
     untrusted_write(bounce(), time, sizeof time);
     exit_checked(__NR_nanosleep, EXIT_INTERRUPTIBLE, 0, bounce().address, 0, 0, 0, 0, 0);
+}
+
+int host_timer_create(clockid_t clock)
+{
+    struct sigevent event;
+    memset(&event, 0, sizeof event);
+    event.sigev_notify = SIGEV_SIGNAL;
+    event.sigev_signo = SIGNAL_LOOK;
+    event.sigev_value.sival_int = SIGNAL_LOOK_TIMER;
+    room_put(8, &event, sizeof event);
+    int64_t result = room_call(__NR_timer_create, 0, 0, (uint64_t)(int64_t)clock, room_address(8),
+                               room_address(0), 0, 0, 0);
+    if (result)
+        return (int)result;
+    int32_t timer = (int32_t)room_load(0);
+    if (timer < 0)
+        violation("timer %d is not one", timer);
+    return timer;
+}
+
+int host_timer_settime(int timer, const struct itimerspec *value)
+{
+    room_put(0, value, sizeof *value);
+    return (int)room_call(__NR_timer_settime, 0, 0, (uint32_t)timer, 0, room_address(0), 0, 0, 0);
+}
+
+void host_timer_delete(int timer)
+{
+    room_call(__NR_timer_delete, 0, 0, (uint32_t)timer, 0, 0, 0, 0, 0);
+}
+
+int host_thread_id(uint32_t index)
+{
+    int64_t result = room_call(EXIT_THREAD_ID, 0, INT_MAX, index, 0, 0, 0, 0, 0);
+    return result ? (int)result : -ESRCH;
+}
+
+int host_file_facts(int fd, struct file_facts *out)
+{
+    uint64_t offset = room_address(0) - arena_at(0).address;
+    int result = (int)room_call(EXIT_FILE_FACTS, 0, 0, (uint32_t)fd, offset, 0, 0, 0, 0);
+    if (result)
+        return result;
+    room_get(out, 0, sizeof *out);
+    if (out->size > INT64_MAX || (out->position > INT64_MAX && out->position != FILE_NO_POSITION))
+        violation("file %d has size %lu and position %lu", fd, out->size, out->position);
+    return 0;
+}
+
+int64_t host_file_size(int fd)
+{
+    return room_call(EXIT_FILE_SIZE, 0, INT64_MAX, (uint32_t)fd, 0, 0, 0, 0, 0);
 }

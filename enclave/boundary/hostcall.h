@@ -81,6 +81,11 @@ int64_t host_copy_range(int from, int64_t *from_offset, int to, int64_t *to_offs
 int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, uint64_t count,
                     uint32_t flags, uint64_t exit_flags);
 
+/* What the host says of an open file (abi/file.h); sizes and positions are none that a file cannot have. */
+struct file_facts;
+int host_file_facts(int fd, struct file_facts *out);
+int64_t host_file_size(int fd);
+
 /* ---- paths ---- */
 
 int host_openat(int directory, const char *path, int flags, int mode);
@@ -166,5 +171,11 @@ int host_epoll_wait(int epoll, struct epoll_event *out, int maximum, uint64_t ti
 /* timerfd. old NULL: not wanted. */
 int host_timerfd_settime(int fd, int flags, const struct itimerspec *value, struct itimerspec *old);
 int host_timerfd_gettime(int fd, struct itimerspec *out);
+/* A timer of the host that sends SIGNAL_LOOK: its number or -errno. Set to relative times. */
+int host_timer_create(clockid_t clock);
+int host_timer_settime(int timer, const struct itimerspec *value);
+void host_timer_delete(int timer);
+/* The host's thread that runs the thread of this index (of the thread area): its id, or -ESRCH. */
+int host_thread_id(uint32_t index);
 
 #endif

@@ -6,15 +6,17 @@
 
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/untrusted.h"
+#include "enclave/lib/address.h"
 
 static uint64_t bounce_offset(void)
 {
     return bounce().address - arena_at(0).address;
 }
 
-static bool address_possible(uint64_t a)
+static bool address_possible(const struct interface_address *a)
 {
-    return (a >> 32) <= 32;
+    return a->prefix <= (ip_is_four(a->address) ? 32 : 128) && !ip_is_any(a->address);
 }
 
 static bool interface_possible(const struct interface_info *i)
@@ -23,8 +25,10 @@ static bool interface_possible(const struct interface_info *i)
         i->mtu < INTERFACE_MTU_MIN || i->queues < 1 || i->queues > INTERFACE_QUEUES_MAX ||
         i->up > 1 || i->address_count > INTERFACE_ADDRESSES_MAX)
         return false;
+    if (i->mtu_six && (i->mtu_six > 0xffff || i->mtu_six < INTERFACE_MTU_SIX_MIN))
+        return false;
     for (uint64_t a = 0; a < i->address_count; a++)
-        if (!address_possible(i->address[a]))
+        if (!address_possible(&i->address[a]))
             return false;
     return true;
 }
@@ -49,16 +53,23 @@ int network_interfaces(struct interface_list *out)
     return 0;
 }
 
+/* Of the destination's family, or none. */
+static bool family_possible(const struct route_query *q, struct ip_address a)
+{
+    return ip_is_none(a) || ip_is_four(a) == ip_is_four(q->destination);
+}
+
 static bool route_possible(const struct route_query *q)
 {
-    return q->source <= UINT32_MAX && q->interface_index <= INT32_MAX &&
-           q->kind <= ROUTE_MULTICAST && q->next_hop <= UINT32_MAX && !(q->mac >> 48) &&
+    return family_possible(q, q->source) && family_possible(q, q->next_hop) &&
+           q->interface_index <= INT32_MAX && q->kind <= ROUTE_MULTICAST && !(q->mac >> 48) &&
+           q->hop_limit <= 255 && (q->hop_limit || q->kind != ROUTE_UNICAST) &&
            q->neighbour_known <= 2;
 }
 
 int network_route(struct route_query *q)
 {
-    uint64_t destination = q->destination;
+    const struct ip_address destination = q->destination;
     untrusted_write(bounce(), q, sizeof *q);
     int64_t error = exit_checked(EXIT_ROUTE, 0, 0, bounce_offset(), 0, 0, 0, 0, 0);
     if (error)
@@ -68,9 +79,11 @@ int network_route(struct route_query *q)
     return route_possible(q) ? 0 : impossible();
 }
 
-int network_port(enum port_operation operation, uint32_t address, uint16_t port)
+int network_port(enum port_operation operation, struct ip_address address, uint16_t port)
 {
-    return (int)exit_checked(EXIT_PORT, 0, 0, operation, address, port, 0, 0, 0);
+    const struct port_key key = {.address = address, .port = port};
+    untrusted_write(bounce(), &key, sizeof key);
+    return (int)exit_checked(EXIT_PORT, 0, 0, operation, bounce_offset(), 0, 0, 0, 0);
 }
 
 void network_interrupt(uint64_t thread)

@@ -12,14 +12,15 @@
 #include "abi/net.h"
 
 #define INTERFACE_QUEUES_MAX 1024
-#define INTERFACE_MTU_MIN 68 /* RFC 791 */
+#define INTERFACE_MTU_MIN 68       /* RFC 791 */
+#define INTERFACE_MTU_SIX_MIN 1280 /* RFC 8200, 5 */
 
 /* The interfaces named at start. 0; -errno of the host; -EPROTO: an impossible answer, counted. */
 int network_interfaces(struct interface_list *out);
-/* Answers q for q->destination and q->source. As above. */
+/* Answers q for q->destination, q->source and q->device. As above. */
 int network_route(struct route_query *q);
-/* Steer datagrams for this address (0: any) and port, in host order, to the enclave, or no more. */
-int network_port(enum port_operation operation, uint32_t address, uint16_t port);
+/* Steer datagrams for this address (or any of its family) and port to the enclave, or no more. */
+int network_port(enum port_operation operation, struct ip_address address, uint16_t port);
 /* A thread that sleeps in an interruptible exit, or is about to, is to look again (-EINTR). */
 void network_interrupt(uint64_t thread);
 /* Ticks of the TSC in a second, as the host says; something plausible when it does not. */

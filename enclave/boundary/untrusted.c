@@ -13,6 +13,12 @@ void untrusted_store(struct untrusted u, uint64_t value)
     *(volatile uint64_t *)u.address = value;
 }
 
+bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value)
+{
+    return __atomic_compare_exchange_n((volatile uint64_t *)u.address, &expected, value, false,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
 int untrusted_read(void *to, struct untrusted source, size_t length)
 {
     uint8_t *out = to;
@@ -36,6 +42,32 @@ int untrusted_read(void *to, struct untrusted source, size_t length)
     return copy_bytes(out + words * 8, &last, rest);
 }
 
+static int read_part(uint8_t *to, struct untrusted word, size_t skip, size_t length)
+{
+    uint64_t whole;
+    if (copy_words(&whole, (const void *)word.address, 1))
+        return -EFAULT;
+    return copy_bytes(to, (const uint8_t *)&whole + skip, length);
+}
+
+int untrusted_read_file(void *to, struct untrusted source, size_t length)
+{
+    uint8_t *out = to;
+    size_t skip = source.address & 7;
+    if (skip && length) {
+        size_t n = length < 8 - skip ? length : 8 - skip;
+        if (read_part(out, (struct untrusted){source.address - skip}, skip, n))
+            return -EFAULT;
+        out += n;
+        length -= n;
+        source = untrusted_at(source, n);
+    }
+    size_t words = length / 8, rest = length % 8;
+    if (copy_words(out, (const void *)source.address, words))
+        return -EFAULT;
+    return rest ? read_part(out + words * 8, untrusted_at(source, words * 8), 0, rest) : 0;
+}
+
 int untrusted_write(struct untrusted target, const void *from, size_t length)
 {
     size_t words = length / 8, rest = length % 8;
@@ -48,4 +80,31 @@ int untrusted_write(struct untrusted target, const void *from, size_t length)
         return -EFAULT;
     untrusted_store(untrusted_at(target, words * 8), last);
     return 0;
+}
+
+static int insert_part(struct untrusted word, size_t skip, const uint8_t *from, size_t length)
+{
+    uint64_t whole = untrusted_load(word);
+    if (copy_bytes((uint8_t *)&whole + skip, from, length))
+        return -EFAULT;
+    untrusted_store(word, whole);
+    return 0;
+}
+
+int untrusted_insert(struct untrusted target, const void *from, size_t length)
+{
+    const uint8_t *in = from;
+    size_t skip = target.address & 7;
+    if (skip && length) {
+        size_t n = length < 8 - skip ? length : 8 - skip;
+        if (insert_part((struct untrusted){target.address - skip}, skip, in, n))
+            return -EFAULT;
+        in += n;
+        length -= n;
+        target = untrusted_at(target, n);
+    }
+    size_t words = length / 8, rest = length % 8;
+    if (copy_words((void *)target.address, in, words))
+        return -EFAULT;
+    return rest ? insert_part(untrusted_at(target, words * 8), 0, in + words * 8, rest) : 0;
 }

@@ -7,6 +7,7 @@
 #ifndef BOUNDARY_UNTRUSTED_H
 #define BOUNDARY_UNTRUSTED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,14 +27,24 @@ static inline struct untrusted untrusted_at(struct untrusted u, uint64_t offset)
 uint64_t untrusted_load(struct untrusted u);
 void untrusted_store(struct untrusted u, uint64_t value);
 
+/* Replaces a word by another if it is as expected, in one step: was it? `u` is 8-aligned. */
+bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value);
+
 /*
  * Copy `length` bytes from untrusted memory into the enclave. `source` may have any alignment: whole
  * words around it are read. `to` may be the program's memory: 0, or -EFAULT when it cannot be written.
  */
 int untrusted_read(void *to, struct untrusted source, size_t length);
 
+/* The same where the source may have ceased to be there (a file that was cut shorter): -EFAULT then too. */
+int untrusted_read_file(void *to, struct untrusted source, size_t length);
+
 /* Copy into untrusted memory; `target` is 8-aligned; the last word is padded with zeros.
  * `from` may be the program's memory: 0 or -EFAULT. */
 int untrusted_write(struct untrusted target, const void *from, size_t length);
+
+/* Copy into the midst of what is already there: `target` may have any alignment, the bytes around it in
+ * its first and last word stay. `from` may be the program's memory: 0 or -EFAULT. */
+int untrusted_insert(struct untrusted target, const void *from, size_t length);
 
 #endif

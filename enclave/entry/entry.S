@@ -235,7 +235,7 @@ event_entry:
     xor %ebp, %ebp
     sub $8, %rsp
     call event_stage_two
-    mov %eax, %edi
+    mov %rax, %rdi
     add $8, %rsp
     pop %rbx
     pop %rbp

@@ -14,7 +14,7 @@ extern const char return_window[], return_window_end[], return_restart[];
 extern const char copy_begin[], copy_end[], copy_fault[];
 extern const char _end[];
 void exception_entry(void);
-uint32_t event_stage_two(uint64_t event, uint64_t signal);
+uint64_t event_stage_two(uint64_t event, uint64_t signal);
 
 #define RFLAGS_FIXED 2ull
 
@@ -106,12 +106,14 @@ static void exception(struct thread_block *block, struct sgx_gpr *g)
 
 /* Returns 1 when the signal was only noted: the thread is in the LibOS, and an exit that it is about to
  * make should not block. */
-uint32_t event_stage_two(uint64_t event, uint64_t signal)
+uint64_t event_stage_two(uint64_t event, uint64_t signal)
 {
     struct thread_block *block = thread_block();
     struct sgx_gpr *g = ssa_gpr(block);
-    if (block->state == TB_STATE_UNUSED)
-        return 0;
+    if (block->state == TB_STATE_UNUSED || !block->thread)
+        /* Before there are threads a fault is a defect of ours, with nobody inside to report it yet; a signal
+         * is noted for when there are. */
+        return event == EVENT_EXCEPTION && (g->exitinfo & EXITINFO_VALID) ? ENTRY_REFUSED : 0;
     if (event == EVENT_EXCEPTION) {
         exception(block, g);
         return 0;

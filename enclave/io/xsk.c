@@ -32,6 +32,7 @@ struct xsk {
     uint64_t interface, queue, index;
     int descriptor;
     uint32_t frame_size;
+    bool checksums, zerocopy;
 
     struct lock rx_lock; /* guards the next five */
     struct ring fill, rx;
@@ -173,6 +174,8 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
     x->queue = queue;
     x->index = answer.index;
     x->descriptor = (int)fd;
+    x->checksums = answer.checksums == 1;
+    x->zerocopy = answer.zerocopy == 1;
     ring_open(&x->fill, &setup, &answer, XSK_RING_FILL);
     ring_open(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
     ring_open(&x->rx, &setup, &answer, XSK_RING_RX);
@@ -319,10 +322,10 @@ void xsk_frame_give(struct xsk *x, int frame)
     lock_release(&x->tx_lock);
 }
 
-int xsk_send(struct xsk *x, int frame, uint32_t length)
+int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata)
 {
     int result = -EAGAIN;
-    if (length > x->frame_size - XSK_TX_OFFSET)
+    if (start < XSK_TX_OFFSET || start > x->frame_size || length > x->frame_size - start)
         return -EMSGSIZE;
     lock_take(&x->tx_lock);
     if (!ring_space(&x->tx, 1) && x->kick.waiting)
@@ -330,8 +333,9 @@ int xsk_send(struct xsk *x, int frame, uint32_t length)
     if (ring_space(&x->tx, 1) &&
         frames_lend(&x->tx_frames, (uint32_t)frame - x->rx_frames.count)) {
         struct untrusted at = ring_entry(&x->tx, 0);
-        untrusted_store(at, (uint64_t)frame * x->frame_size + XSK_TX_OFFSET);
-        untrusted_store(untrusted_at(at, 8), length); /* options 0 */
+        untrusted_store(at, (uint64_t)frame * x->frame_size + start);
+        untrusted_store(untrusted_at(at, 8),
+                        length | (uint64_t)(metadata ? XSK_OPTION_METADATA : 0) << 32);
         ring_advance(&x->tx, 1);
         x->packets_out++;
         x->bytes_out += length;
@@ -371,6 +375,16 @@ struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offs
 uint32_t xsk_frame_size(const struct xsk *x)
 {
     return x->frame_size;
+}
+
+bool xsk_zerocopy(const struct xsk *x)
+{
+    return x->zerocopy;
+}
+
+bool xsk_checksums(const struct xsk *x)
+{
+    return x->checksums;
 }
 
 uint64_t xsk_interface(const struct xsk *x)

@@ -37,11 +37,17 @@ uint32_t xsk_frames_low(const struct xsk *x);
 /* A frame to send from, or -ENOBUFS. Takes completions first. */
 int xsk_frame_take(struct xsk *x);
 void xsk_frame_give(struct xsk *x, int frame); /* unsent */
-/* Queue `length` bytes at the frame's start + XSK_TX_OFFSET; kicks when io/kick says so. 0,
+/* Queue `length` bytes, `start` bytes into the frame (XSK_TX_OFFSET at least); kicks when io/kick says so.
+ * With `metadata` there is a struct xsk_metadata right before them (only where xsk_checksums). 0,
  * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
-int xsk_send(struct xsk *x, int frame, uint32_t length);
-/* Payload of an IPv4/UDP frame sent from here begins 8-aligned. */
-#define XSK_TX_OFFSET 6
+int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata);
+/* Does the kernel send from and receive to the frames themselves? */
+bool xsk_zerocopy(const struct xsk *x);
+/* Does the kernel fill in checksums of frames sent? */
+bool xsk_checksums(const struct xsk *x);
+/* Room for the metadata before it; the payload of an IPv4/UDP frame sent from here begins 8-aligned. */
+#define XSK_METADATA_OFFSET 6
+#define XSK_TX_OFFSET (XSK_METADATA_OFFSET + (uint32_t)sizeof(struct xsk_metadata))
 
 /* Untrusted address of a byte of a frame. */
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset);

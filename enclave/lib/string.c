@@ -30,7 +30,14 @@ void *memset(void *to, int byte, size_t n)
 int memcmp(const void *a, const void *b, size_t n)
 {
     const uint8_t *x = a, *y = b;
-    for (size_t i = 0; i < n; i++)
+    size_t i = 0;
+    for (uint64_t v, w; n - i >= sizeof v; i += sizeof v) {
+        __builtin_memcpy(&v, x + i, sizeof v);
+        __builtin_memcpy(&w, y + i, sizeof w);
+        if (v != w)
+            break;
+    }
+    for (; i < n; i++)
         if (x[i] != y[i])
             return x[i] < y[i] ? -1 : 1;
     return 0;

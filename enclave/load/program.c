@@ -297,6 +297,9 @@ static int64_t build_stack(const struct program *p, uint64_t vdso, uint64_t top,
         push(&s, &null, 8);
     image->vector_end = s.at;
     image->vector = push(&s, vector, sizeof vector);
+    _Static_assert(sizeof vector <= sizeof process.vector, "it is kept for /proc");
+    memcpy(process.vector, vector, sizeof vector);
+    process.vector_size = sizeof vector;
     push_pointers(&s, &p->environment, image->environment);
     push_pointers(&s, &p->arguments, image->arguments);
     push(&s, &argc, 8);

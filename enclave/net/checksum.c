@@ -12,10 +12,15 @@ uint16_t checksum_fold(uint64_t sum)
     return (uint16_t)((sum & 0xffff) + (sum >> 16));
 }
 
-uint32_t checksum_pseudo(uint32_t source, uint32_t destination, uint16_t length)
+/*@ assigns \nothing; */
+static inline uint64_t address_sum(struct ip_address a)
 {
-    return (source >> 16) + (source & 0xffff) + (destination >> 16) + (destination & 0xffff) +
-           PROTOCOL_UDP + length;
+    return (a.high >> 32) + (a.high & 0xffffffff) + (a.low >> 32) + (a.low & 0xffffffff);
+}
+
+uint32_t checksum_pseudo(struct ip_address source, struct ip_address destination, uint32_t length)
+{
+    return checksum_fold(address_sum(source) + address_sum(destination) + PROTOCOL_UDP + length);
 }
 
 /*@ requires \valid_read(p + (0 .. 3));

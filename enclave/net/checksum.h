@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "abi/net.h"
+
 /* No piece of a packet is longer: keeps every sum far from overflow. */
 #define CHECKSUM_LENGTH_MAX 0x10000u
 
@@ -22,8 +24,12 @@ uint32_t checksum_sum(const uint8_t *p, size_t length);
     ensures \result <= 0xffff; */
 uint16_t checksum_fold(uint64_t sum);
 
-/* Of the IPv4 pseudo-header of a UDP datagram; `length` is that of UDP header and payload. */
-/*@ assigns \nothing; */
-uint32_t checksum_pseudo(uint32_t source, uint32_t destination, uint16_t length);
+/*
+ * Of the pseudo-header of a UDP datagram in either family (RFC 768; RFC 8200, 8.1); `length` is that of UDP
+ * header and payload. The ::ffff: before an IPv4 address does not count: 0xffff is a ones' complement zero.
+ */
+/*@ assigns \nothing;
+    ensures \result <= 0xffff; */
+uint32_t checksum_pseudo(struct ip_address source, struct ip_address destination, uint32_t length);
 
 #endif

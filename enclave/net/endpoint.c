@@ -9,6 +9,8 @@
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
+#include "enclave/net/interface.h"
+#include "enclave/net/net.h"
 
 #define BUCKETS 256 /* power of two */
 #define QUEUE_FIRST 64u
@@ -17,17 +19,27 @@
 _Static_assert(sizeof(struct udp_counters) == sizeof(struct statistics_socket) - sizeof(uint64_t),
                "counters are published as they are");
 
-/* Lock order: steering, table, an endpoint. */
+/* Something that the steering program sends to the XSKs. */
+struct steered {
+    struct steered *next; /* of the same bucket */
+    struct ip_address address;
+    uint16_t port;
+    bool wanted;
+};
+
+/* Lock order: steering, table, an endpoint. Who holds `steering` may read the table without its lock. */
 static struct {
-    struct lock steering; /* held over the exits that steer, so that they come in order */
-    struct lock lock;     /* guards buckets, their endpoints' keys and statistics */
+    struct lock steering; /* guards steered; held over the exits that steer, so that they come in order, and
+                             by whoever changes the table */
+    struct lock lock;     /* guards buckets, their endpoints' names and statistics */
+    struct steered *steered[BUCKETS];
     struct udp_endpoint *bucket[BUCKETS];
     uint64_t statistics[STATISTICS_SOCKETS / 64]; /* entries in use */
 } ports;
 
-static struct udp_endpoint **bucket(uint16_t port)
+static uint32_t bucket_of(uint16_t port)
 {
-    return &ports.bucket[(port ^ port >> 8) & (BUCKETS - 1)];
+    return (port ^ port >> 8) & (BUCKETS - 1);
 }
 
 static void thread_set_add(struct thread_set *s, uint64_t index)
@@ -96,17 +108,42 @@ bool udp_endpoint_empty(const struct udp_endpoint *e)
     return __atomic_load_n(&e->head, __ATOMIC_ACQUIRE) == __atomic_load_n(&e->tail, __ATOMIC_ACQUIRE);
 }
 
+/* With the lock held. */
+static void take_first(struct udp_endpoint *e, const struct udp_packet *first, struct udp_packet *out)
+{
+    *out = *first;
+    e->charged -= first->length + UDP_CHARGE;
+    __atomic_store_n(&e->head, e->head + 1, __ATOMIC_RELEASE);
+}
+
 bool udp_endpoint_take(struct udp_endpoint *e, struct udp_packet *out)
 {
     lock_take(&e->lock);
     struct udp_packet *first = queue_first(e);
-    if (first) {
-        *out = *first;
-        e->charged -= first->length + UDP_CHARGE;
-        __atomic_store_n(&e->head, e->head + 1, __ATOMIC_RELEASE);
-    }
+    if (first)
+        take_first(e, first, out);
     lock_release(&e->lock);
     return first;
+}
+
+static bool continues(const struct udp_packet *first, const struct udp_packet *p)
+{
+    return p->length && p->length <= first->length && p->source_port == first->source_port &&
+           p->interface == first->interface && p->ttl == first->ttl && p->tos == first->tos &&
+           p->flow == first->flow && ip_equal(p->source, first->source) &&
+           ip_equal(p->destination, first->destination);
+}
+
+bool udp_endpoint_take_more(struct udp_endpoint *e, const struct udp_packet *first, size_t room,
+                            struct udp_packet *out)
+{
+    lock_take(&e->lock);
+    struct udp_packet *next = queue_first(e);
+    bool takes = next && next->length <= room && continues(first, next);
+    if (takes)
+        take_first(e, next, out);
+    lock_release(&e->lock);
+    return takes;
 }
 
 void udp_packet_release(struct udp_packet *p)
@@ -193,15 +230,6 @@ void udp_endpoint_wake(struct udp_endpoint *e)
 
 /* ---- port table ---- */
 
-/* Another endpoint that is steered by the same key. */
-static bool steered_by_another(const struct udp_endpoint *e)
-{
-    for (const struct udp_endpoint *i = *bucket(e->port); i; i = i->next)
-        if (i != e && i->port == e->port && i->address == e->address)
-            return true;
-    return false;
-}
-
 static void statistics_claim(struct udp_endpoint *e)
 {
     struct untrusted s = arena_statistics();
@@ -231,64 +259,171 @@ static void statistics_give_up(struct udp_endpoint *e)
     e->published.address = 0;
 }
 
-static void unlink(struct udp_endpoint *e)
+/* With both locks. */
+static void table_remove(struct udp_endpoint *e)
 {
-    struct udp_endpoint **i = bucket(e->port);
+    struct udp_endpoint **i = &ports.bucket[bucket_of(e->name.port)];
     while (*i != e)
         i = &(*i)->next;
     *i = e->next;
-    e->attached = false;
 }
 
-int udp_endpoint_attach(struct udp_endpoint *e, uint32_t address, uint16_t port)
+static void table_add(struct udp_endpoint *e)
+{
+    struct udp_endpoint **first = &ports.bucket[bucket_of(e->name.port)];
+    e->next = *first;
+    *first = e;
+}
+
+/* What must be steered for a name to be served: one or two keys. */
+static int keys_of(const struct udp_name *n, struct ip_address keys[2])
+{
+    int count = 0;
+    if (!ip_is_any(n->address)) {
+        keys[count++] = n->address;
+        return count;
+    }
+    if (n->four)
+        keys[count++] = ip_four(0);
+    if (n->six)
+        keys[count++] = ip_none;
+    return count;
+}
+
+/* May a datagram that the key steers be for this name? Its port is the key's. */
+static bool claims(const struct udp_name *n, struct ip_address key)
+{
+    if (n->device && !interface_exists(n->device))
+        return false;
+    if (!(ip_is_four(key) ? n->four : n->six))
+        return false;
+    return ip_is_any(n->address) || ip_is_any(key) || ip_equal(n->address, key);
+}
+
+/* Nothing is steered that a socket might want which the kernel serves: no kernel socket gets it then. */
+static bool claimed_by_host(uint16_t port, struct ip_address key)
+{
+    for (const struct udp_endpoint *e = ports.bucket[bucket_of(port)]; e; e = e->next)
+        if (e->name.port == port && !e->name.served && claims(&e->name, key))
+            return true;
+    return false;
+}
+
+static struct steered *steered_find(uint16_t port, struct ip_address key)
+{
+    for (struct steered *s = ports.steered[bucket_of(port)]; s; s = s->next)
+        if (s->port == port && ip_equal(s->address, key))
+            return s;
+    return NULL;
+}
+
+static int steered_add(uint16_t port, struct ip_address key)
+{
+    struct steered *s = alloc(sizeof *s);
+    int error = s ? network_port(PORT_ADD, key, port) : -ENOMEM;
+    if (error) {
+        alloc_free(s);
+        return error;
+    }
+    *s = (struct steered){ports.steered[bucket_of(port)], key, port, true};
+    ports.steered[bucket_of(port)] = s;
+    return 0;
+}
+
+/* Those that are no longer wanted; were there any? */
+static bool steered_sweep(uint16_t port)
+{
+    bool any = false;
+    struct steered **i = &ports.steered[bucket_of(port)];
+    while (*i) {
+        struct steered *s = *i;
+        if (s->port != port || s->wanted) {
+            i = &s->next;
+            continue;
+        }
+        network_port(PORT_REMOVE, s->address, port);
+        *i = s->next;
+        alloc_free(s);
+        any = true;
+    }
+    return any;
+}
+
+/* Does anything come to it by XSKs? Who sleeps for its host socket alone is woken when that begins. */
+static void attached_update(struct udp_endpoint *e)
+{
+    struct ip_address keys[2];
+    int count = keys_of(&e->name, keys);
+    bool now = false;
+    for (int i = 0; i < count && e->name.served && !now; i++)
+        now = steered_find(e->name.port, keys[i]);
+    bool begins = now && !e->attached;
+    __atomic_store_n(&e->attached, now, __ATOMIC_RELAXED);
+    if (begins)
+        udp_endpoint_wake(e);
+}
+
+/* With the steering lock: make the steering of a port what its endpoints ask for. More is steered before
+ * less is: what comes meanwhile reaches a socket either way. */
+static int steer(uint16_t port)
 {
     int error = 0;
+    for (struct steered *s = ports.steered[bucket_of(port)]; s; s = s->next)
+        s->wanted &= s->port != port;
+    for (struct udp_endpoint *e = ports.bucket[bucket_of(port)]; e; e = e->next) {
+        struct ip_address keys[2];
+        int count = e->name.port == port && e->name.served ? keys_of(&e->name, keys) : 0;
+        for (int i = 0; i < count; i++) {
+            struct steered *s = steered_find(port, keys[i]);
+            if (claimed_by_host(port, keys[i]))
+                continue;
+            if (s)
+                s->wanted = true;
+            else if (!error)
+                error = steered_add(port, keys[i]);
+        }
+    }
+    if (steered_sweep(port))
+        net_catch_up(); /* what was steered before is in the rings, and still has its socket */
+    for (struct udp_endpoint *e = ports.bucket[bucket_of(port)]; e; e = e->next)
+        if (e->name.port == port)
+            attached_update(e);
+    return error;
+}
+
+int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name)
+{
+    int error = 0;
+    net_catch_up(); /* what has come by now came for the old name */
     lock_take(&ports.steering);
+    uint16_t old = e->name.port;
     lock_take(&ports.lock);
-    e->address = address;
-    e->port = port;
-    bool first = !steered_by_another(e);
-    e->next = *bucket(port);
-    *bucket(port) = e;
-    e->attached = true;
-    statistics_claim(e);
+    if (old)
+        table_remove(e);
+    e->name = *name;
+    if (name->port)
+        table_add(e);
+    if (name->served)
+        statistics_claim(e);
     lock_release(&ports.lock);
     if (e->published.address)
-        untrusted_store(e->published, port);
-    if (first && (error = network_port(PORT_ADD, address, port))) {
-        lock_take(&ports.lock);
-        unlink(e);
-        lock_release(&ports.lock);
-    }
+        untrusted_store(e->published, name->port);
+    if (name->port)
+        error = steer(name->port);
+    else
+        __atomic_store_n(&e->attached, false, __ATOMIC_RELAXED);
+    if (old && old != name->port)
+        steer(old);
     lock_release(&ports.steering);
     return error;
 }
 
-void udp_endpoint_detach(struct udp_endpoint *e)
-{
-    lock_take(&ports.steering);
-    lock_take(&ports.lock);
-    bool attached = e->attached, last = attached && !steered_by_another(e);
-    if (attached)
-        unlink(e);
-    lock_release(&ports.lock);
-    if (last)
-        network_port(PORT_REMOVE, e->address, e->port);
-    lock_release(&ports.steering);
-}
-
-void udp_endpoint_connect(struct udp_endpoint *e, uint32_t peer, uint16_t peer_port)
-{
-    lock_take(&ports.lock);
-    e->peer = peer;
-    e->peer_port = peer_port;
-    lock_release(&ports.lock);
-}
-
 void udp_endpoint_finish(struct udp_endpoint *e)
 {
+    static const struct udp_name none;
     struct udp_packet p;
-    udp_endpoint_detach(e);
+    if (e->name.port)
+        udp_endpoint_rename(e, &none);
     while (udp_endpoint_take(e, &p))
         udp_packet_release(&p);
     lock_take(&ports.lock);
@@ -319,25 +454,44 @@ static uint32_t next_random(uint32_t x)
     return x * 1664525 + 1013904223;
 }
 
-/* The endpoint that wants the datagram most: a connected one, one bound to the address, any. Among equals
- * the newest, or of those that share the port (SO_REUSEPORT) always the same one for one sender. */
-static struct udp_endpoint *find(const struct udp_datagram *d)
+/* Of one sender it is always the same. */
+static uint32_t sender_hash(const struct udp_datagram *d)
+{
+    uint64_t mixed = (d->source.low ^ d->source.high * 3 ^ (uint64_t)d->source_port << 32) *
+                     0x9e3779b97f4a7c15ull;
+    return (uint32_t)(mixed >> 32);
+}
+
+/* How much a name wants a datagram that came by this interface, -1: not at all. As the kernel has it: what
+ * is bound to an address before what is not, then connected ones, then those bound to a device. */
+static int score_of(const struct udp_name *n, const struct udp_datagram *d, uint64_t device)
+{
+    bool four = ip_is_four(d->destination), any = ip_is_any(n->address);
+    if (n->port != d->destination_port || !(four ? n->four : n->six))
+        return -1;
+    if (!any && !ip_equal(n->address, d->destination))
+        return -1;
+    if (n->peer_port && (n->peer_port != d->source_port || !ip_equal(n->peer, d->source)))
+        return -1;
+    if (n->device && n->device != device)
+        return -1;
+    return (any ? 0 : 16) + (n->peer_port ? 8 : 0) + (n->device ? 4 : 0) + (four && !n->six ? 1 : 0);
+}
+
+/* The endpoint that wants the datagram most. Among equals the newest, or of those that share the port
+ * (SO_REUSEPORT) always the same one for one sender. */
+static struct udp_endpoint *find(const struct udp_datagram *d, uint64_t device)
 {
     struct udp_endpoint *best = NULL;
     int best_score = -1;
-    uint32_t equals = 1, hash = (d->source ^ (uint32_t)d->source_port << 16) * 0x9e3779b1u;
-    for (struct udp_endpoint *e = *bucket(d->destination_port); e; e = e->next) {
-        int score = 0;
-        if (e->port != d->destination_port || (e->address && e->address != d->destination))
-            continue;
-        if (e->peer_port && (e->peer_port != d->source_port || e->peer != d->source))
-            continue;
-        score = (e->peer_port ? 2 : 0) + (e->address ? 1 : 0);
+    uint32_t equals = 1, hash = sender_hash(d);
+    for (struct udp_endpoint *e = ports.bucket[bucket_of(d->destination_port)]; e; e = e->next) {
+        int score = score_of(&e->name, d, device);
         if (score > best_score) {
             best = e;
             best_score = score;
             equals = 1;
-        } else if (score == best_score && e->shares && best->shares) {
+        } else if (score >= 0 && score == best_score && e->shares && best->shares) {
             hash = next_random(hash);
             if ((uint64_t)hash * ++equals >> 32 == 0)
                 best = e;
@@ -346,11 +500,11 @@ static struct udp_endpoint *find(const struct udp_datagram *d)
     return best;
 }
 
-static bool checksum_holds(const struct udp_datagram *d, struct xsk *x, uint32_t frame, uint32_t offset)
+static bool checksum_holds(const struct udp_datagram *d, const struct udp_arrival *a)
 {
     if (d->checksum == UDP_CHECKSUM_GOOD)
         return true;
-    uint32_t sum = d->sum + untrusted_sum(xsk_frame_at(x, frame, offset), d->length);
+    uint32_t sum = d->sum + untrusted_sum(xsk_frame_at(a->xsk, a->frame, a->offset), d->length);
     sum = (sum & 0xffff) + (sum >> 16);
     return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
@@ -365,10 +519,10 @@ void udp_deliver_end(void)
     lock_release(&ports.lock);
 }
 
-bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_t frame,
-                 uint32_t offset, struct thread_set *wake, enum drop_cause *cause)
+bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
+                 enum drop_cause *cause)
 {
-    struct udp_endpoint *e = find(d);
+    struct udp_endpoint *e = find(d, xsk_interface(a->xsk));
     bool queued = false;
     if (!e) {
         *cause = DROP_no_socket;
@@ -379,21 +533,23 @@ bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_
     if (!p) {
         *cause = DROP_queue_full;
         udp_count(e, drops[DROP_queue_full], 1);
-    } else if (!checksum_holds(d, x, frame, offset)) {
+    } else if (!checksum_holds(d, a)) {
         *cause = DROP_checksum;
         udp_count(e, drops[DROP_checksum], 1);
     } else {
         *p = (struct udp_packet){
-            .xsk = x,
-            .frame = frame,
-            .offset = offset,
+            .xsk = a->xsk,
+            .arrived = a->tsc,
+            .frame = a->frame,
+            .offset = a->offset,
             .source = d->source,
             .destination = d->destination,
+            .flow = d->flow,
             .source_port = d->source_port,
             .length = (uint16_t)d->length,
             .ttl = d->ttl,
             .tos = d->tos,
-            .interface = (uint16_t)index,
+            .interface = (uint16_t)a->index,
         };
         e->charged += d->length + UDP_CHARGE;
         e->arrivals++;

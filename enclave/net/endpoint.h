@@ -14,6 +14,7 @@
 #include "abi/start.h"
 #include "abi/stats.h"
 #include "enclave/boundary/untrusted.h"
+#include "enclave/lib/address.h"
 #include "enclave/lib/lock.h"
 #include "enclave/net/udp.h"
 
@@ -23,8 +24,10 @@ struct xsk;
 struct udp_packet {
     struct xsk *xsk; /* whose frame holds the payload; NULL: it is at `inside` */
     void *inside;    /* alloc'ed */
+    uint64_t arrived; /* TSC */
+    struct ip_address source, destination;
     uint32_t frame, offset; /* of the payload within the frame */
-    uint32_t source, destination;
+    uint32_t flow;          /* IPv6: traffic class and flow label */
     uint16_t source_port, length;
     uint8_t ttl, tos;
     uint16_t interface; /* which XSK it came by: xsk_at() */
@@ -42,6 +45,17 @@ struct thread_set {
     bool any; /* false: all words are 0 */
 };
 
+/* What an endpoint is bound and connected to, and who serves it. */
+struct udp_name {
+    struct ip_address address; /* local; any: of the families that it takes */
+    struct ip_address peer;
+    uint64_t device;    /* the interface that datagrams must have come by, 0: any */
+    uint16_t port;      /* local, 0: not bound */
+    uint16_t peer_port; /* 0: not connected */
+    bool four, six;     /* which datagrams it takes */
+    bool served;        /* by XSKs; else the kernel delivers to the host socket */
+};
+
 struct udp_endpoint {
     struct lock lock; /* guards the queue and waiters */
     struct udp_packet *queue;
@@ -52,12 +66,9 @@ struct udp_endpoint {
 
     /* Guarded by the port table's lock: */
     struct udp_endpoint *next; /* of the same bucket, older */
-    bool attached;
-    bool shares;      /* SO_REUSEPORT */
-    uint32_t address; /* bound to; 0: any. Host order */
-    uint16_t port;
-    uint16_t peer_port; /* 0: not connected */
-    uint32_t peer;
+    struct udp_name name;
+    bool shares;   /* SO_REUSEPORT */
+    bool attached; /* something comes to it by XSKs; read without the lock too */
 
     struct udp_counters counters;
     struct untrusted published; /* struct statistics_socket, address 0: none */
@@ -75,25 +86,30 @@ int udp_endpoint_prepare(struct udp_endpoint *e);
 void udp_endpoint_finish(struct udp_endpoint *e);
 
 /*
- * Into the port table with this address and port, and steered here if it is the first with them. 0, or
- * -errno of the steering: then it is not attached. One exit at most.
+ * This is its name from now on; port 0: none. What it takes is steered here, unless a socket that the kernel
+ * serves has a claim to some of it. 0, or -errno of the steering: then (some of) it comes by the host
+ * socket. What is in the queue stays. Exits where steering changes.
  */
-int udp_endpoint_attach(struct udp_endpoint *e, uint32_t address, uint16_t port);
-/* Out of it. What is in the queue stays. */
-void udp_endpoint_detach(struct udp_endpoint *e);
+int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name);
 /* In a process that has no XSKs any more, and whose memory says that it had: it is attached no longer, and what
  * it has queued is another process's. After udp_ports_leave. */
 void udp_endpoint_leave(struct udp_endpoint *e);
 void udp_ports_leave(void);
-/* Datagrams of this peer only; port 0: of all. */
-void udp_endpoint_connect(struct udp_endpoint *e, uint32_t peer, uint16_t peer_port);
+
+/* How a datagram came. */
+struct udp_arrival {
+    struct xsk *xsk;
+    int index; /* xsk_at(index) is that XSK */
+    uint32_t frame, offset; /* where its payload begins in the frame */
+    uint64_t tsc;
+};
 
 /*
- * Queue a datagram that came by xsk_at(index) in `frame`; its payload begins `offset` bytes into it. True:
- * the queue owns the frame now, and threads that wait for it are added to `wake`. False: *cause says why.
+ * Queue a datagram. True: the queue owns the frame now, and threads that wait for it are added to `wake`.
+ * False: *cause says why.
  */
-bool udp_deliver(const struct udp_datagram *d, int index, struct xsk *x, uint32_t frame,
-                 uint32_t offset, struct thread_set *wake, enum drop_cause *cause);
+bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
+                 enum drop_cause *cause);
 /* Around any number of udp_deliver. */
 void udp_deliver_begin(void);
 void udp_deliver_end(void);
@@ -101,6 +117,10 @@ void udp_deliver_end(void);
 /* Take the first datagram; its payload is the caller's to release. */
 bool udp_endpoint_take(struct udp_endpoint *e, struct udp_packet *out);
 void udp_packet_release(struct udp_packet *p);
+/* The same if it continues a row that `first` began (UDP_GRO): of the same flow, no longer than it is nor than
+ * `room`, and not empty. */
+bool udp_endpoint_take_more(struct udp_endpoint *e, const struct udp_packet *first, size_t room,
+                            struct udp_packet *out);
 /* Moves the first datagram's payload inside; *out is a view of it, valid while e->lock is held, as it is
  * on return with 1. 0: no datagram (lock not held); -ENOMEM. */
 int udp_endpoint_look(struct udp_endpoint *e, struct udp_packet *out);

@@ -6,6 +6,7 @@
 
 #define ETHERNET_HEADER 14u
 #define ETHERNET_TYPE_IPV4 0x0800u
+#define ETHERNET_TYPE_IPV6 0x86ddu
 #define MAC_BYTES 6
 
 /* Type of the frame's contents (IEEE 802.3). */

@@ -4,6 +4,7 @@
 #include "enclave/boundary/network.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
+#include "enclave/lib/address.h"
 
 #define BROADCAST 0xffffffffu
 
@@ -38,50 +39,73 @@ void interface_at(uint64_t i, struct interface_info *out)
     lock_release(&interfaces.lock);
 }
 
-static bool owns(const struct interface_info *i, uint32_t address, bool broadcast)
+/* The last address of a network, of 4 addresses or more (RFC 3021), or of all. IPv6 has none. */
+static bool is_broadcast(const struct interface_address *a, struct ip_address address)
 {
-    for (uint64_t a = 0; a < i->address_count; a++) {
-        uint32_t own = (uint32_t)i->address[a], prefix = (uint32_t)(i->address[a] >> 32);
-        if (own == address)
-            return true;
-        /* The last address of a network, of 4 addresses or more (RFC 3021). */
-        if (broadcast && prefix <= 30 && (own | (BROADCAST >> prefix)) == address)
-            return true;
-    }
-    return broadcast && address == BROADCAST;
+    if (!ip_is_four(address) || !ip_is_four(a->address) || a->prefix > 30)
+        return false;
+    return (ip_to_four(a->address) | (BROADCAST >> a->prefix)) == ip_to_four(address);
 }
 
-static bool owned(uint64_t index, uint32_t address, bool broadcast)
+static bool owns(const struct interface_info *i, struct ip_address address, bool broadcast)
+{
+    for (uint64_t a = 0; a < i->address_count; a++)
+        if (ip_equal(i->address[a].address, address) ||
+            (broadcast && is_broadcast(&i->address[a], address)))
+            return true;
+    return broadcast && ip_equal(address, ip_four(BROADCAST));
+}
+
+/* The list has room for so many: there may be more, and only the host knows. */
+static bool list_full(const struct interface_info *i)
+{
+    return i->address_count == INTERFACE_ADDRESSES_MAX;
+}
+
+static const struct interface_info *find(uint64_t index)
+{
+    for (uint64_t i = 0; i < interfaces.list.count; i++)
+        if (interfaces.list.interface[i].index == index)
+            return &interfaces.list.interface[i];
+    return NULL;
+}
+
+bool interface_accepts(uint64_t index, struct ip_address address)
+{
+    lock_take(&interfaces.lock);
+    const struct interface_info *i = find(index);
+    bool found = i && (owns(i, address, true) || (list_full(i) && !ip_is_multicast(address)));
+    lock_release(&interfaces.lock);
+    return found;
+}
+
+bool interface_owns(uint64_t index, struct ip_address address)
 {
     bool found = false;
     lock_take(&interfaces.lock);
     for (uint64_t i = 0; i < interfaces.list.count && !found; i++)
         if (!index || interfaces.list.interface[i].index == index)
-            found = owns(&interfaces.list.interface[i], address, broadcast);
+            found = owns(&interfaces.list.interface[i], address, false);
     lock_release(&interfaces.lock);
     return found;
 }
 
-bool interface_accepts(uint64_t index, uint32_t address)
+bool interface_exists(uint64_t index)
 {
-    return owned(index, address, true);
-}
-
-bool interface_owns(uint64_t index, uint32_t address)
-{
-    return owned(index, address, false);
-}
-
-bool interface_find(uint64_t index, struct interface_info *out)
-{
-    bool found = false;
     lock_take(&interfaces.lock);
-    for (uint64_t i = 0; i < interfaces.list.count && !found; i++) {
-        if (interfaces.list.interface[i].index != index)
-            continue;
-        memcpy(out, &interfaces.list.interface[i], sizeof *out);
-        found = true;
-    }
+    bool found = find(index);
     lock_release(&interfaces.lock);
     return found;
+}
+
+bool interface_link(uint64_t index, struct ip_address source, struct interface_link *out)
+{
+    lock_take(&interfaces.lock);
+    const struct interface_info *i = find(index);
+    if (i)
+        *out = (struct interface_link){.mac = i->mac,
+                                       .mtu = ip_is_four(source) ? i->mtu : i->mtu_six,
+                                       .owns = owns(i, source, false)};
+    lock_release(&interfaces.lock);
+    return i;
 }

@@ -15,10 +15,18 @@ uint64_t interface_count(void);
 void interface_at(uint64_t i, struct interface_info *out);
 
 /* Does a packet to this address belong to the interface: one of its addresses, or a broadcast? */
-bool interface_accepts(uint64_t index, uint32_t address);
+bool interface_accepts(uint64_t index, struct ip_address address);
 /* Is this an address of the interface (index 0: of any)? */
-bool interface_owns(uint64_t index, uint32_t address);
-/* Copy of the one with this index: false: none. */
-bool interface_find(uint64_t index, struct interface_info *out);
+bool interface_owns(uint64_t index, struct ip_address address);
+/* Is there one with this index? */
+bool interface_exists(uint64_t index);
+
+/* What sending by an interface takes. */
+struct interface_link {
+    uint64_t mac, mtu; /* the MTU is of the family of the source; 0: it has none of that */
+    bool owns; /* the source address */
+};
+/* Of the one with this index: false: none. */
+bool interface_link(uint64_t index, struct ip_address source, struct interface_link *out);
 
 #endif

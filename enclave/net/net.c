@@ -12,6 +12,7 @@
 #include "enclave/boundary/network.h"
 #include "enclave/enclave.h"
 #include "enclave/io/moderate.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -76,7 +77,11 @@ void net_start(void)
     }
     net.second = network_tick_rate();
     net.reload_next = 0;
-    route_start(net.second);
+    error = route_start(net.second);
+    if (error) {
+        log_warning("UDP goes over host sockets: no memory for routes");
+        return;
+    }
     for (uint64_t i = 0; i < interface_count(); i++) {
         struct interface_info interface;
         interface_at(i, &interface);
@@ -116,18 +121,38 @@ struct batch {
     int index;
     struct xsk *xsk;
     struct thread_set wake;
-    uint32_t accepted; /* an address that is known to be the interface's, 0: none yet */
+    uint64_t tsc;               /* when it was taken off the ring */
+    struct ip_address accepted; /* one that is known to be the interface's, or none yet */
+    struct ip_address believed; /* one that is known to be another's */
 };
 
-static bool accepts(struct batch *b, uint32_t destination)
+static bool accepts(struct batch *b, struct ip_address destination)
 {
-    if (destination == b->accepted)
+    if (ip_is_none(destination))
+        return false;
+    if (ip_equal(destination, b->accepted))
         return true;
     if (!interface_accepts(xsk_interface(b->xsk), destination)) {
         __atomic_store_n(&net.reload, true, __ATOMIC_RELAXED);
         return false;
     }
     b->accepted = destination;
+    return true;
+}
+
+/* Could an honest sender elsewhere have this address? The kernel takes no other from a network either: what
+ * claims to be local must have come by loopback (RFC 1122, 3.2.1.3; RFC 4291, 2.5.3). */
+static bool believable(struct batch *b, struct ip_address source)
+{
+    if (ip_is_none(source))
+        return false;
+    if (ip_equal(source, b->believed))
+        return true;
+    if (ip_is_loopback(source) || ip_is_multicast(source) || interface_owns(0, source))
+        return false;
+    if (ip_is_four(source) && (ip_to_four(source) >> 24 == 0 || ip_to_four(source) == UINT32_MAX))
+        return false;
+    b->believed = source;
     return true;
 }
 
@@ -149,7 +174,16 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
         *cause = DROP_no_socket;
         return false;
     }
-    return udp_deliver(&d, b->index, b->xsk, p->frame, p->offset + d.offset, &b->wake, cause);
+    if (!believable(b, d.source)) {
+        *cause = DROP_malformed;
+        return false;
+    }
+    const struct udp_arrival arrival = {.xsk = b->xsk,
+                                        .index = b->index,
+                                        .frame = p->frame,
+                                        .offset = p->offset + d.offset,
+                                        .tsc = b->tsc};
+    return udp_deliver(&d, &arrival, &b->wake, cause);
 }
 
 static int drain(int index, struct xsk *x)
@@ -160,6 +194,7 @@ static int drain(int index, struct xsk *x)
         return 0;
     int count = xsk_receive(x, packets, XSK_BATCH);
     if (count > 0) {
+        b.tsc = __builtin_ia32_rdtsc();
         udp_deliver_begin();
         for (int i = 0; i < count; i++) {
             enum drop_cause cause;
@@ -202,6 +237,15 @@ bool net_poll(void)
     return any;
 }
 
+/* As many rounds as empty full rings. */
+#define CATCH_UP_ROUNDS 32
+
+void net_catch_up(void)
+{
+    for (int i = 0; i < CATCH_UP_ROUNDS && net_poll(); i++)
+        continue;
+}
+
 void net_count_sleep(void)
 {
     int xsks = xsk_count();
@@ -241,7 +285,7 @@ int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint6
     p[0] = (struct pollfd){.fd = host_fd, .events = (short)events};
     for (int i = 0; xsks && i < xsk_count(); i++)
         p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
-    xsk_flush();
+    io_flush();
     if (xsks)
         net_count_sleep();
     int ready = host_ppoll(p, count, timeout_ns, EXIT_INTERRUPTIBLE);

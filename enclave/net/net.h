@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* UDP/IPv4 in the enclave: what os/ may ask of net/. */
+/* UDP in the enclave: what os/ may ask of net/. */
 #ifndef NET_NET_H
 #define NET_NET_H
 
@@ -18,8 +18,8 @@ void net_leave(void);
 /* Ticks of the TSC in a second. */
 uint64_t net_second(void);
 
-/* socket(AF_INET, SOCK_DGRAM): a file whose ops are os/udp_socket.c's. It takes over `host_fd`, the host
- * socket that stands behind it. NULL: no memory, and it is closed. */
+/* socket(AF_INET or AF_INET6, SOCK_DGRAM): a file whose ops are os/udp_socket.c's. It takes over
+ * `host_fd`, the host socket that stands behind it. NULL: no memory, and it is closed. */
 struct file *udp_socket_file(int host_fd, int family, int flags);
 
 /*
@@ -29,6 +29,8 @@ struct file *udp_socket_file(int host_fd, int family, int flags);
  * found empty has got something, its next interruptible exit does not sleep.
  */
 bool net_poll(void);
+/* Drain all that has come by now. */
+void net_catch_up(void);
 
 /*
  * Sleep in one exit until an XSK has received (where `xsks`), the host's descriptor has one of `events`

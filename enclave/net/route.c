@@ -1,48 +1,78 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/net/route.h"
 
+#include <errno.h>
+
 #include "enclave/boundary/network.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
+#include "enclave/lib/address.h"
 #include "enclave/net/interface.h"
 
-#define ROUTES 256 /* power of two */
+#define ROUTES 1024 /* power of two */
 
-/* How long an answer is believed, as parts of a second. */
-#define DIRECT_PART 1
-#define HOST_PART 10      /* local, multicast, unreachable, another interface */
+/* How long an answer is believed, as parts of a second: whatever changes on the host, it is heeded within
+ * half of one. */
+#define DIRECT_PART 2
+#define HOST_PART 10        /* local, multicast, unreachable, another interface */
 #define NEIGHBOUR_PART 1000 /* the kernel is asking for the neighbour's address */
+#define INTERFACES_PART 2   /* the interfaces themselves: address, MTU, MAC */
 
 static struct {
     struct lock lock; /* guards table */
     uint64_t second;  /* in ticks */
-    struct route table[ROUTES];
+    uint64_t reload;  /* TSC: the interfaces are to be asked for again from then on; racy, once too often */
+    uint32_t generation; /* routes of another are not to be believed */
+    struct route *table;
 } routes;
 
-void route_start(uint64_t tick_rate)
+int route_start(uint64_t tick_rate)
 {
+    if (!routes.table && !(routes.table = alloc(ROUTES * sizeof *routes.table)))
+        return -ENOMEM;
     routes.second = tick_rate;
-    memset(routes.table, 0, sizeof routes.table);
+    routes.reload = __builtin_ia32_rdtsc() + tick_rate / INTERFACES_PART;
+    memset(routes.table, 0, ROUTES * sizeof *routes.table);
+    return 0;
 }
 
-static struct route *slot(uint32_t destination, uint32_t bound)
+static struct route *slot(const struct route_key *k)
 {
-    uint32_t hash = (destination ^ bound * 31) * 0x9e3779b1u;
-    return &routes.table[hash >> 24 & (ROUTES - 1)];
+    uint64_t mixed = k->destination.low ^ k->destination.high * 3 ^ k->bound.low * 5 ^
+                     k->bound.high * 7 ^ k->device * 31;
+    mixed *= 0x9e3779b97f4a7c15ull;
+    return &routes.table[mixed >> 48 & (ROUTES - 1)];
+}
+
+static bool same(const struct route_key *a, const struct route_key *b)
+{
+    return ip_equal(a->destination, b->destination) && ip_equal(a->bound, b->bound) &&
+           a->device == b->device;
+}
+
+static void interfaces_refresh(uint64_t now)
+{
+    if (now < routes.reload)
+        return;
+    routes.reload = now + routes.second / INTERFACES_PART;
+    interfaces_load();
 }
 
 /* What the host says becomes a route. Everything but a known neighbour on an interface with XSKs, from
  * an address of that interface, goes over the host socket. */
-static void ask(uint32_t destination, uint32_t bound, uint64_t now, struct route *out)
+static void ask(const struct route_key *key, uint64_t now, struct route *out)
 {
-    struct route_query q = {.destination = destination, .source = bound};
-    struct interface_info interface;
-    *out = (struct route){.destination = destination, .bound = bound};
-    out->expires = now + routes.second / HOST_PART;
-    if (network_route(&q) || q.kind != ROUTE_UNICAST || !interface_find(q.interface_index, &interface))
+    struct route_query q = {.destination = key->destination, .source = key->bound, .device = key->device};
+    struct interface_link link;
+    *out = (struct route){.key = *key,
+                          .expires = now + routes.second / HOST_PART,
+                          .generation = __atomic_load_n(&routes.generation, __ATOMIC_RELAXED)};
+    interfaces_refresh(now);
+    if (network_route(&q) || q.kind != ROUTE_UNICAST)
         return;
-    out->source = bound ? bound : (uint32_t)q.source;
-    if (!interface_owns(interface.index, out->source))
+    out->source = ip_is_any(key->bound) ? q.source : key->bound;
+    if (ip_is_four(out->source) != ip_is_four(key->destination) ||
+        !interface_link(q.interface_index, out->source, &link) || !link.owns || !link.mtu)
         return;
     if (q.neighbour_known == 0) {
         out->expires = now + routes.second / NEIGHBOUR_PART;
@@ -54,26 +84,33 @@ static void ask(uint32_t destination, uint32_t bound, uint64_t now, struct route
         return;
     }
     out->direct = true;
-    out->mtu = (uint32_t)MIN(q.mtu ? q.mtu : interface.mtu, interface.mtu);
-    out->interface = interface.index;
-    out->source_mac = interface.mac;
+    out->hop_limit = (uint8_t)q.hop_limit;
+    out->mtu = (uint32_t)MIN(q.mtu ? q.mtu : link.mtu, link.mtu);
+    out->interface = q.interface_index;
+    out->source_mac = link.mac;
     out->destination_mac = q.mac;
     out->expires = now + routes.second / DIRECT_PART;
 }
 
-void route_lookup(uint32_t destination, uint32_t bound, struct route *out)
+void route_lookup(const struct route_key *key, struct route *out)
 {
-    struct route *r = slot(destination, bound);
+    struct route *r = slot(key);
     uint64_t now = __builtin_ia32_rdtsc();
     lock_take(&routes.lock);
-    bool hit = r->destination == destination && r->bound == bound && r->expires > now;
+    bool hit = r->expires > now && r->generation == __atomic_load_n(&routes.generation, __ATOMIC_RELAXED) &&
+               same(&r->key, key);
     if (hit)
         *out = *r;
     lock_release(&routes.lock);
     if (hit)
         return;
-    ask(destination, bound, now, out);
+    ask(key, now, out);
     lock_take(&routes.lock);
     *r = *out;
     lock_release(&routes.lock);
+}
+
+void routes_forget(void)
+{
+    __atomic_add_fetch(&routes.generation, 1, __ATOMIC_RELAXED);
 }

@@ -41,7 +41,8 @@ int area_reserve(struct area_table *t, uint32_t extra)
 static bool joins(const struct area *a, const struct area *b)
 {
     return a->end == b->start && a->protection == b->protection && a->used == b->used && a->kind == b->kind &&
-           a->name == b->name && (!a->name || a->offset + (a->end - a->start) == b->offset);
+           a->name == b->name && a->sharing == b->sharing && a->shared == b->shared &&
+           (!a->name || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void delete_at(struct area_table *t, uint32_t i)

@@ -18,6 +18,8 @@ struct area {
     enum area_kind kind;
     uint64_t offset;  /* in the file, of start */
     const char *name; /* of the file, as /proc/self/maps shows it; NULL: none. Not owned. */
+    bool sharing;           /* MAP_SHARED */
+    struct shared *shared;  /* the file behind a shared mapping; NULL: none */
 };
 
 struct area_table {

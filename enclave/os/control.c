@@ -6,6 +6,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 
 #define HEADER sizeof(struct cmsghdr)
@@ -56,6 +57,7 @@ static int hold(struct file_references *held, int *fd)
     if (!f)
         return -EBADF;
     held->files[held->count++] = f;
+    file_cache_surrender(f);
     *fd = host_fd_of(f);
     return *fd < 0 ? -EINVAL : 0; /* what only the LibOS has cannot be passed on */
 }

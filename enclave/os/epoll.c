@@ -7,6 +7,10 @@
  * host descriptors behind files of the LibOS, and the XSKs. Its events say only that it is time to
  * look.
  *
+ * Files that answer inside and tell of their changes (streams over an io_uring) are asked only when they
+ * have: they are in the list `changed`. A thread whose ring they are on sleeps in that ring, with a poll
+ * of the host's epoll among its operations.
+ *
  * Locks: watch_lock, then a set's lock. A set's lock is held while its files are asked, so that
  * none of them goes away meanwhile. Sets within sets: the outer's lock, then the inner's; no set
  * contains itself.
@@ -22,6 +26,8 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/list.h"
@@ -30,6 +36,7 @@
 #include "enclave/os/poll.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
@@ -46,7 +53,7 @@
 /* A descriptor in a set. Items are reused, never freed before their set. */
 struct item {
     struct list of_file; /* in watchers->items; guarded by watch_lock */
-    struct list inside;  /* in set->inside, when the LibOS answers for it */
+    struct list inside;  /* in set->inside, when the LibOS answers for it; in set->changed if `tells` */
     struct item *next;   /* of the same bucket, or free */
     struct epoll *set;
     struct file *file; /* NULL: free */
@@ -56,6 +63,7 @@ struct item {
     uint32_t index, generation;
     int host_fd;       /* what an epoll of the host holds for it, -1: nothing */
     bool own_fd;       /* host_fd is a duplicate made for this item */
+    bool tells;        /* epoll_changed is called for its file */
     bool inherited;    /* over fork: the host's epoll, which is shared, has it for the parent too */
     bool answers;      /* the host answers: it is in set->host, else in set->sleep */
     uint32_t reported; /* by the host since the file was last asked */
@@ -76,8 +84,20 @@ struct epoll {
     uint32_t hosts;                /* items that the host answers for */
     uint32_t insides;              /* items in inside */
     struct list inside;            /* rotated, so that each gets its turn */
+    uint32_t tellers;              /* items that tell */
+    struct list changed;           /* those of them that may be ready */
+    bool plain;                    /* it is waited for in ways that a ring knows nothing of */
+    struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
     uint64_t
         sleeping[THREADS_MAX / 64]; /* atomic: threads that may be asleep in epoll_wait of it */
+};
+
+/* A poll of a set's host epoll, on a ring. It lives until its completion, which may be after the set. */
+struct ring_poll {
+    struct uring_op op;
+    struct uring *ring;
+    bool fired;
+    bool orphan; /* the set is gone */
 };
 
 /* file->watchers: the items of a file. */
@@ -192,6 +212,13 @@ static int sleep_add_xsks(struct epoll *p)
 static int item_epoll(const struct item *i)
 {
     return i->answers ? i->set->host : i->set->sleep;
+}
+
+/* An item whose file tells. The set's lock is held. */
+static void change(struct epoll *p, struct item *i)
+{
+    if (list_empty(&i->inside))
+        list_append(&p->changed, &i->inside);
 }
 
 static uint32_t item_host_events(const struct item *i, uint32_t behind)
@@ -315,6 +342,7 @@ static int add(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_
     i->data = data;
     i->reported = 0;
     i->seen = NEVER_SEEN;
+    i->tells = false;
     struct poll_wait wait = {.host_fd = -1};
     f->ops->poll(f, events & ~MODES, &wait);
     int error = item_enter(p, i, &wait);
@@ -343,7 +371,7 @@ static int modify(struct epoll *p, struct file *f, int fd, uint32_t events, uint
     if ((events | i->events) & EPOLLEXCLUSIVE)
         return -EINVAL;
     struct poll_wait wait = {.host_fd = -1};
-    if (!i->answers)
+    if (!i->answers && !i->tells)
         f->ops->poll(f, events & ~MODES, &wait);
     uint32_t before = i->events;
     uint64_t data_before = i->data;
@@ -351,6 +379,8 @@ static int modify(struct epoll *p, struct file *f, int fd, uint32_t events, uint
     i->data = data;
     i->seen = NEVER_SEEN;
     int error = 0;
+    if (i->tells)
+        change(p, i);
     if (i->host_fd >= 0)
         error = host_epoll_ctl(item_epoll(i), EPOLL_CTL_MOD, i->host_fd,
                                item_host_events(i, wait.events), item_tag(i));
@@ -369,6 +399,10 @@ static void item_remove(struct epoll *p, struct item *i)
     *at = i->next;
     if (i->answers) {
         p->hosts--;
+    } else if (i->tells) {
+        list_remove(&i->inside);
+        p->tellers--;
+        i->tells = false;
     } else {
         list_remove(&i->inside);
         p->insides--;
@@ -396,6 +430,26 @@ static int control(struct epoll *p, int operation, struct file *f, int fd,
     return -EINVAL;
 }
 
+/* Who waits for the set by other means than epoll_wait sleeps on descriptors of the host. */
+static void make_plain(struct epoll *p)
+{
+    for (;;) {
+        struct file *f = NULL;
+        lock_take(&watch_lock);
+        lock_take(&p->lock);
+        p->plain = true;
+        for (uint32_t n = 0; p->tellers && n < p->count && !f; n++)
+            if (p->items[n]->file && p->items[n]->tells && file_still(p->items[n]->file))
+                f = p->items[n]->file;
+        lock_release(&p->lock);
+        lock_release(&watch_lock);
+        if (!f)
+            return;
+        stream_leave(f);
+        file_put(f);
+    }
+}
+
 SYSCALL(epoll_ctl)
 {
     struct epoll_event e = {0};
@@ -405,6 +459,11 @@ SYSCALL(epoll_ctl)
     struct file *set = file_get((int)a0), *f = file_get(fd);
     struct epoll *p = set ? epoll_of(set) : NULL;
     int64_t result = !set || !f ? -EBADF : !p || set == f ? -EINVAL : 0;
+    /* A file in two sets, or a set within a set, is waited for in ways that a ring knows nothing of. */
+    if (!result && operation == EPOLL_CTL_ADD && stream_on(f))
+        stream_leave(f);
+    if (!result && operation == EPOLL_CTL_ADD && epoll_of(f))
+        make_plain(epoll_of(f));
     if (!result) {
         lock_take(&watch_lock);
         lock_take(&p->lock);
@@ -442,6 +501,89 @@ void epoll_forget(struct file *f)
     f->watchers = NULL;
 }
 
+bool epoll_watched(const struct file *f)
+{
+    return f->watchers != NULL;
+}
+
+/* The items of a file, one by one, with their set's lock held; watch_lock is. */
+static int for_each_item(struct file *f, int (*act)(struct epoll *p, struct item *i))
+{
+    struct watchers *w = f->watchers;
+    int error = 0;
+    if (!w)
+        return -ENOENT;
+    for (struct list *l = w->items.next; l != &w->items && !error; l = l->next) {
+        struct item *i = container_of(l, struct item, of_file);
+        lock_take(&i->set->lock);
+        error = act(i->set, i);
+        lock_release(&i->set->lock);
+    }
+    return error;
+}
+
+static int answer_inside(struct epoll *p, struct item *i)
+{
+    if (p->plain || !i->answers || i->own_fd || (i->events & (uint32_t)EPOLLEXCLUSIVE))
+        return -EOPNOTSUPP;
+    host_remove(i);
+    i->answers = false;
+    i->tells = true;
+    i->seen = NEVER_SEEN;
+    p->hosts--;
+    p->tellers++;
+    change(p, i);
+    return 0;
+}
+
+static int answer_by_host(struct epoll *p, struct item *i)
+{
+    if (!i->tells)
+        return 0;
+    list_remove(&i->inside);
+    i->tells = false;
+    i->answers = true;
+    p->tellers--;
+    p->hosts++;
+    if (host_add(i, i->file->host_fd, 0))
+        i->host_fd = -1;
+    return 0;
+}
+
+int epoll_answers_inside(struct file *f)
+{
+    lock_take(&watch_lock);
+    /* What is in several sets is waited for by several. */
+    struct watchers *w = f->watchers;
+    bool one = w && !list_empty(&w->items) && w->items.next->next == &w->items;
+    int error = one ? for_each_item(f, answer_inside) : -EOPNOTSUPP;
+    lock_release(&watch_lock);
+    return error;
+}
+
+void epoll_answers_by_host(struct file *f)
+{
+    lock_take(&watch_lock);
+    for_each_item(f, answer_by_host);
+    lock_release(&watch_lock);
+}
+
+static int changed(struct epoll *p, struct item *i)
+{
+    if (i->tells) {
+        change(p, i);
+        sleepers_interrupt(p);
+    }
+    return 0;
+}
+
+void epoll_changed(struct file *f)
+{
+    lock_take(&watch_lock);
+    for_each_item(f, changed);
+    lock_release(&watch_lock);
+}
+
 static void inherit(struct file *f)
 {
     struct epoll *p = epoll_of(f);
@@ -464,7 +606,8 @@ static uint32_t item_ask(struct item *i, bool take)
     if (!wanted)
         return 0;
     bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals;
-    struct poll_wait wait = {.host_fd = -1, .reported = i->reported};
+    struct poll_wait wait = {.host_fd = -1, .reported = i->reported, .ring = uring_existing(),
+                             .fresh = edge};
     i->reported = 0;
     uint64_t arrivals = edge ? f->ops->arrivals(f) : 0;
     uint32_t ready = f->ops->poll(f, wanted & ~ALWAYS, &wait) & wanted;
@@ -494,6 +637,24 @@ static int collect(struct epoll *p, struct epoll_event *out, int maximum)
         uint32_t ready = item_ask(i, true);
         if (ready)
             out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
+    }
+    /* A file that is not ready any more tells when it is again; one that is stays, by levels. */
+    struct list later;
+    list_init(&later);
+    while (!list_empty(&p->changed) && found < maximum) {
+        struct item *i = container_of(p->changed.next, struct item, inside);
+        list_remove(&i->inside);
+        uint32_t ready = item_ask(i, true);
+        if (!ready)
+            continue;
+        out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
+        if (!(i->events & ((uint32_t)EPOLLET | (uint32_t)EPOLLONESHOT)))
+            list_append(&later, &i->inside);
+    }
+    while (!list_empty(&later)) {
+        struct list *l = later.next;
+        list_remove(l);
+        list_append(&p->changed, l);
     }
     return found;
 }
@@ -555,14 +716,15 @@ static bool take_reports(struct epoll *p, const struct epoll_event *reports, int
 struct kinds {
     bool mixed; /* there are files of the LibOS in it, */
     bool hosts; /* files of the host, */
-    bool xsks;  /* and files of the LibOS that wait for XSKs */
+    bool xsks;  /* files of the LibOS that wait for XSKs, */
+    bool rings; /* and files that are on the ring of this thread */
 };
 
 static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
 {
     lock_take(&p->lock);
     int n = collect(p, out, maximum);
-    *k = (struct kinds){p->insides, p->hosts, p->xsks};
+    *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing()};
     lock_release(&p->lock);
     return n;
 }
@@ -585,6 +747,90 @@ static int sleep_mixed(struct epoll *p, struct epoll_event *out, int maximum, ui
     return found + collect_locked(p, out + found, maximum - found, k);
 }
 
+/* ---- sleeping in a ring ---- */
+
+static void ring_poll_done(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+{
+    struct ring_poll *r = container_of(op, struct ring_poll, op);
+    (void)result, (void)buffer, (void)more;
+    r->fired = true;
+    if (r->orphan)
+        alloc_free(r);
+}
+
+/* The host's side of the set is among what this thread's ring waits for. False: it cannot be. */
+static bool ring_poll_arm(struct epoll *p, struct uring *u)
+{
+    struct ring_poll *r = p->ring_poll;
+    if (!r) {
+        if (!(r = alloc(sizeof *r)))
+            return false;
+        r->op.done = ring_poll_done;
+        r->ring = u;
+        p->ring_poll = r;
+    }
+    if (r->op.slot)
+        return r->ring == u;
+    r->ring = u;
+    return !uring_poll(u, &r->op, p->sleep >= 0 ? p->sleep : p->host, POLLIN);
+}
+
+static void ring_poll_drop(struct epoll *p)
+{
+    struct ring_poll *r = p->ring_poll;
+    if (!r)
+        return;
+    p->ring_poll = NULL;
+    if (!r->op.slot) {
+        alloc_free(r);
+        return;
+    }
+    /* Only its thread can cancel it; else it goes with the ring. */
+    r->orphan = true;
+    if (r->ring == uring_existing())
+        uring_cancel(r->ring, &r->op);
+}
+
+/* Has anything of the host's come? */
+static bool ring_poll_fired(struct epoll *p)
+{
+    lock_take(&p->lock);
+    bool fired = p->ring_poll && p->ring_poll->fired;
+    if (fired)
+        p->ring_poll->fired = false;
+    lock_release(&p->lock);
+    return fired;
+}
+
+/* Sleep in this thread's ring. As sleep_mixed. -EAGAIN: the ring cannot know of the host's side. */
+static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left,
+                      struct kinds *k, bool *over)
+{
+    struct uring *u = uring_existing();
+    bool armed = true;
+    if (k->hosts || k->mixed) {
+        lock_take(&p->lock);
+        armed = ring_poll_arm(p, u);
+        lock_release(&p->lock);
+    }
+    if (!armed)
+        return -EAGAIN;
+    if (left && k->xsks)
+        net_count_sleep();
+    uint64_t before = left && left != DEADLINE_NEVER ? time_monotonic_ns() : 0;
+    int error = uring_enter(u, left);
+    streams_service();
+    *over = !left || (before && !error && time_monotonic_ns() - before >= left);
+    bool unused;
+    int found = 0;
+    if (ring_poll_fired(p)) {
+        if (p->sleep >= 0)
+            return sleep_mixed(p, out, maximum, 0, k, &unused);
+        found = look(p, out, maximum);
+    }
+    return found + collect_locked(p, out + found, maximum - found, k);
+}
+
 /* Up to `maximum` events; 0: the time is up. whole_ms: sleep in whole milliseconds, as epoll_wait
  * does.
  */
@@ -600,21 +846,29 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             n = collect_locked(p, out, maximum, &k);
         if (n && k.hosts && !look_is_fresh(set_key(p)))
             n += look(p, out + n, maximum - n);
-        if (n)
+        if (n) {
+            if (k.rings)
+                uring_flush(); /* the next call may not sleep either */
             return n;
+        }
 
         uint64_t left = deadline_left(deadline);
         if (left && signalled)
             return RESTART_NOHAND;
         if (whole_ms && left != DEADLINE_NEVER)
             left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
-        if (left)
-            xsk_flush();
+        if (left && k.rings)
+            io_flush_for_ring();
+        else if (left)
+            io_flush();
         if (left && k.xsks && net_nap(left)) /* a signal that ends it is seen at the top */
             continue;
-        if (k.mixed) {
+        n = k.rings ? sleep_ring(p, out, maximum, left, &k, &over) : -EAGAIN;
+        if (n == -EAGAIN && k.rings)
+            uring_flush();
+        if (n == -EAGAIN && k.mixed) {
             n = sleep_mixed(p, out, maximum, left, &k, &over);
-        } else {
+        } else if (n == -EAGAIN) {
             n = host_epoll_wait(p->host, out, maximum, left, left ? EXIT_INTERRUPTIBLE : 0);
             over = n == 0;
             if (n > 0)
@@ -676,13 +930,15 @@ static uint32_t epoll_poll(struct file *f, uint32_t events, struct poll_wait *wa
 {
     struct epoll *p = f->data;
     uint32_t ready = 0;
+    if (!wait->ring && p->tellers)
+        make_plain(p);
     lock_take(&p->lock);
     bool hosts = p->hosts;
     wait->answer = p->sleep < 0;
     wait->host_fd = wait->answer ? p->host : p->sleep;
     wait->net = p->xsks;
     for (uint32_t n = 0; n < p->count && !ready; n++)
-        if (p->items[n]->file && !p->items[n]->answers)
+        if (p->items[n]->file && !p->items[n]->answers && !p->items[n]->tells)
             ready = item_ask(p->items[n], false);
     lock_release(&p->lock);
     wait->events = POLLIN;
@@ -715,6 +971,7 @@ static void epoll_release(struct file *f)
         alloc_free(i);
     }
     lock_release(&watch_lock);
+    ring_poll_drop(p);
     if (p->sleep >= 0)
         host_close(p->sleep);
     host_close(p->host);
@@ -744,6 +1001,7 @@ static int64_t create(int flags)
     p->host = fd;
     p->sleep = -1;
     list_init(&p->inside);
+    list_init(&p->changed);
     f->data = p;
     return file_install_or_put(f, flags & EPOLL_CLOEXEC ? O_CLOEXEC : 0);
 }

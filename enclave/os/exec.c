@@ -25,6 +25,7 @@
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/timer.h"
 #include "enclave/os/vfork.h"
 #include "enclave/os/world.h"
 
@@ -299,6 +300,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     program_files(&p, files);
     files_recount(files, PROGRAM_FILES);
     files_close_on_exec();
+    timers_forget();
     signal_reset();
     vfork_release();
     /* As the kernel has it of a process that executes a program. */

@@ -10,8 +10,11 @@
 
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 
@@ -31,7 +34,7 @@ static struct {
 static struct {
     struct lock lock;
     struct list list;
-} all;
+} every;
 
 static struct file *entry_file(uintptr_t entry)
 {
@@ -47,11 +50,11 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->references = 1;
     f->host_fd = host_fd;
     f->flags = flags;
-    lock_take(&all.lock);
-    if (!all.list.next)
-        list_init(&all.list);
-    list_append(&all.list, &f->all);
-    lock_release(&all.lock);
+    lock_take(&every.lock);
+    if (!every.list.next)
+        list_init(&every.list);
+    list_append(&every.list, &f->all);
+    lock_release(&every.lock);
     return f;
 }
 
@@ -65,13 +68,43 @@ struct file *file_get(int fd)
     return f;
 }
 
+bool file_still(struct file *f)
+{
+    uint32_t n = __atomic_load_n(&f->references, __ATOMIC_RELAXED);
+    while (n && !__atomic_compare_exchange_n(&f->references, &n, n + 1, false, __ATOMIC_ACQUIRE,
+                                             __ATOMIC_RELAXED))
+        ;
+    return n;
+}
+
+void file_hold(struct file *f)
+{
+    __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+}
+
+int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
+{
+    struct stat s;
+    if (!__atomic_load_n(&f->identified, __ATOMIC_ACQUIRE)) {
+        int error = f->ops->stat ? f->ops->stat(f, &s) : -EBADF;
+        if (error)
+            return error;
+        __atomic_store_n(&f->device, s.st_dev, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->inode, s.st_ino, __ATOMIC_RELAXED);
+        __atomic_store_n(&f->identified, true, __ATOMIC_RELEASE);
+    }
+    *device = f->device;
+    *inode = f->inode;
+    return 0;
+}
+
 void file_put(struct file *f)
 {
     if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
         return;
-    lock_take(&all.lock);
+    lock_take(&every.lock);
     list_remove(&f->all);
-    lock_release(&all.lock);
+    lock_release(&every.lock);
     if (f->watchers)
         epoll_forget(f);
     if (f->ops->release)
@@ -140,10 +173,12 @@ uint32_t file_table_size(void)
 
 void file_table_start(void)
 {
-    for (int fd = 0; fd < 3; fd++) {
+    for (int fd = 0; fd < DESCRIPTORS_INHERITED; fd++) {
+        if (!(enclave.start.descriptors[fd / 64] >> (fd % 64) & 1))
+            continue;
         struct file *f = host_file_adopt(fd);
         if (!f)
-            continue; /* closed when we were started: it is closed for the program too */
+            continue; /* closed since */
         lock_take(&table.lock);
         if (!grow((uint32_t)fd))
             table.entries[fd] = (uintptr_t)f;
@@ -184,9 +219,21 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
     return error;
 }
 
+/* The descriptor is closed, the file perhaps not: as on Linux that ends the process's locks of it. */
+static void locks_drop(struct file *f)
+{
+    struct flock all = {.l_type = F_UNLCK, .l_whence = SEEK_SET};
+    if (!f->locked || __atomic_load_n(&f->references, __ATOMIC_RELAXED) < 2)
+        return;
+    f->locked = false;
+    if (memory_shares())
+        memory_push_file(f, 0, UINT64_MAX);
+    host_fd_struct(__NR_fcntl, 0, host_fd_of(f), F_SETLK, &all, sizeof all, 0);
+}
+
 static struct file *file_unreferenced(void)
 {
-    list_for_each(i, &all.list)
+    list_for_each(i, &every.list)
     {
         struct file *f = container_of(i, struct file, all);
         if (!f->references)
@@ -195,14 +242,20 @@ static struct file *file_unreferenced(void)
     return NULL;
 }
 
+static void count_reference(struct file *f)
+{
+    f->references++;
+}
+
 void files_recount(struct file *const *keep, int count)
 {
-    if (!all.list.next)
+    if (!every.list.next)
         return;
-    list_for_each(i, &all.list) container_of(i, struct file, all)->references = 0;
+    list_for_each(i, &every.list) container_of(i, struct file, all)->references = 0;
     for (uint32_t fd = 0; fd < table.size; fd++)
         if (table.entries[fd])
             entry_file(table.entries[fd])->references++;
+    memory_files(count_reference);
     for (int i = 0; i < count; i++)
         if (keep[i])
             keep[i]->references++;
@@ -214,10 +267,10 @@ void files_recount(struct file *const *keep, int count)
 
 void files_visit(void (*visit)(struct file *f))
 {
-    lock_take(&all.lock);
-    if (all.list.next)
-        list_for_each(i, &all.list) visit(container_of(i, struct file, all));
-    lock_release(&all.lock);
+    lock_take(&every.lock);
+    if (every.list.next)
+        list_for_each(i, &every.list) visit(container_of(i, struct file, all));
+    lock_release(&every.lock);
 }
 
 void files_close_on_exec(void)
@@ -232,8 +285,10 @@ SYSCALL(close)
     struct file *f = uninstall((uint32_t)a0);
     if (!f)
         return -EBADF;
+    locks_drop(f);
+    int64_t error = file_cache_settle(f);
     file_put(f);
-    return 0;
+    return error;
 }
 
 SYSCALL(close_range)
@@ -341,16 +396,24 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
         return -EBADF;
     if (wait)
         file_may_sleep(f);
+    /* A lock is what processes that map a file wait for before they look at it, and after they changed it. */
+    if (!get && memory_shares())
+        memory_push_file(f, 0, UINT64_MAX);
     int64_t result = host_fd_struct(__NR_fcntl, wait ? EXIT_INTERRUPTIBLE : 0, fd,
                                     (uint64_t)command, &l, sizeof l, get ? sizeof l : 0);
     if (!result && get && user_put((void *)user, &l))
         return -EFAULT;
+    if (!result && !get && l.l_type != F_UNLCK) {
+        f->locked |= command == F_SETLK || command == F_SETLKW;
+        if (memory_shares())
+            memory_pull_file(f, 0, UINT64_MAX, false);
+    }
     return interrupted(result);
 }
 
 static int64_t control(struct file *f, int fd, int command, uint64_t argument)
 {
-    int host = host_fd_of(f);
+    int host = f->host_fd;
     switch (command) {
     case F_GETFL:
         if (host >= 0 && f->ops == &host_file_ops) /* others may share it and change it */

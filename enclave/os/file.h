@@ -18,6 +18,7 @@
 #include "enclave/lib/lock.h"
 
 struct file;
+struct stream;
 
 /* What a thread that waits for a file is to sleep on. */
 struct poll_wait {
@@ -25,7 +26,9 @@ struct poll_wait {
     uint32_t events; /* for these */
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
     bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
+    bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
+    bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };
 
 /* Pointers to buffers in struct iovec are the program's unless said otherwise; the iovec arrays and
@@ -66,6 +69,7 @@ struct socket_ops {
     int64_t (*sendmsg)(struct file *f, const struct msghdr *m, int flags);
     int64_t (*recvmsg)(struct file *f, struct msghdr *m, int flags);
     int (*shutdown)(struct file *f, int how);
+    void (*filtered)(struct file *f); /* the host has attached a filter; NULL: no matter */
 };
 
 struct file {
@@ -78,15 +82,23 @@ struct file {
     void *data;       /* the ops' own */
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
+    bool lent, inherited; /* a child of fork has it too; it was got by fork: see stream.c */
+    struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
+    bool identified;  /* the next two are known */
+    bool locked;      /* a lock by F_SETLK was taken through it */
+    uint64_t device, inode;
     void *watchers;   /* what epoll knows of this file: see epoll.c */
+    int caching;      /* enum file_caching: may its bytes and position be kept here? */
+    struct file_cache *cache; /* once it has been used; guarded by lock until it is there */
     struct list all;  /* of all files: see file.c */
 };
 
-void file_table_start(void); /* descriptors 0, 1, 2 are the host's */
+void file_table_start(void); /* with the descriptors that the host was started with */
 
 /* A new file with one reference, or NULL. */
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags);
 struct file *file_get(int fd);     /* takes a reference; NULL: EBADF */
+void file_hold(struct file *f);    /* one more */
 void file_put(struct file *f);
 /* Lowest free descriptor ≥ from; takes over the caller's reference. -EMFILE (reference kept by caller). */
 int file_install(struct file *f, int from, bool close_on_exec);
@@ -95,5 +107,15 @@ int file_install(struct file *f, int from, bool close_on_exec);
 struct file *file_open(const char *path, int flags, int mode, int *error);
 /* Read into LibOS or program memory, at an offset; bytes or -errno. */
 int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset);
+/* Write, to the end whatever signals come; `from` as above. Bytes or -errno. Not for files that append. */
+int64_t file_write_at(struct file *f, const void *from, uint64_t length, uint64_t offset);
+/* As fsync. */
+int file_sync(struct file *f);
+/* The same file, opened anew: NULL and *error. */
+struct file *file_open_again(struct file *f, int flags, int *error);
+/* Is it a memory file that was sealed against writing? */
+bool file_write_sealed(struct file *f);
+/* Which file it is, as stat tells: 0 or -errno. */
+int file_identity(struct file *f, uint64_t *device, uint64_t *inode);
 
 #endif

@@ -10,7 +10,9 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 
 SYSCALL(fcntl);
@@ -25,6 +27,20 @@ static bool writable(const struct file *f)
     return (f->flags & O_ACCMODE) != O_RDONLY && !(f->flags & O_PATH);
 }
 
+/* Where a file is mapped shared, what it holds and the mapping are brought together before it is read or
+ * written, and after it was written. */
+static void mapped_push(struct file *f, uint64_t from, uint64_t to)
+{
+    if (memory_shares() && file_kind(f) == S_IFREG)
+        memory_push_file(f, from, to);
+}
+
+static void mapped_pull(struct file *f, uint64_t from, uint64_t to)
+{
+    if (memory_shares() && file_kind(f) == S_IFREG)
+        memory_pull_file(f, from, to, true);
+}
+
 /* The buffers are taken; gives them back. */
 static int64_t move(int fd, bool write, struct iovecs *v, int64_t total, int64_t offset, int flags)
 {
@@ -35,7 +51,12 @@ static int64_t move(int fd, bool write, struct iovecs *v, int64_t total, int64_t
     if (f && (write ? writable(f) : readable(f))) {
         int64_t (*op)(struct file *, const struct iovec *, int, int64_t, int) =
             write ? f->ops->write : f->ops->read;
+        uint64_t from = offset < 0 ? 0 : (uint64_t)offset;
+        uint64_t to = offset < 0 ? UINT64_MAX : from + (uint64_t)total;
+        mapped_push(f, from, to);
         result = op ? op(f, v->v, v->count, offset, flags) : -EINVAL;
+        if (write && result > 0)
+            mapped_pull(f, from, to);
     }
     file_put(f);
     iovecs_drop(v);
@@ -185,9 +206,11 @@ SYSCALL(ftruncate)
     struct file *f = file_get((int)a0);
     if (!f)
         return -EBADF;
+    mapped_push(f, 0, UINT64_MAX);
     int64_t result = !writable(f)       ? -EINVAL
                      : f->ops->truncate ? f->ops->truncate(f, (int64_t)a1)
                                         : -EINVAL;
+    mapped_pull(f, 0, UINT64_MAX);
     file_put(f);
     return interrupted(result);
 }
@@ -201,40 +224,59 @@ static int64_t pass(uint64_t number, uint64_t fd, uint64_t a, uint64_t b, uint64
         return -EBADF;
     int host = host_fd_of(f);
     int64_t result = otherwise;
+    if (number != __NR_fadvise64 && number != __NR_readahead)
+        mapped_push(f, 0, UINT64_MAX);
     if (host >= 0)
         result = interrupted(host_plain(number, EXIT_INTERRUPTIBLE, 0, (uint32_t)host, a, b, c, 0));
     file_put(f);
     return result;
 }
 
+/* The same for those that tell of writes that failed. */
+static int64_t pass_error(uint64_t number, uint64_t fd, uint64_t a, uint64_t b, uint64_t c)
+{
+    struct file *f = file_get((int)fd);
+    int64_t error = f ? file_cache_settle(f) : 0;
+    int64_t result = pass(number, fd, a, b, c, -EINVAL);
+    file_put(f);
+    return error ? error : result;
+}
+
 SYSCALL(fsync)
 {
-    return pass(__NR_fsync, a0, 0, 0, 0, -EINVAL);
+    return pass_error(__NR_fsync, a0, 0, 0, 0);
 }
 
 SYSCALL(fdatasync)
 {
-    return pass(__NR_fdatasync, a0, 0, 0, 0, -EINVAL);
+    return pass_error(__NR_fdatasync, a0, 0, 0, 0);
 }
 
 SYSCALL(syncfs)
 {
+    memory_push_all();
     return pass(__NR_syncfs, a0, 0, 0, 0, 0);
 }
 
 SYSCALL(sync)
 {
+    memory_push_all();
     return host_plain(__NR_sync, 0, 0, 0, 0, 0, 0, 0);
 }
 
 SYSCALL(sync_file_range)
 {
-    return pass(__NR_sync_file_range, a0, a1, a2, a3, -EINVAL);
+    return pass_error(__NR_sync_file_range, a0, a1, a2, a3);
 }
 
 SYSCALL(fallocate)
 {
-    return pass(__NR_fallocate, a0, a1, a2, a3, -ENODEV);
+    int64_t result = pass(__NR_fallocate, a0, a1, a2, a3, -ENODEV);
+    struct file *f = memory_shares() ? file_get((int)a0) : NULL;
+    if (f)
+        mapped_pull(f, 0, UINT64_MAX);
+    file_put(f);
+    return result;
 }
 
 SYSCALL(fadvise64)
@@ -247,9 +289,15 @@ SYSCALL(readahead)
     return pass(__NR_readahead, a0, a1, a2, 0, -EINVAL);
 }
 
+/* What was mapped while the lock was another's is seen once it is ours. */
 SYSCALL(flock)
 {
-    return pass(__NR_flock, a0, a1, 0, 0, -EINVAL);
+    int64_t result = pass(__NR_flock, a0, a1, 0, 0, -EINVAL);
+    struct file *f = !result && memory_shares() ? file_get((int)a0) : NULL;
+    if (f && file_kind(f) == S_IFREG)
+        memory_pull_file(f, 0, UINT64_MAX, false);
+    file_put(f);
+    return result;
 }
 
 SYSCALL(fchmod)
@@ -314,6 +362,18 @@ static int64_t copy_through(struct file *to, struct file *from, int64_t *offset,
     return done ? done : n;
 }
 
+static void lend_both(struct file *a, struct file *b)
+{
+    file_cache_lend(a);
+    file_cache_lend(b);
+}
+
+static void return_both(struct file *a, struct file *b)
+{
+    file_cache_return(a);
+    file_cache_return(b);
+}
+
 SYSCALL(sendfile)
 {
     int64_t offset, *at = a2 ? &offset : NULL, result = -EBADF;
@@ -326,10 +386,16 @@ SYSCALL(sendfile)
     if (to && from && writable(to) && readable(from)) {
         int host_to = host_fd_of(to), host_from = host_fd_of(from);
         file_may_sleep(to);
-        if (host_to >= 0 && host_from >= 0)
+        mapped_push(from, 0, UINT64_MAX);
+        mapped_push(to, 0, UINT64_MAX);
+        if (host_to >= 0 && host_from >= 0) {
+            lend_both(from, to);
             result = interrupted(host_sendfile(host_to, host_from, at, count, EXIT_INTERRUPTIBLE));
-        else
+            return_both(from, to);
+        } else {
             result = copy_through(to, from, at, count);
+        }
+        mapped_pull(to, 0, UINT64_MAX);
     }
     file_put(to);
     file_put(from);
@@ -347,6 +413,9 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
     struct file *from = file_get((int)a0), *to = file_get((int)a2);
     if (from && to && readable(from) && writable(to)) {
         int host_from = host_fd_of(from), host_to = host_fd_of(to);
+        mapped_push(from, 0, UINT64_MAX);
+        mapped_push(to, 0, UINT64_MAX);
+        lend_both(from, to);
         if (host_from < 0 || host_to < 0)
             result = -EINVAL;
         else if (splice)
@@ -354,6 +423,8 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
                 host_splice(host_from, in_at, host_to, out_at, count, flags, EXIT_INTERRUPTIBLE));
         else
             result = host_copy_range(host_from, in_at, host_to, out_at, count, flags);
+        return_both(from, to);
+        mapped_pull(to, 0, UINT64_MAX);
     }
     file_put(from);
     file_put(to);
@@ -370,4 +441,35 @@ SYSCALL(copy_file_range)
 SYSCALL(splice)
 {
     return range_call(true, a0, a1, a2, a3, a4, (uint32_t)a5);
+}
+
+SYSCALL(tee)
+{
+    int64_t result = -EBADF;
+    struct file *from = file_get((int)a0), *to = file_get((int)a1);
+    if (from && to && readable(from) && writable(to)) {
+        int host_from = host_fd_of(from), host_to = host_fd_of(to);
+        uint64_t count = MIN(a2, TRANSFER_MAX);
+        result = host_from < 0 || host_to < 0
+                     ? -EINVAL
+                     : interrupted(host_plain(__NR_tee, EXIT_INTERRUPTIBLE, count, (uint32_t)host_from,
+                                              (uint32_t)host_to, count, (uint32_t)a3, 0));
+    }
+    file_put(from);
+    file_put(to);
+    return result;
+}
+
+/* Between a pipe and memory: bytes are copied, as no page of ours can become the kernel's. */
+SYSCALL(vmsplice)
+{
+    struct iovecs v;
+    if ((uint32_t)a3 & ~(uint32_t)(SPLICE_F_MOVE | SPLICE_F_NONBLOCK | SPLICE_F_MORE | SPLICE_F_GIFT))
+        return -EINVAL;
+    struct file *f = file_get((int)a0);
+    bool pipe = f && file_kind(f) == S_IFIFO, into = pipe && writable(f);
+    file_put(f);
+    if (!pipe)
+        return -EBADF;
+    return move((int)a0, into, &v, iovecs_take(&v, a1, a2), -1, (uint32_t)a3 & SPLICE_F_NONBLOCK ? RWF_NOWAIT : 0);
 }

@@ -21,6 +21,11 @@ struct file *host_file_new(int host_fd, int flags, const char *path);
 /* The same where it is not known what the descriptor is: asks the host. NULL: not open, or no
  * memory. */
 struct file *host_file_adopt(int host_fd);
+/* One read(2), write(2) or their like, by exits: what is left of the buffers after `skip` bytes. offset: of the
+ * whole, -1: at the host's position. Bytes moved, or -errno. */
+int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, int count, uint64_t skip,
+                           int64_t offset, int flags);
+int64_t host_file_seek(struct file *f, int64_t offset, int whence);
 /* The host's descriptor behind a file, -1: none. */
 int host_fd_of(struct file *f);
 /* The S_IFMT bits, asked of the host once. */
@@ -85,6 +90,8 @@ struct file *text_file_new(char *text, uint64_t size, const char *path);
 /* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */
 bool file_listed(uint32_t fd);
 uint32_t file_table_size(void);
+/* Takes a reference to a file that is in a list: false: its last one is just going. */
+bool file_still(struct file *f);
 /* F_SETFL: to the file and in the flags that it answers. 0 or -errno. */
 int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */
@@ -92,7 +99,7 @@ int64_t file_install_or_put(struct file *f, int flags);
 
 /*
  * The calling thread is the only one left. References that others held in the middle of a call are gone with
- * them: counts are what the table says, and one more for each of keep[] (NULL entries are none). What
+ * them: counts are what the table and shared mappings say, and one more for each of keep[] (NULL entries are none). What
  * nobody refers to any more is closed.
  */
 void files_recount(struct file *const *keep, int count);
@@ -122,6 +129,14 @@ void iovecs_drop(struct iovecs *v);
 
 /* The last reference to a file that has watchers is gone. */
 void epoll_forget(struct file *f);
+/* Is it in a set? */
+bool epoll_watched(const struct file *f);
+/* From now on the file's changes are told by epoll_changed, and its state is asked of it; or the host
+ * answers for it again. 0 or -errno of the host: then nothing has changed. */
+int epoll_answers_inside(struct file *f);
+void epoll_answers_by_host(struct file *f);
+/* Something happened to a file that answers inside. No lock of a file is held. */
+void epoll_changed(struct file *f);
 /* In the child of fork: its sets are its parent's too. */
 void epoll_forked(void);
 

@@ -20,16 +20,22 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/segments.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/snapshot.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/timer.h"
 #include "enclave/os/udp_socket.h"
 #include "enclave/os/vfork.h"
 #include "enclave/os/wait.h"
@@ -161,6 +167,16 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
     return pid;
 }
 
+/* Before the memory is copied: what waits inside is with the host, which has positions and sockets for both. */
+static void share_all(void)
+{
+    memory_push_all();
+    io_flush_all();
+    streams_share();
+    udp_sockets_share();
+    files_visit(file_cache_surrender);
+}
+
 int64_t process_create(const struct process_request *q)
 {
     int64_t result = request_check(q);
@@ -173,17 +189,19 @@ int64_t process_create(const struct process_request *q)
         world_stop();
         making.channel = room;
         making.thread = t;
-        udp_sockets_share();
+        share_all();
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
         struct channel *c = (struct channel *)at;
         result = child_make(c, t, q);
+        if (result < 0)
+            children_remove(0); /* with none left sockets are the process's own again */
         world_resume();
         if (result > 0 && (q->flags & CLONE_PIDFD)) {
             int fd = (int)process_descriptor((int)result, 0);
             (void)user_put((void *)q->pidfd, &fd);
         }
         if (result > 0 && (q->flags & CLONE_VFORK)) {
-            xsk_flush();
+            io_flush();
             world_pause_begin();
             vfork_wait(c);
             world_pause_end();
@@ -214,7 +232,6 @@ static void become_child(void)
     const struct forked_thread *f = &here.thread;
     struct thread *t = &process.threads[0];
     struct thread_block *block = thread_block();
-    struct thread me = process.threads[f->index];
 
     struct start_parameters start = enclave.start;
     start.forked = 0;
@@ -225,7 +242,7 @@ static void become_child(void)
 
     process.pid = f->pid;
     process.parent_pid = f->parent_pid;
-    process.pending = 0;
+    signal_forget();
     process.adopts = false;
     process.parent_death_signal = 0;
     process.first = 0;
@@ -233,12 +250,12 @@ static void become_child(void)
     for (uint32_t i = 0; i < process.thread_count; i++)
         process.threads[i].live = process.threads[i].ending = false;
     struct thread_block *own = t->block;
-    *t = me;
+    *t = process.threads[f->index];
     t->block = own;
     t->index = 0;
     t->tid = process.pid;
     t->live = true;
-    t->pending = 0;
+    t->signals = (struct signal_queue){0};
     t->robust_list = 0;
     t->robust_list_size = 0;
     t->clear_child_tid = f->flags & CLONE_CHILD_CLEARTID ? f->child_tid : 0;
@@ -248,6 +265,11 @@ static void become_child(void)
     vfork_forget();
     futex_reset();
     children_clear();
+    timers_forget();
+    file_cache_restart();
+    streams_forked();
+    uring_forked();
+    segments_forked();
     net_leave();
     udp_sockets_leave();
     epoll_forked();

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files of the host that are no sockets: an exit each call. */
+/* Files of the host that are no sockets: an exit each call, but for what file_cache.c saves. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -7,10 +7,13 @@
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
-#include "enclave/io/xsk.h"
+#include "enclave/enclave.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 
 int64_t interrupted(int64_t result)
@@ -20,6 +23,8 @@ int64_t interrupted(int64_t result)
 
 int host_fd_of(struct file *f)
 {
+    if (stream_on(f))
+        stream_leave(f); /* whoever asks passes it on to the host */
     return f->host_fd;
 }
 
@@ -34,62 +39,64 @@ uint32_t file_kind(struct file *f)
 void file_may_sleep(const struct file *f)
 {
     if (!(f->flags & O_NONBLOCK))
-        xsk_flush();
+        io_flush();
+}
+
+int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, int count, uint64_t skip,
+                           int64_t offset, int flags)
+{
+    int64_t (*call)(int, const struct iovec *, int, uint64_t, int64_t, int, uint64_t, uint64_t *) =
+        write ? host_writev : host_readv;
+    uint64_t total = 0, done = skip;
+    for (int i = 0; i < count; i++)
+        total += v[i].iov_len;
+    if (f->mode != S_IFREG)
+        file_may_sleep(f);
+    for (;;) {
+        uint64_t asked;
+        int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
+        int64_t r = call(f->host_fd, v, count, done, at, flags, EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
+        if (r == -EPIPE && write)
+            signal_raise_self(SIGPIPE);
+        if (r < 0)
+            return done > skip ? (int64_t)(done - skip) : interrupted(r);
+        done += (uint64_t)r;
+        if (done == total || (uint64_t)r < asked || (!write && file_kind(f) != S_IFREG))
+            return (int64_t)(done - skip);
+    }
 }
 
 static int64_t host_file_read(struct file *f, const struct iovec *v, int count, int64_t offset,
                               int flags)
 {
-    uint64_t total = 0, done = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
-    if (f->mode != S_IFREG)
-        file_may_sleep(f);
-    for (;;) {
-        uint64_t asked;
-        int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        int64_t r = host_readv(f->host_fd, v, count, done, at, flags,
-                               EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
-        if (r < 0)
-            return done ? (int64_t)done : interrupted(r);
-        done += (uint64_t)r;
-        if (done == total || (uint64_t)r < asked || file_kind(f) != S_IFREG)
-            return (int64_t)done;
-    }
+    return f->caching ? file_cache_read(f, v, count, offset, flags)
+                      : host_file_transfer(f, false, v, count, 0, offset, flags);
 }
 
 static int64_t host_file_write(struct file *f, const struct iovec *v, int count, int64_t offset,
                                int flags)
 {
-    uint64_t total = 0, done = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
-    if (f->mode != S_IFREG)
-        file_may_sleep(f);
-    for (;;) {
-        int64_t at = offset < 0 ? -1 : offset + (int64_t)done;
-        uint64_t asked;
-        int64_t r = host_writev(f->host_fd, v, count, done, at, flags,
-                                EXIT_INTERRUPTIBLE | terminal_flags(f), &asked);
-        if (r == -EPIPE)
-            signal_raise_self(SIGPIPE);
-        if (r < 0)
-            return done ? (int64_t)done : interrupted(r);
-        done += (uint64_t)r;
-        if (done == total || (uint64_t)r < asked)
-            return (int64_t)done;
-    }
+    return f->caching ? file_cache_write(f, v, count, offset, flags)
+                      : host_file_transfer(f, true, v, count, 0, offset, flags);
 }
 
-static int64_t host_file_lseek(struct file *f, int64_t offset, int whence)
+int64_t host_file_seek(struct file *f, int64_t offset, int whence)
 {
     return host_plain(__NR_lseek, 0, INT64_MAX, (uint32_t)f->host_fd, (uint64_t)offset,
                       (uint32_t)whence, 0, 0);
 }
 
+static int64_t host_file_lseek(struct file *f, int64_t offset, int whence)
+{
+    return f->caching ? file_cache_lseek(f, offset, whence) : host_file_seek(f, offset, whence);
+}
+
 static int host_file_stat(struct file *f, struct stat *out)
 {
-    return host_fstat(f->host_fd, out);
+    int result = host_fstat(f->host_fd, out);
+    if (!result && !f->mode)
+        f->mode = out->st_mode & S_IFMT;
+    return result;
 }
 
 static int64_t host_file_getdents(struct file *f, void *user, uint64_t size)
@@ -105,7 +112,11 @@ static int64_t host_file_truncate(struct file *f, int64_t length)
 
 static int host_file_set_flags(struct file *f, int flags)
 {
-    return (int)host_plain(__NR_fcntl, 0, 0, (uint32_t)f->host_fd, F_SETFL, (uint32_t)flags, 0, 0);
+    file_cache_lend(f); /* O_APPEND changes what the position means */
+    int result =
+        (int)host_plain(__NR_fcntl, 0, 0, (uint32_t)f->host_fd, F_SETFL, (uint32_t)flags, 0, 0);
+    file_cache_return(f);
+    return result;
 }
 
 static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait *wait)
@@ -119,6 +130,7 @@ static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait
 
 static void host_file_release(struct file *f)
 {
+    file_cache_release(f);
     host_close(f->host_fd);
 }
 
@@ -152,6 +164,8 @@ struct file *host_file_new(int host_fd, int flags, const char *path)
     }
     if (path)
         f->path = copy_text(path); /* no memory: it goes without */
+    if (path && enclave.rings && !(flags & O_PATH))
+        f->caching = CACHING_FULL;
     return f;
 }
 
@@ -166,8 +180,11 @@ struct file *host_file_adopt(int host_fd)
     if (S_ISSOCK(s.st_mode))
         return host_socket_new(host_fd, 0, (int)flags);
     struct file *f = host_file_new(host_fd, (int)flags, NULL);
-    if (f)
-        f->mode = s.st_mode & S_IFMT;
+    if (!f)
+        return NULL;
+    f->mode = s.st_mode & S_IFMT;
+    if (enclave.rings && S_ISREG(s.st_mode))
+        f->caching = CACHING_SHARED;
     return f;
 }
 
@@ -200,4 +217,38 @@ int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
         done += n > 0 ? (uint64_t)n : 0;
     }
     return (int64_t)done;
+}
+
+int64_t file_write_at(struct file *f, const void *from, uint64_t length, uint64_t offset)
+{
+    uint64_t done = 0, asked;
+    if (f->host_fd < 0 || file_kind(f) != S_IFREG)
+        return -EINVAL;
+    while (done < length) {
+        struct iovec v = {(uint8_t *)(uintptr_t)from + done, length - done};
+        int64_t n = host_writev(f->host_fd, &v, 1, 0, (int64_t)(offset + done), 0, 0, &asked);
+        if (n < 0 && n != -EINTR)
+            return done ? (int64_t)done : n;
+        done += n > 0 ? (uint64_t)n : 0;
+    }
+    return (int64_t)done;
+}
+
+int file_sync(struct file *f)
+{
+    return f->host_fd < 0 ? -EINVAL : (int)host_plain(__NR_fsync, 0, 0, (uint32_t)f->host_fd, 0, 0, 0, 0);
+}
+
+struct file *file_open_again(struct file *f, int flags, int *error)
+{
+    char link[32];
+    print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
+    return file_open(link, flags, 0, error);
+}
+
+bool file_write_sealed(struct file *f)
+{
+    int64_t seals = f->host_fd < 0 ? -EINVAL
+                                   : host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, F_GET_SEALS, 0, 0, 0);
+    return seals > 0 && (seals & (F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
 }

@@ -3,19 +3,27 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 
 /* What is known of a host socket: kept in the file's `data`, as a number. */
 #define KNOWN_TYPE 0xful       /* SOCK_STREAM, ...; 0: not asked yet */
 #define RECEIVE_TIMEOUT 0x10ul /* SO_RCVTIMEO is set: an interrupted receive is not made again */
 #define SEND_TIMEOUT 0x20ul
+/* How many small receives in a row there were: from OFFER_FROM on the socket is one for a ring. */
+#define SMALL_ONE 0x100ul
+#define SMALL_RUN 0xff00ul
+#define OFFER_FROM 4
+#define SMALL_MOST 8192 /* bytes */
 
 static uintptr_t known(const struct file *f)
 {
@@ -35,6 +43,24 @@ static int type_of(struct file *f)
         type > 0 && (uintptr_t)type <= KNOWN_TYPE)
         know(f, 0, (uintptr_t)type);
     return (int)(known(f) & KNOWN_TYPE);
+}
+
+/* Receives as servers do: many, and small. */
+static void note_receive(struct file *f, int64_t received)
+{
+    if (received <= 0 || received > SMALL_MOST) {
+        if (received > 0)
+            know(f, SMALL_RUN, 0);
+        return;
+    }
+    if ((known(f) & SMALL_RUN) / SMALL_ONE < OFFER_FROM) {
+        know(f, SMALL_RUN, (known(f) & SMALL_RUN) + SMALL_ONE);
+        return;
+    }
+    if (known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT) || type_of(f) != SOCK_STREAM)
+        return;
+    know(f, SMALL_RUN, 0);
+    stream_offer(f);
 }
 
 static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
@@ -93,6 +119,9 @@ static bool zero(const void *value, socklen_t n)
 static int host_socket_setsockopt(struct file *f, int level, int name, const void *value,
                                   socklen_t n)
 {
+    if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+                                                name == SO_RCVLOWAT || name == SO_LINGER))
+        stream_leave(f);
     int result = host_setsockopt(f->host_fd, level, name, value, n);
     if (!result && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
         uintptr_t bit = name == SO_RCVTIMEO ? RECEIVE_TIMEOUT : SEND_TIMEOUT;
@@ -103,7 +132,13 @@ static int host_socket_setsockopt(struct file *f, int level, int name, const voi
 
 static int host_socket_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
 {
-    return host_getsockopt(f->host_fd, level, name, value, n);
+    int error = host_getsockopt(f->host_fd, level, name, value, n);
+    if (!error && stream_on(f) && level == SOL_SOCKET && name == SO_ERROR && *n == sizeof(int)) {
+        int own = stream_error(f);
+        if (own)
+            memcpy(value, &own, sizeof own);
+    }
+    return error;
 }
 
 static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int flags)
@@ -112,6 +147,11 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
     uint64_t total = 0, done = 0, asked;
     for (size_t i = 0; i < m->msg_iovlen; i++)
         total += m->msg_iov[i].iov_len;
+    if (stream_on(f)) {
+        int64_t result = stream_send(f, m, flags);
+        if (result != STREAM_NOT)
+            return result;
+    }
     /* What is one message cannot be sent in pieces. */
     if (total > host_message_room(m) && type_of(f) != SOCK_STREAM)
         return -EMSGSIZE;
@@ -155,6 +195,15 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
+    if (stream_on(f)) {
+        int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
+        if (result != STREAM_NOT) {
+            m->msg_namelen = 0;
+            m->msg_controllen = 0;
+            m->msg_flags = flags & MSG_CMSG_CLOEXEC;
+            return result;
+        }
+    }
     if (!(flags & MSG_DONTWAIT))
         file_may_sleep(f);
     int64_t r =
@@ -168,16 +217,25 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags)
 {
     uint64_t asked;
+    if (stream_on(f)) {
+        int64_t result = stream_receive(f, v, count, flags);
+        if (result != STREAM_NOT)
+            return result;
+    }
     if (!(flags & MSG_DONTWAIT))
         file_may_sleep(f);
     int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
+    if (!(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
+        note_receive(f, r);
     return (uint64_t)r == asked ? receive_rest(f, v, count, asked, flags) : r;
 }
 
 static int host_socket_shutdown(struct file *f, int how)
 {
+    if (stream_on(f))
+        stream_leave(f); /* what was sent goes first */
     return (int)host_plain(__NR_shutdown, 0, 0, (uint32_t)f->host_fd, (uint32_t)how, 0, 0, 0);
 }
 
@@ -210,12 +268,39 @@ static int host_socket_set_flags(struct file *f, int flags)
 
 static uint32_t host_socket_poll(struct file *f, uint32_t events, struct poll_wait *wait)
 {
+    uint32_t ready;
+    if (stream_on(f) && stream_poll(f, events, wait, &ready))
+        return ready;
     return host_file_ops.poll(f, events, wait);
+}
+
+static uint64_t host_socket_arrivals(struct file *f)
+{
+    return stream_on(f) ? stream_arrivals(f) : 0;
+}
+
+static int64_t host_socket_ioctl(struct file *f, uint64_t command, uint64_t argument)
+{
+    if (stream_on(f)) {
+        stream_leave(f);
+        int inside = (int)stream_queued(f), outside = 0;
+        if (command == FIONREAD && inside) {
+            int64_t result = host_file_ioctl(f, command, argument);
+            if (result || user_get(&outside, (const int *)argument))
+                return result ? result : -EFAULT;
+            outside += inside;
+            return user_put((int *)argument, &outside);
+        }
+    }
+    return host_file_ioctl(f, command, argument);
 }
 
 static void host_socket_release(struct file *f)
 {
-    host_close(f->host_fd);
+    if (stream_on(f))
+        stream_release(f);
+    else
+        host_close(f->host_fd);
 }
 
 static const struct socket_ops host_socket_calls = {
@@ -237,9 +322,10 @@ const struct file_ops host_socket_ops = {
     .read = host_socket_read,
     .write = host_socket_write,
     .stat = host_socket_stat,
-    .ioctl = host_file_ioctl,
+    .ioctl = host_socket_ioctl,
     .set_flags = host_socket_set_flags,
     .poll = host_socket_poll,
+    .arrivals = host_socket_arrivals,
     .release = host_socket_release,
     .socket = &host_socket_calls,
 };

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <linux/fs.h>
+#include <linux/sockios.h>
 #include <net/if.h>
 #include <signal.h>
 #include <sys/ioctl.h>
@@ -14,6 +15,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
 
@@ -55,6 +57,10 @@ static const struct known table[] = {
     {FIOSETOWN, IN, 4},
     {FIOGETOWN, OUT, 4},
     {SIOCATMARK, OUT, 4},
+    {SIOCGSTAMP_OLD, OUT, 16},
+    {SIOCGSTAMPNS_OLD, OUT, 16},
+    {(uint32_t)SIOCGSTAMP_NEW, OUT, 16},
+    {(uint32_t)SIOCGSTAMPNS_NEW, OUT, 16},
     {FIGETBSZ, OUT, 4},
     {BLKGETSIZE64, OUT, 8},
     {BLKSSZGET, OUT, 4},
@@ -124,6 +130,10 @@ int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
     if (command == SIOCGIFCONF)
         return interfaces(f, argument);
+    if (command == FIONREAD) {
+        file_cache_lend(f); /* of a regular file: what lies behind its position */
+        file_cache_return(f);
+    }
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
         if (table[i].command == command)
             return carry(f, &table[i], argument);

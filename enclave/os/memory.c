@@ -6,6 +6,7 @@
 #include "enclave/os/memory.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 
@@ -19,6 +20,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/area.h"
 #include "enclave/os/file.h"
+#include "enclave/os/shared.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
@@ -34,7 +36,10 @@ static struct {
     struct area_table table;
     uint64_t brk_start, brk;
     struct name *names;
+    struct shared *shared; /* the files behind shared mappings */
 } memory;
+
+uint32_t memory_shared_files;
 
 /* The LibOS's own pages, at the top of the enclave: a lock of their own, as the table lives there. */
 static struct {
@@ -138,29 +143,196 @@ static int64_t fill(uint64_t at, uint64_t length, struct file *file, uint64_t of
     return 0;
 }
 
-static int64_t check(uint64_t length, int flags, struct file *file, uint64_t offset, int protection)
+static int64_t check(uint64_t length, int flags, struct file *file, uint64_t offset)
 {
     int sharing = flags & MAP_TYPE;
     if (!length || length > enclave.size || offset % PAGE_SIZE)
         return length > enclave.size ? -ENOMEM : -EINVAL;
     if (sharing != MAP_PRIVATE && sharing != MAP_SHARED && sharing != MAP_SHARED_VALIDATE)
         return -EINVAL;
-    if (file && sharing != MAP_PRIVATE && (protection & PROT_WRITE)) {
-        log_warning("a shared writable mapping of a file is not supported: ENODEV");
-        return -ENODEV;
+    if (file && ((file->flags & O_ACCMODE) == O_WRONLY || (file->flags & O_PATH)))
+        return file->flags & O_PATH ? -EBADF : -EACCES;
+    if (file && sharing == MAP_PRIVATE)
+        return 0;
+    return file && length > INT64_MAX - offset ? -EOVERFLOW : 0;
+}
+
+/* ---- shared mappings of files; all with the lock held ---- */
+
+static int area_pages(const struct area *a, int protection)
+{
+    return pages(PAGES_PROTECT, a->start, a->end, protection);
+}
+
+/* [from, to) is of the file. */
+static int push_area(const struct area *a, uint64_t from, uint64_t to)
+{
+    if (!a->shared || !a->shared->shadow)
+        return 0;
+    if (!a->protection)
+        area_pages(a, PROT_READ);
+    int error = shared_push(a->shared, a, from, to);
+    if (!a->protection)
+        area_pages(a, 0);
+    return error;
+}
+
+/* All that is mapped in [start, end). */
+static int push_range(uint64_t start, uint64_t end)
+{
+    int result = 0;
+    for (uint32_t i = area_index(&memory.table, start); i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->start >= end)
+            break;
+        uint64_t from = MAX(a->start, start) - a->start, to = MIN(a->end, end) - a->start;
+        int error = push_area(a, a->offset + from, a->offset + to);
+        result = result ? result : error;
     }
-    return 0;
+    return result;
+}
+
+static bool made_writable;
+
+static int make_writable(uint64_t start, uint64_t end)
+{
+    made_writable = true;
+    return pages(PAGES_PROTECT, start, end, PROT_READ | PROT_WRITE);
+}
+
+static void pull_area(const struct area *a, uint64_t from, uint64_t to)
+{
+    if (!a->protection)
+        area_pages(a, PROT_READ);
+    made_writable = false;
+    int error = shared_pull(a->shared, a, from, to, make_writable);
+    if (error)
+        log_debug("a shared mapping of %s stays as it is: error %d", a->name ? a->name : "a file", -error);
+    if (made_writable || !a->protection)
+        area_pages(a, a->protection);
+}
+
+/* Files of which no area is left. */
+static void shared_sweep(void)
+{
+    for (struct shared *s = memory.shared; s; s = s->next)
+        s->used = false;
+    for (uint32_t i = 0; i < memory.table.count; i++)
+        if (memory.table.area[i].shared)
+            memory.table.area[i].shared->used = true;
+    for (struct shared **at = &memory.shared; *at;) {
+        struct shared *s = *at;
+        if (s->used) {
+            at = &s->next;
+            continue;
+        }
+        *at = s->next;
+        memory_shared_files--;
+        shared_drop(s);
+    }
+}
+
+/* Before [start, end) is given up: what was changed there is not lost. */
+static void leave(uint64_t start, uint64_t end)
+{
+    if (memory.shared && push_range(start, end))
+        log_warning("changes of a shared mapping could not be written to its file");
+}
+
+/* All of the mapping becomes comparable with what the file holds now. */
+static int shared_begin_writing(struct shared *s)
+{
+    int error = s->shadow ? 0 : shared_shadow_make(s);
+    for (uint32_t i = 0; !error && i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->shared != s)
+            continue;
+        if (!a->protection)
+            area_pages(a, PROT_READ);
+        error = shared_note(s, a);
+        if (!a->protection)
+            area_pages(a, 0);
+    }
+    return error;
+}
+
+/* The protection of [start, end) is about to change. */
+static int shared_protect(uint64_t start, uint64_t end, int protection)
+{
+    int error = 0;
+    if (!memory.shared)
+        return 0;
+    for (uint32_t i = area_index(&memory.table, start); !error && i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->start >= end)
+            break;
+        if (!a->shared)
+            continue;
+        if (!(protection & PROT_WRITE))
+            error = a->protection & PROT_WRITE ? push_area(a, 0, UINT64_MAX) : 0;
+        else if (!shared_can_write(a->shared))
+            error = -EACCES;
+        else if (!a->shared->shadow)
+            error = shared_begin_writing(a->shared);
+    }
+    return error;
+}
+
+static void push_same(struct file *file, uint64_t from, uint64_t to)
+{
+    uint64_t device, inode;
+    if (!memory.shared || file_identity(file, &device, &inode))
+        return;
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->shared && shared_is_of(a->shared, device, inode))
+            push_area(a, from, to);
+    }
+}
+
+void memory_push_file(struct file *f, uint64_t from, uint64_t to)
+{
+    lock_take(&memory.lock);
+    push_same(f, from, to);
+    lock_release(&memory.lock);
+}
+
+void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain)
+{
+    uint64_t device, inode;
+    if (file_identity(f, &device, &inode))
+        return;
+    lock_take(&memory.lock);
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->shared && shared_is_of(a->shared, device, inode) &&
+            (certain || !shared_unchanged(a->shared)))
+            pull_area(a, from, to);
+    }
+    lock_release(&memory.lock);
+}
+
+int memory_push_all(void)
+{
+    int error = 0;
+    if (!memory_shares())
+        return 0;
+    lock_take(&memory.lock);
+    error = push_range(memory.table.low, memory.table.high);
+    lock_release(&memory.lock);
+    return error;
 }
 
 int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, struct file *file,
                    uint64_t offset, enum area_kind kind, const char *name)
 {
-    int64_t result = check(length, flags, file, offset, protection);
+    int64_t result = check(length, flags, file, offset);
     if (result)
         return result;
     length = PAGE_UP(length);
     protection &= PROTECTIONS;
 
+    struct area a = {0};
     lock_take(&memory.lock);
     result = area_reserve(&memory.table, 3);
     if (!result)
@@ -169,14 +341,25 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
         goto out;
     uint64_t start = (uint64_t)result, end = start + length;
     bool fresh = !area_overlaps(&memory.table, start, end);
-    struct area a = {.start = start, .end = end, .protection = protection, .kind = kind,
-                     .offset = offset, .name = intern(name)};
+    a = (struct area){.start = start, .end = end, .protection = protection, .kind = kind,
+                     .offset = offset, .name = intern(name), .sharing = (flags & MAP_TYPE) != MAP_PRIVATE};
     int error = 0;
+    if (file && a.sharing) {
+        a.shared = shared_new(file, offset, length, protection, &error);
+        if (!a.shared) {
+            result = error;
+            goto out;
+        }
+    }
+    leave(start, end);
     if (file) {
+        push_same(file, 0, UINT64_MAX); /* other mappings of ours may have changed it */
         /* Written through the program's own address, so it is writable first. */
         error = pages(PAGES_MAP, start, end, PROT_READ | PROT_WRITE);
         if (!error)
             error = (int)fill(start, length, file, offset, fresh);
+        if (!error && a.shared && a.shared->shadow)
+            error = shared_note(a.shared, &a);
     } else {
         if (!fresh)
             error = pages(PAGES_UNMAP, start, end, 0);
@@ -184,6 +367,8 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
             error = pages(PAGES_MAP, start, end, protection);
     }
     if (error) {
+        if (a.shared)
+            shared_drop(a.shared);
         if (fresh)
             pages(PAGES_UNMAP, start, end, 0);
         result = error;
@@ -191,12 +376,20 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
     }
     area_remove(&memory.table, start, end);
     area_insert(&memory.table, &a);
+    if (memory.shared)
+        shared_sweep();
+    if (a.shared) {
+        a.shared->next = memory.shared;
+        memory.shared = a.shared;
+        memory_shared_files++;
+    }
 out:
     lock_release(&memory.lock);
     if (result < 0 || !file)
         return result;
-    /* Trampolines are mapped through memory_map_near: the lock is free, the pages still writable. */
-    if (protection & PROT_EXEC)
+    /* Trampolines are mapped through memory_map_near: the lock is free, the pages still writable. What
+     * can be written to the file must stay as the file has it. */
+    if ((protection & PROT_EXEC) && !(a.shared && shared_can_write(a.shared)))
         patch_mapped(file, start, length, offset, protection);
     if (protection != (PROT_READ | PROT_WRITE))
         error = pages(PAGES_PROTECT, start, end, protection);
@@ -247,10 +440,14 @@ int memory_unmap(uint64_t address, uint64_t length)
     uint64_t end = address + PAGE_UP(length);
     lock_take(&memory.lock);
     int error = area_reserve(&memory.table, 2);
-    if (!error && area_overlaps(&memory.table, address, end))
+    if (!error && area_overlaps(&memory.table, address, end)) {
+        leave(address, end);
         error = pages(PAGES_UNMAP, address, end, 0);
+    }
     if (!error)
         area_remove(&memory.table, address, end);
+    if (!error && memory.shared)
+        shared_sweep();
     lock_release(&memory.lock);
     return error;
 }
@@ -269,6 +466,8 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
     int error = area_reserve(&memory.table, 2);
     if (!error && !area_covered(&memory.table, address, end))
         error = -ENOMEM;
+    if (!error)
+        error = shared_protect(address, end, protection);
     if (!error) {
         const struct area *a = area_find(&memory.table, address);
         bool same = a->end >= end && a->protection == protection;
@@ -349,9 +548,9 @@ int memory_print_maps(char *out, uint64_t size)
     for (uint32_t i = 0; i < memory.table.count; i++) {
         const struct area *a = &memory.table.area[i];
         int n = print_format(out + MIN(at, size), at < size ? size - at : 0,
-                             "%lx-%lx %c%c%cp %08lx 00:00 %d%*s%s\n", a->start, a->end,
+                             "%lx-%lx %c%c%c%c %08lx 00:00 %d%*s%s\n", a->start, a->end,
                              a->protection & PROT_READ ? 'r' : '-', a->protection & PROT_WRITE ? 'w' : '-',
-                             a->protection & PROT_EXEC ? 'x' : '-', a->offset, a->name ? 1 : 0,
+                             a->protection & PROT_EXEC ? 'x' : '-', a->sharing ? 's' : 'p', a->offset, a->name ? 1 : 0,
                              *area_name(a) ? 20 : 0, "", area_name(a));
         at += (uint64_t)n;
     }
@@ -387,6 +586,12 @@ void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped)
     *mapped = libos.mapped;
 }
 
+void memory_files(void (*visit)(struct file *f))
+{
+    for (struct shared *s = memory.shared; s; s = s->next)
+        visit(s->file);
+}
+
 int memory_pages_set(uint64_t start, uint64_t end, int protection)
 {
     return pages(PAGES_PROTECT, start, end, protection);
@@ -403,6 +608,8 @@ int memory_clear(void)
     time_unshare();
     lock_take(&memory.lock);
     struct area_table *t = &memory.table;
+    if (memory.shared && push_range(t->low, t->high))
+        log_warning("changes of a shared mapping could not be written to its file");
     /* Areas side by side go in one exit. */
     for (uint32_t i = 0, next; i < t->count && !error; i = next) {
         for (next = i + 1; next < t->count && t->area[next].start == t->area[next - 1].end; next++)
@@ -411,6 +618,7 @@ int memory_clear(void)
     }
     if (!error) {
         t->count = 0;
+        shared_sweep();
         memory.brk_start = memory.brk = 0;
         while (memory.names) {
             struct name *n = memory.names;
@@ -463,6 +671,10 @@ SYSCALL(mmap)
         file = file_get((int)a4);
         if (!file)
             return -EBADF;
+        if (file->path && !strcmp(file->path, "/dev/zero")) { /* as good as no file */
+            file_put(file);
+            file = NULL;
+        }
     }
     int64_t result = memory_map(a0, a1, protection, flags, file, a5, file ? AREA_FILE : AREA_ANONYMOUS,
                                 file ? file->path : NULL);
@@ -501,6 +713,32 @@ static int64_t move(const struct area *from, uint64_t old, uint64_t old_length, 
     return error ? error : to;
 }
 
+/* Of a file that is mapped shared: mapped again, and the old place given up. */
+static int64_t move_shared(const struct area *a, struct file *file, uint64_t old, uint64_t old_length,
+                           uint64_t new_length, int flags, uint64_t target)
+{
+    uint64_t offset = a->offset + (old - a->start);
+    int64_t to = -ENOMEM;
+    if (!(flags & MREMAP_FIXED) && new_length <= old_length) {
+        int error = new_length == old_length ? 0 : memory_unmap(old + new_length, old_length - new_length);
+        return error ? error : (int64_t)old;
+    }
+    if (!(flags & MREMAP_FIXED) && old + old_length == a->end) {
+        to = memory_map(a->end, new_length - old_length, a->protection, MAP_SHARED | MAP_FIXED_NOREPLACE, file,
+                        offset + old_length, a->kind, a->name);
+        if (to > 0)
+            return (int64_t)old;
+    }
+    if (!(flags & MREMAP_MAYMOVE))
+        return -ENOMEM;
+    memory_push_file(file, offset, offset + old_length);
+    to = memory_map(target, new_length, a->protection, MAP_SHARED | (flags & MREMAP_FIXED ? MAP_FIXED : 0), file,
+                    offset, a->kind, a->name);
+    if (to > 0)
+        memory_unmap(old, old_length);
+    return to;
+}
+
 SYSCALL(mremap)
 {
     uint64_t old = a0, old_length = PAGE_UP(a1), new_length = PAGE_UP(a2);
@@ -519,6 +757,9 @@ SYSCALL(mremap)
     struct area a = found ? *found : (struct area){0};
     bool whole = found && old_length <= a.end - old;
     bool grows = false;
+    struct file *file = whole && a.shared ? a.shared->file : NULL;
+    if (file)
+        file_hold(file);
     if (whole && !(flags & MREMAP_FIXED) && new_length > old_length && old + old_length == a.end &&
         new_length <= memory.table.high - old &&
         !area_overlaps(&memory.table, a.end, old + new_length) && a.kind != AREA_FILE &&
@@ -534,6 +775,11 @@ SYSCALL(mremap)
 
     if (!whole)
         return -EFAULT;
+    if (file) {
+        int64_t result = move_shared(&a, file, old, old_length, new_length, flags, a4);
+        file_put(file);
+        return result;
+    }
     if (grows || (new_length == old_length && !(flags & MREMAP_FIXED)))
         return (int64_t)old;
     if (new_length < old_length && !(flags & MREMAP_FIXED)) {
@@ -561,11 +807,12 @@ SYSCALL(madvise)
         lock_take(&memory.lock);
         if (!error && !area_covered(&memory.table, a0, end))
             error = -ENOMEM;
-        /* A private copy of a file keeps what it has: its pages are not the file's. */
+        /* A private copy of a file keeps what it has: its pages are not the file's. What is shared is not
+         * this mapping's to drop. */
         for (uint32_t i = area_index(&memory.table, a0);
              !error && i < memory.table.count && memory.table.area[i].start < end; i++) {
             const struct area *a = &memory.table.area[i];
-            if (a->kind != AREA_FILE && a->protection)
+            if (a->kind != AREA_FILE && !a->sharing && a->protection)
                 error = pages(PAGES_DISCARD, MAX(a->start, a0), MIN(a->end, end), a->protection);
         }
         lock_release(&memory.lock);
@@ -610,14 +857,58 @@ SYSCALL(mincore)
     return 0;
 }
 
+/* What others wrote comes in too. */
+static void pull_range(uint64_t start, uint64_t end)
+{
+    for (uint32_t i = area_index(&memory.table, start); i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->start >= end)
+            break;
+        if (a->shared)
+            pull_area(a, a->offset, a->offset + (a->end - a->start));
+    }
+}
+
+/* The first file that is mapped shared in the range, from `start` on; NULL: none. A reference. */
+static struct file *file_in(uint64_t *start, uint64_t end)
+{
+    struct file *f = NULL;
+    lock_take(&memory.lock);
+    for (uint32_t i = area_index(&memory.table, *start); !f && i < memory.table.count; i++) {
+        const struct area *a = &memory.table.area[i];
+        if (a->start >= end)
+            break;
+        *start = a->end;
+        if (a->shared && a->shared->shadow)
+            file_hold(f = a->shared->file);
+    }
+    lock_release(&memory.lock);
+    return f;
+}
+
 SYSCALL(msync)
 {
-    if (a0 % PAGE_SIZE)
+    int flags = (int)a2, error;
+    uint64_t end = a0 + PAGE_UP(a1);
+    if (a0 % PAGE_SIZE || (flags & ~(MS_ASYNC | MS_INVALIDATE | MS_SYNC)) ||
+        (flags & (MS_ASYNC | MS_SYNC)) == (MS_ASYNC | MS_SYNC))
         return -EINVAL;
+    if (range_check(a0, PAGE_UP(a1)))
+        return -ENOMEM;
     lock_take(&memory.lock);
-    bool covered = !range_check(a0, PAGE_UP(a1)) && area_covered(&memory.table, a0, a0 + PAGE_UP(a1));
+    error = push_range(a0, end);
+    if (flags & MS_INVALIDATE)
+        pull_range(a0, end);
+    bool covered = area_covered(&memory.table, a0, end);
     lock_release(&memory.lock);
-    return covered ? 0 : -ENOMEM;
+    if (flags & MS_SYNC) {
+        struct file *f;
+        for (uint64_t at = a0; (f = file_in(&at, end)); file_put(f)) {
+            int failed = file_sync(f);
+            error = error ? error : failed;
+        }
+    }
+    return error ? error : covered ? 0 : -ENOMEM;
 }
 
 /* Enclave pages are never written to swap in the clear: there is nothing to lock. */

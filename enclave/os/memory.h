@@ -32,6 +32,23 @@ bool memory_allows(uint64_t address, uint64_t length, int protection);
  * on demand), else the si_code of the SIGSEGV: SEGV_MAPERR or SEGV_ACCERR. */
 int memory_fault(uint64_t address, uint64_t error);
 
+/*
+ * Shared mappings of files: the file and the pages are brought together where Linux has them the same.
+ * What the program changed goes to the file before others look at it (push); what the file says comes
+ * into the pages after others may have changed it (pull). [from, to) is of the file.
+ */
+extern uint32_t memory_shared_files; /* mappings there are: mostly none */
+void memory_push_file(struct file *f, uint64_t from, uint64_t to);
+/* `certain`: it has changed, so that no look is needed first. */
+void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain);
+/* Of all files: 0 or the first error. */
+int memory_push_all(void);
+
+static inline bool memory_shares(void)
+{
+    return __atomic_load_n(&memory_shared_files, __ATOMIC_RELAXED);
+}
+
 /* Whole pages for the LibOS itself (lib/alloc stands on it). NULL: none. */
 void *memory_libos_pages(uint64_t length);
 
@@ -48,6 +65,8 @@ int memory_clear(void);
 struct area;
 int memory_visit(int (*visit)(const struct area *a, void *context), void *context);
 void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped);
+/* The files behind shared mappings, a reference each. */
+void memory_files(void (*visit)(struct file *f));
 int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
 int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
 

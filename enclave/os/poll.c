@@ -11,6 +11,7 @@
 #include "abi/stats.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
@@ -175,7 +176,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return ready;
         int n = s->host_count;
         if (left) {
-            xsk_flush();
+            io_flush();
             if (s->net && net_nap(left))
                 continue;
             n = add_xsks(s);

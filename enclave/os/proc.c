@@ -224,6 +224,16 @@ static char *print_environ(struct thread *t, uint64_t *size)
     return print_strings(process.image.environment, process.image.environment_end, size);
 }
 
+static char *print_auxv(struct thread *t, uint64_t *size)
+{
+    char *out = alloc(sizeof process.vector);
+    (void)t;
+    if (out)
+        memcpy(out, process.vector, process.vector_size);
+    *size = process.vector_size;
+    return out;
+}
+
 static char *print_maps(struct thread *t, uint64_t *size)
 {
     (void)t;
@@ -336,9 +346,9 @@ static int status_line(struct thread *t, const char *key, uint64_t n, char *out,
     if (KEY("FDSize"))
         return print_format(out, room, "FDSize:\t%u\n", file_table_size());
     if (KEY("SigPnd"))
-        return print_format(out, room, "SigPnd:\t%016lx\n", t->pending);
+        return print_format(out, room, "SigPnd:\t%016lx\n", t->signals.pending);
     if (KEY("ShdPnd"))
-        return print_format(out, room, "ShdPnd:\t%016lx\n", process.pending);
+        return print_format(out, room, "ShdPnd:\t%016lx\n", process.signals.pending);
     if (KEY("SigBlk"))
         return print_format(out, room, "SigBlk:\t%016lx\n", t->mask);
     if (KEY("SigIgn"))
@@ -378,7 +388,7 @@ static const struct {
 } texts[] = {
     {"maps", print_maps},   {"status", print_status},   {"stat", print_stat},
     {"statm", print_statm}, {"cmdline", print_cmdline}, {"environ", print_environ},
-    {"comm", print_comm},
+    {"comm", print_comm},   {"auxv", print_auxv},
 };
 
 /* ---- directories ---- */
@@ -439,6 +449,26 @@ static int open_descriptors(const char *path, struct file **out)
     return directory_open(&d, path, out);
 }
 
+/* The host's word for a descriptor of its own; of files that it does not know the position is ours. */
+static int open_descriptor_info(int fd, const char *path, struct file **out)
+{
+    char host[40], *text = NULL;
+    uint64_t size = 0;
+    struct file *f = file_get(fd);
+    if (!f)
+        return -ENOENT;
+    if (f->host_fd >= 0) {
+        print_format(host, sizeof host, "/proc/self/fdinfo/%d", f->host_fd);
+        text = host_text(host, &size);
+    } else if ((text = alloc(128))) {
+        size = (uint64_t)print_format(text, 128, "pos:\t%ld\nflags:\t%lo\nmnt_id:\t0\n", f->position,
+                                      (uint64_t)f->flags);
+    }
+    file_put(f);
+    *out = text_file_new(text, size, path);
+    return *out ? 0 : -ENOMEM;
+}
+
 static int open_tasks(const char *path, struct file **out)
 {
     struct names d;
@@ -470,6 +500,7 @@ enum place_kind {
     PLACE_EXE,
     PLACE_FDS,
     PLACE_FD,
+    PLACE_FD_INFO,
     PLACE_TASKS,
     PLACE_TASK,
     PLACE_DENIED
@@ -529,6 +560,12 @@ static struct place process_place(const char *name)
     int tid;
     if ((rest = after(name, "fd")))
         return fd_place(rest);
+    if ((rest = after(name, "fdinfo"))) {
+        struct place p = fd_place(rest);
+        if (p.kind == PLACE_FD)
+            p.kind = PLACE_FD_INFO;
+        return p;
+    }
     if ((rest = after(name, "task"))) {
         if (!*rest)
             return (struct place){.kind = PLACE_TASKS};
@@ -545,8 +582,6 @@ static struct place process_place(const char *name)
     }
     if (!strcmp(name, "exe"))
         return (struct place){.kind = PLACE_EXE};
-    if (!strcmp(name, "auxv"))
-        return (struct place){.kind = PLACE_NONE};
     if (!strcmp(name, "mem") || after(name, "map_files"))
         return (struct place){.kind = PLACE_DENIED};
     return text_place(name, thread_first());
@@ -675,6 +710,8 @@ int made_up_open(const char *path, int flags, struct file **out)
         return descriptor_open(p.fd, flags, out);
     case PLACE_FDS:
         return open_descriptors(path, out);
+    case PLACE_FD_INFO:
+        return open_descriptor_info(p.fd, path, out);
     case PLACE_TASKS:
         return open_tasks(path, out);
     case PLACE_TASK:
@@ -716,6 +753,9 @@ int made_up_stat(const char *path, bool follow, struct stat *out)
         if (follow)
             return descriptor_stat(p.fd, out);
         stat_fill(out, S_IFLNK | 0700);
+        return file_listed((uint32_t)p.fd) ? 0 : -ENOENT;
+    case PLACE_FD_INFO:
+        stat_fill(out, S_IFREG | 0444);
         return file_listed((uint32_t)p.fd) ? 0 : -ENOENT;
     case PLACE_FDS:
     case PLACE_TASKS:

@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/capability.h>
-#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/sysinfo.h>
@@ -20,10 +19,11 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/vfork.h"
@@ -38,8 +38,9 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
+    memory_push_all();
     vfork_release();
-    xsk_flush();
+    io_flush_all();
     exit_process(status);
 }
 
@@ -72,6 +73,8 @@ SYSCALL(prlimit64)
     if (a2)
         untrusted_write(in, &new, sizeof new);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 ? in.address : 0, out.address, 0, 0);
+    if (!result && a2 && (int)a1 == RLIMIT_FSIZE)
+        file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);
@@ -212,105 +215,6 @@ SYSCALL(getrandom)
     return (int64_t)length;
 }
 
-#define AFFINITY_BYTES 128
-
-static int known_thread(uint64_t tid)
-{
-    return (int)tid == 0 || thread_find((int)tid) ? 0 : -ESRCH;
-}
-
-/* Host thread ids are not ours: affinity of the calling thread is exact, of another one it is the
- * process's. */
-SYSCALL(sched_getaffinity)
-{
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    uint64_t size = MIN(a1, AFFINITY_BYTES);
-    int64_t result = exit_checked(__NR_sched_getaffinity, 0, size, 0, size, bounce().address, 0, 0, 0);
-    if (result <= 0)
-        return result;
-    uint8_t mask[AFFINITY_BYTES];
-    untrusted_read(mask, bounce(), (size_t)result);
-    return user_write((void *)a2, mask, (size_t)result) ? -EFAULT : result;
-}
-
-SYSCALL(sched_setaffinity)
-{
-    uint8_t mask[AFFINITY_BYTES];
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    uint64_t size = MIN(a1, AFFINITY_BYTES);
-    if (user_read(mask, (const void *)a2, size))
-        return -EFAULT;
-    untrusted_write(bounce(), mask, size);
-    return exit_checked(__NR_sched_setaffinity, 0, 0, 0, size, bounce().address, 0, 0, 0);
-}
-
-SYSCALL(sched_yield)
-{
-    UNUSED_ARGUMENTS;
-    return exit_checked(__NR_sched_yield, 0, 0, 0, 0, 0, 0, 0, 0);
-}
-
-SYSCALL(sched_getscheduler)
-{
-    UNUSED_ARGUMENTS;
-    return known_thread(a0) ? -ESRCH : exit_checked(__NR_sched_getscheduler, 0, 6, 0, 0, 0, 0, 0, 0);
-}
-
-SYSCALL(sched_getparam)
-{
-    struct sched_param parameters;
-    UNUSED_ARGUMENTS;
-    if (known_thread(a0))
-        return -ESRCH;
-    int64_t result = exit_checked(__NR_sched_getparam, 0, 0, 0, bounce().address, 0, 0, 0, 0);
-    if (result)
-        return result;
-    untrusted_read(&parameters, bounce(), sizeof parameters);
-    return user_put((void *)a1, &parameters);
-}
-
-static int64_t set_scheduler(uint64_t number, uint64_t tid, uint64_t policy, uint64_t user)
-{
-    struct sched_param parameters;
-    if (known_thread(tid))
-        return -ESRCH;
-    if (user_get(&parameters, (const void *)user))
-        return -EFAULT;
-    untrusted_write(bounce(), &parameters, sizeof parameters);
-    uint64_t at = bounce().address;
-    return exit_checked(number, 0, 0, 0, number == __NR_sched_setscheduler ? policy : at, at, 0, 0, 0);
-}
-
-SYSCALL(sched_setscheduler)
-{
-    UNUSED_ARGUMENTS;
-    return set_scheduler(__NR_sched_setscheduler, a0, a1, a2);
-}
-
-SYSCALL(sched_setparam)
-{
-    UNUSED_ARGUMENTS;
-    return set_scheduler(__NR_sched_setparam, a0, 0, a1);
-}
-
-SYSCALL(getcpu)
-{
-    UNUSED_ARGUMENTS;
-    uint64_t at = bounce().address, words[2];
-    int64_t result = exit_checked(__NR_getcpu, 0, 0, at, at + 8, 0, 0, 0, 0);
-    if (result)
-        return result;
-    untrusted_read(words, bounce(), sizeof words);
-    uint32_t cpu = (uint32_t)words[0], node = (uint32_t)words[1];
-    if ((a0 && user_put((void *)a0, &cpu)) || (a1 && user_put((void *)a1, &node)))
-        return -EFAULT;
-    return 0;
-}
-
 SYSCALL(getgroups)
 {
     UNUSED_ARGUMENTS;
@@ -325,20 +229,6 @@ SYSCALL(getgroups)
     if (user_range((void *)a1, (size_t)result * 4))
         return -EFAULT;
     return untrusted_read((void *)a1, bounce(), (size_t)result * 4) ? -EFAULT : result;
-}
-
-#define GROUPS_MAX 65536 /* NGROUPS_MAX */
-
-SYSCALL(setgroups)
-{
-    UNUSED_ARGUMENTS;
-    if (a0 > GROUPS_MAX)
-        return -EINVAL;
-    if (user_range((const void *)a1, a0 * 4) && a0)
-        return -EFAULT;
-    if (untrusted_write(bounce(), (const void *)a1, a0 * 4))
-        return -EFAULT;
-    return exit_checked(__NR_setgroups, 0, 0, a0, bounce().address, 0, 0, 0, 0);
 }
 
 static int64_t three_ids(uint64_t number, uint64_t a, uint64_t b, uint64_t c)
@@ -386,26 +276,6 @@ SYSCALL(capget)
     return user_put((void *)a1, data);
 }
 
-SYSCALL(capset)
-{
-    struct __user_cap_header_struct header;
-    struct __user_cap_data_struct data[2];
-    UNUSED_ARGUMENTS;
-    if (user_get(&header, (const void *)a0))
-        return -EFAULT;
-    if (header.version != _LINUX_CAPABILITY_VERSION_3)
-        return -EINVAL;
-    if (header.pid && header.pid != process.pid && header.pid != current()->tid)
-        return -EPERM;
-    if (user_read(data, (const void *)a1, sizeof data))
-        return -EFAULT;
-    header.pid = 0;
-    struct untrusted in = bounce(), values = untrusted_at(bounce(), 64);
-    untrusted_write(in, &header, sizeof header);
-    untrusted_write(values, data, sizeof data);
-    return exit_checked(__NR_capset, 0, 0, in.address, values.address, 0, 0, 0, 0);
-}
-
 /* struct of `size` bytes in (or NULL), struct out (or NULL): timers are the host's, whose signals arrive
  * here like any other. */
 static int64_t pass_structs(uint64_t number, uint64_t first, uint64_t in, uint64_t out, size_t size)
@@ -427,8 +297,6 @@ static int64_t pass_structs(uint64_t number, uint64_t first, uint64_t in, uint64
 SYSCALL(setitimer)
 {
     UNUSED_ARGUMENTS;
-    if ((int)a0 != ITIMER_REAL)
-        return -EINVAL; /* the process's CPU time is the host's business */
     return pass_structs(__NR_setitimer, a0, a1, a2, 32);
 }
 
@@ -459,18 +327,14 @@ PASS(getpgrp, INT32_MAX)
 PASS(getsid, INT32_MAX)
 PASS(setpgid, 0)
 PASS(setsid, INT32_MAX)
-PASS(getpriority, 40)
-PASS(setpriority, 0)
-PASS(sched_get_priority_max, 99)
-PASS(sched_get_priority_min, 99)
 PASS(personality, UINT32_MAX)
 
 /* Identity: the answer of later getters must be true. */
 #define IDENTITY(name)                                                                             \
     SYSCALL(name)                                                                                  \
     {                                                                                              \
-        int64_t result = exit_checked(__NR_##name, 0, INT32_MAX, (uint32_t)a0, (uint32_t)a1,       \
-                                      (uint32_t)a2, 0, 0, 0);                                      \
+        int64_t result = exit_checked(__NR_##name, 0, 0, (uint32_t)a0, (uint32_t)a1,         \
+                                      (uint32_t)a2, 0, 0, 0);                                                   \
         UNUSED_ARGUMENTS;                                                                          \
         if (result >= 0)                                                                           \
             identity_refresh();                                                                    \
@@ -491,5 +355,3 @@ IDENTITY(setreuid)
 IDENTITY(setregid)
 IDENTITY(setresuid)
 IDENTITY(setresgid)
-IDENTITY(setfsuid)
-IDENTITY(setfsgid)

@@ -28,13 +28,14 @@ struct process {
     uint32_t first;      /* index of the thread whose tid is the pid */
     struct thread *last; /* waits for all others to end; atomic */
     char name[16];
+    uint64_t vector[48]; /* the auxiliary vector, as the program got it */
+    uint64_t vector_size; /* bytes */
     bool adopts;             /* PR_SET_CHILD_SUBREAPER: it may have children that it did not make */
     int parent_death_signal; /* PR_SET_PDEATHSIG */
 
-    struct lock signal_lock; /* guards what follows, and pending of all threads */
-    uint64_t pending;        /* directed at the process, bit n-1 */
+    struct lock signal_lock; /* guards what follows, and the signals of all threads */
+    struct signal_queue signals; /* directed at the process */
     struct signal_action actions[SIGNAL_COUNT + 1];
-    struct signal_cause causes[SIGNAL_COUNT + 1]; /* of pending ones, process- or thread-directed */
 };
 
 extern struct process process;

@@ -5,17 +5,21 @@
 #include <signal.h>
 #include <ucontext.h>
 
+#include "abi/exits.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "enclave/os/timer.h"
 #include "enclave/os/wait.h"
 #include "enclave/os/world.h"
 
@@ -89,6 +93,15 @@ void signal_reset(void)
     t->waiting_for = 0;
 }
 
+void signal_forget(void)
+{
+    lock_take(&process.signal_lock);
+    signal_queue_drop(&process.signals, UINT64_MAX);
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        signal_queue_drop(&process.threads[i].signals, UINT64_MAX);
+    lock_release(&process.signal_lock);
+}
+
 void signal_start(void)
 {
     for (int signal = 1; signal <= SIGNAL_COUNT; signal++)
@@ -119,24 +132,25 @@ static struct thread *receiver(int signal)
     return NULL;
 }
 
-void signal_send_process(int signal, const struct signal_cause *cause)
+int signal_send_process(int signal, const struct signal_cause *cause)
 {
     lock_take(&process.signal_lock);
-    process.pending |= SIGNAL_BIT(signal);
-    process.causes[signal] = *cause;
-    struct thread *t = receiver(signal);
+    int error = signal_queue_add(&process.signals, signal, cause);
+    struct thread *t = error ? NULL : receiver(signal);
     lock_release(&process.signal_lock);
     if (t)
         nudge(t);
+    return error;
 }
 
-void signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause)
+int signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause)
 {
     lock_take(&process.signal_lock);
-    t->pending |= SIGNAL_BIT(signal);
-    process.causes[signal] = *cause;
+    int error = signal_queue_add(&t->signals, signal, cause);
     lock_release(&process.signal_lock);
-    nudge(t);
+    if (!error)
+        nudge(t);
+    return error;
 }
 
 void signal_raise_self(int signal)
@@ -185,6 +199,11 @@ void signal_collect(void)
     struct thread_block *block = thread_block();
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
+    if (host & SIGNAL_BIT(SIGNAL_LOOK))
+        timers_look();
+    host &= ~SIGNAL_BIT(SIGNAL_LOOK);
+    if (host)
+        order_after();
     for (; host; host &= host - 1) {
         int signal = __builtin_ctzll(host) + 1;
         struct signal_cause cause = noted_cause(signal);
@@ -204,6 +223,7 @@ void signal_mask_temporary(const uint64_t *mask)
 bool signal_pending(void)
 {
     bool restart;
+    streams_service();
     return thread_block()->pending && (signal_collect(), signal_deliverable(&restart));
 }
 
@@ -214,7 +234,7 @@ bool signal_deliverable(bool *restart)
     *restart = true;
     world_point();
     lock_take(&process.signal_lock);
-    uint64_t ready = (t->pending | process.pending) & ~t->mask;
+    uint64_t ready = (t->signals.pending | process.signals.pending) & ~t->mask;
     for (; ready && !found; ready &= ready - 1) {
         int signal = __builtin_ctzll(ready) + 1;
         enum disposition d = disposition(signal);
@@ -228,24 +248,16 @@ bool signal_deliverable(bool *restart)
     return found;
 }
 
-/* The lowest deliverable signal, taken out of pending; 0: none. Synchronous ones come first. */
-static int take(struct thread *t, struct signal_cause *cause, struct signal_action *action)
+int signal_take(uint64_t mask, struct signal_cause *cause)
 {
-    static const uint64_t synchronous = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) |
-                                        SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSYS);
-    int signal = 0;
+    struct thread *t = current();
     lock_take(&process.signal_lock);
-    uint64_t ready = (t->pending | process.pending) & ~t->mask;
-    if (ready) {
-        signal = __builtin_ctzll(ready & synchronous ? ready & synchronous : ready) + 1;
-        if (t->pending & SIGNAL_BIT(signal))
-            t->pending &= ~SIGNAL_BIT(signal);
-        else
-            process.pending &= ~SIGNAL_BIT(signal);
-        *cause = process.causes[signal];
-        *action = process.actions[signal];
-    }
+    int signal = signal_queue_take(&t->signals, mask, cause);
+    if (!signal)
+        signal = signal_queue_take(&process.signals, mask, cause);
     lock_release(&process.signal_lock);
+    if (signal && cause->code == SI_TIMER)
+        timer_delivered(cause);
     return signal;
 }
 
@@ -401,7 +413,7 @@ static void crash_report(int signal, const struct registers *r, const struct sig
 
 static void stop_process(int signal)
 {
-    xsk_flush();
+    io_flush();
     exit_checked(EXIT_STOP, 0, 0, (uint64_t)signal, 0, 0, 0, 0, 0);
 }
 
@@ -410,7 +422,10 @@ void signal_deliver(struct registers *r)
     struct thread *t = current();
     struct signal_cause cause;
     struct signal_action action;
-    for (int signal; (signal = take(t, &cause, &action)) != 0;) {
+    for (int signal; (signal = signal_take(~t->mask, &cause)) != 0;) {
+        lock_take(&process.signal_lock);
+        action = process.actions[signal];
+        lock_release(&process.signal_lock);
         switch (disposition(signal)) {
         case DISPOSITION_IGNORE:
             continue;
@@ -504,8 +519,9 @@ SYSCALL(rt_sigaction)
         action.mask &= ~UNBLOCKABLE;
         process.actions[signal] = action;
         if (disposition(signal) == DISPOSITION_IGNORE) {
-            process.pending &= ~SIGNAL_BIT(signal);
-            current()->pending &= ~SIGNAL_BIT(signal);
+            signal_queue_drop(&process.signals, SIGNAL_BIT(signal));
+            for (uint32_t i = 0; i < process.thread_count; i++)
+                signal_queue_drop(&process.threads[i].signals, SIGNAL_BIT(signal));
         }
     }
     lock_release(&process.signal_lock);
@@ -538,7 +554,7 @@ SYSCALL(rt_sigprocmask)
             return -EINVAL;
         }
         t->mask &= ~UNBLOCKABLE;
-        if (old & ~t->mask & (process.pending | t->pending))
+        if (old & ~t->mask & (process.signals.pending | t->signals.pending))
             t->block->pending = TB_PENDING_SIGNAL;
     }
     return a2 && user_put((void *)a2, &old) ? -EFAULT : 0;
@@ -551,7 +567,7 @@ SYSCALL(rt_sigpending)
     if (a1 > 8)
         return -EINVAL;
     signal_collect();
-    uint64_t set = (process.pending | t->pending) & t->mask;
+    uint64_t set = (process.signals.pending | t->signals.pending) & t->mask;
     return user_write((void *)a0, &set, a1);
 }
 
@@ -612,12 +628,8 @@ SYSCALL(rt_sigtimedwait)
     for (;;) {
         thread_sleep_prepare();
         signal_collect();
-        uint64_t mask = t->mask;
         struct signal_cause cause;
-        struct signal_action action;
-        t->mask = ~set;
-        int signal = take(t, &cause, &action);
-        t->mask = mask;
+        int signal = signal_take(set, &cause);
         if (signal) {
             siginfo_t info;
             info_fill(&info, signal, &cause);
@@ -684,9 +696,7 @@ SYSCALL(kill)
     if (pid != process.pid)
         return exit_checked(__NR_kill, 0, 0, a0, a1, 0, 0, 0, 0);
     struct signal_cause cause = own_cause(SI_USER);
-    if (signal)
-        signal_send_process(signal, &cause);
-    return 0;
+    return signal ? signal_send_process(signal, &cause) : 0;
 }
 
 static int64_t kill_thread(int tid, int signal)
@@ -697,9 +707,7 @@ static int64_t kill_thread(int tid, int signal)
     if (!t)
         return -ESRCH;
     struct signal_cause cause = own_cause(SI_TKILL);
-    if (signal)
-        signal_send_thread(t, signal, &cause);
-    return 0;
+    return signal ? signal_send_thread(t, signal, &cause) : 0;
 }
 
 SYSCALL(tgkill)
@@ -719,23 +727,51 @@ SYSCALL(tkill)
     return kill_thread((int)a0, (int)a1);
 }
 
+/* The siginfo that a program makes up itself. */
+static int info_take(uint64_t user, int signal, siginfo_t *info)
+{
+    if (!signal_valid(signal))
+        return -EINVAL;
+    return user_read(info, (const void *)user, sizeof *info);
+}
+
+static struct signal_cause cause_of(const siginfo_t *info)
+{
+    return (struct signal_cause){.code = info->si_code,
+                                 .pid = info->si_pid,
+                                 .uid = info->si_uid,
+                                 .value = (uint64_t)info->si_value.sival_ptr};
+}
+
 SYSCALL(rt_sigqueueinfo)
 {
     siginfo_t info;
     UNUSED_ARGUMENTS;
-    if (!signal_valid((int)a1))
-        return -EINVAL;
-    if (user_get(&info, (const void *)a2))
-        return -EFAULT;
-    if ((int)a0 != process.pid) {
-        if (info.si_code >= 0 || info.si_code == SI_TKILL)
-            return -EPERM; /* as if the kernel had sent it */
-        untrusted_write(bounce(), &info, sizeof info);
-        return exit_checked(__NR_rt_sigqueueinfo, 0, 0, a0, a1, bounce().address, 0, 0, 0);
+    int error = info_take(a2, (int)a1, &info);
+    if (error)
+        return error;
+    if (thread_find((int)a0)) {
+        struct signal_cause cause = cause_of(&info);
+        return a1 ? signal_send_process((int)a1, &cause) : 0;
     }
-    struct signal_cause cause = own_cause(info.si_code);
-    cause.value = (uint64_t)info.si_value.sival_ptr;
-    if (a1)
-        signal_send_process((int)a1, &cause);
-    return 0;
+    if (info.si_code >= 0 || info.si_code == SI_TKILL)
+        return -EPERM; /* as if the kernel had sent it */
+    untrusted_write(bounce(), &info, sizeof info);
+    return exit_checked(__NR_rt_sigqueueinfo, 0, 0, a0, a1, bounce().address, 0, 0, 0);
+}
+
+SYSCALL(rt_tgsigqueueinfo)
+{
+    siginfo_t info;
+    UNUSED_ARGUMENTS;
+    if ((int)a0 <= 0 || (int)a1 <= 0)
+        return -EINVAL;
+    int error = info_take(a3, (int)a2, &info);
+    if (error)
+        return error;
+    struct signal_cause cause = cause_of(&info);
+    struct thread *t = (int)a0 == process.pid ? thread_find((int)a1) : NULL;
+    if (!t)
+        return -ESRCH;
+    return a2 ? signal_send_thread(t, (int)a2, &cause) : 0;
 }

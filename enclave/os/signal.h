@@ -14,7 +14,7 @@ struct signal_action {
     uint64_t handler, flags, restorer, mask;
 };
 
-/* Where a signal comes from, for siginfo. */
+/* Where a signal comes from, for siginfo; of a timer (SI_TIMER) pid is its id, uid its overrun. */
 struct signal_cause {
     int32_t code;
     int32_t pid;
@@ -30,6 +30,8 @@ struct thread;
 void signal_start(void);
 /* All that is handled is as by default. */
 void signal_handlers_reset(void);
+/* Nothing waits to be delivered, to any thread, as in a process that was just made. */
+void signal_forget(void);
 /* As a program finds it that is executed: what was handled is as by default, what was ignored stays so. */
 void signal_reset(void);
 
@@ -37,13 +39,15 @@ void signal_reset(void);
 void signal_raise_self(int signal);
 /* For an exception of the program: delivered even when blocked or ignored (then the program ends). */
 void signal_force(int signal, const struct signal_cause *cause);
-/* To the process or to one thread. */
-void signal_send_process(int signal, const struct signal_cause *cause);
-void signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause);
+/* To the process or to one thread. 0; -EAGAIN: too many real-time signals wait already. */
+int signal_send_process(int signal, const struct signal_cause *cause);
+int signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause);
 
 /* Set the mask until the return to the program; what is delivered then restores the old one. */
 void signal_mask_temporary(const uint64_t *mask);
 
+/* A signal of the mask that waits for this thread or for the process, taken out; 0: none. */
+int signal_take(uint64_t mask, struct signal_cause *cause);
 /* Does the calling thread block it? */
 bool signal_blocked(int signal);
 

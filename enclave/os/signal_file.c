@@ -24,26 +24,7 @@ static uint64_t mask_of(const struct file *f)
 
 static uint64_t pending_for(const struct thread *t, uint64_t mask)
 {
-    return (t->pending | process.pending) & mask;
-}
-
-/* The lowest pending signal of the mask, taken out of pending; 0: none. */
-static int take(uint64_t mask, struct signal_cause *cause)
-{
-    struct thread *t = current();
-    int signal = 0;
-    lock_take(&process.signal_lock);
-    uint64_t ready = pending_for(t, mask);
-    if (ready) {
-        signal = __builtin_ctzll(ready) + 1;
-        if (t->pending & SIGNAL_BIT(signal))
-            t->pending &= ~SIGNAL_BIT(signal);
-        else
-            process.pending &= ~SIGNAL_BIT(signal);
-        *cause = process.causes[signal];
-    }
-    lock_release(&process.signal_lock);
-    return signal;
+    return (t->signals.pending | process.signals.pending) & mask;
 }
 
 static int64_t give(struct iovec *to, int signal, const struct signal_cause *cause)
@@ -58,6 +39,10 @@ static int64_t give(struct iovec *to, int signal, const struct signal_cause *cau
     info.ssi_addr = cause->address;
     info.ssi_ptr = cause->value;
     info.ssi_int = (int32_t)cause->value;
+    if (cause->code == SI_TIMER) {
+        info.ssi_tid = (uint32_t)cause->pid;
+        info.ssi_overrun = cause->uid;
+    }
     if (user_write(to->iov_base, &info, sizeof info))
         return -EFAULT;
     to->iov_base = (uint8_t *)to->iov_base + sizeof info;
@@ -98,7 +83,7 @@ static int64_t signal_file_read(struct file *f, const struct iovec *v, int count
         return -EINVAL;
     signal_collect();
     while (to.iov_len >= sizeof(struct signalfd_siginfo)) {
-        int signal = take(mask_of(f), &cause);
+        int signal = signal_take(mask_of(f), &cause);
         if (signal) {
             int64_t n = give(&to, signal, &cause);
             if (n < 0)

@@ -10,7 +10,8 @@
     X(read) X(write) X(readv) X(writev) X(pread64) X(pwrite64) X(preadv) X(pwritev) X(preadv2)     \
     X(pwritev2) X(lseek) X(fstat) X(ioctl) X(getdents64) X(ftruncate) X(fsync) X(fdatasync)        \
     X(syncfs) X(sync) X(sync_file_range) X(fallocate) X(fadvise64) X(readahead) X(flock)           \
-    X(fchmod) X(fchown) X(fchdir) X(umask) X(fstatfs) X(sendfile) X(copy_file_range) X(splice)
+    X(fchmod) X(fchown) X(fchdir) X(umask) X(fstatfs) X(sendfile) X(copy_file_range) X(splice)   \
+    X(tee) X(vmsplice)
 
 #define SYSCALLS_FILES_OPEN(X)                                                                     \
     X(open) X(openat) X(creat) X(openat2)

@@ -14,6 +14,8 @@
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
+#include "enclave/io/flush.h"
 #include "enclave/os/syscall_files.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
@@ -22,26 +24,40 @@
 
 #define SYSCALLS_PROCESS(X)                                                                        \
     X(prlimit64) X(getrlimit) X(setrlimit) X(getpid) X(getppid) X(getuid) X(geteuid) X(getgid)     \
-    X(getegid) X(uname) X(sysinfo) X(arch_prctl) X(prctl) X(getrandom) X(sched_getaffinity)        \
-    X(sched_setaffinity) X(sched_yield) X(sched_getscheduler) X(sched_getparam)                    \
-    X(sched_setscheduler) X(sched_setparam) X(getcpu) X(getgroups) X(getresuid) X(getresgid)       \
-    X(capget) X(setitimer) X(getitimer) X(alarm) X(getpgid) X(getpgrp) X(getsid) X(setpgid)        \
-    X(setsid) X(getpriority) X(setpriority) X(sched_get_priority_max) X(sched_get_priority_min)    \
-    X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid) X(setresgid)  \
-    X(setgroups) X(setfsuid) X(setfsgid) X(capset)
+    X(getegid) X(uname) X(sysinfo) X(arch_prctl) X(prctl) X(getrandom) X(getgroups) X(getresuid)   \
+    X(getresgid) X(capget) X(setitimer) X(getitimer) X(alarm) X(getpgid) X(getpgrp) X(getsid)      \
+    X(setpgid) X(setsid) X(personality) X(setuid) X(setgid) X(setreuid) X(setregid) X(setresuid)   \
+    X(setresgid)
 
 #define SYSCALLS_THREAD(X)                                                                         \
-    X(clone) X(clone3) X(fork) X(vfork) X(exit) X(exit_group) X(set_tid_address) X(gettid)                  \
-    X(set_robust_list) X(get_robust_list) X(futex) X(execve) X(execveat)  \
-    X(wait4) X(waitid) X(pidfd_open) X(pidfd_send_signal)
+    X(clone) X(clone3) X(fork) X(vfork) X(exit) X(exit_group) X(set_tid_address) X(gettid)         \
+    X(set_robust_list) X(get_robust_list) X(futex) X(execve) X(execveat)   \
+    X(wait4) X(waitid)
 
 #define SYSCALLS_SIGNAL(X)                                                                         \
     X(rt_sigreturn) X(rt_sigaction) X(rt_sigprocmask) X(rt_sigpending) X(rt_sigsuspend) X(pause)   \
-    X(rt_sigtimedwait) X(sigaltstack) X(kill) X(tgkill) X(tkill) X(rt_sigqueueinfo)
+    X(rt_sigtimedwait) X(sigaltstack) X(kill) X(tgkill) X(tkill) X(rt_sigqueueinfo)         \
+    X(rt_tgsigqueueinfo)
+
+#define SYSCALLS_TIMER(X)                                                                          \
+    X(timer_create) X(timer_settime) X(timer_gettime) X(timer_getoverrun) X(timer_delete)
+
+#define SYSCALLS_CREDENTIALS(X)                                                                    \
+    X(setgroups) X(setfsuid) X(setfsgid) X(capset) X(chroot)
+
+#define SYSCALLS_SCHEDULE(X)                                                                       \
+    X(sched_getaffinity) X(sched_setaffinity) X(sched_yield) X(sched_getscheduler)                 \
+    X(sched_getparam) X(sched_setscheduler) X(sched_setparam) X(sched_getattr) X(sched_setattr)    \
+    X(sched_rr_get_interval) X(sched_get_priority_max) X(sched_get_priority_min) X(getpriority)    \
+    X(setpriority) X(ioprio_get) X(ioprio_set) X(getcpu) X(membarrier) X(rseq)
+
+#define SYSCALLS_PIDFD(X)                                                                          \
+    X(pidfd_open) X(pidfd_send_signal) X(pidfd_getfd)
 
 #define SYSCALLS(X)                                                                                \
     SYSCALLS_FILES(X) SYSCALLS_MEMORY(X) SYSCALLS_TIME(X) SYSCALLS_PROCESS(X) SYSCALLS_THREAD(X)   \
-    SYSCALLS_SIGNAL(X)
+    SYSCALLS_SIGNAL(X) SYSCALLS_TIMER(X) SYSCALLS_CREDENTIALS(X) SYSCALLS_SCHEDULE(X)              \
+    SYSCALLS_PIDFD(X)
 
 #define DECLARE(name) SYSCALL(name);
 SYSCALLS(DECLARE)
@@ -99,6 +115,7 @@ static bool again(struct registers *r, int64_t *result)
     bool restart;
     if (*result != RESTART_SYS && *result != RESTART_NOHAND)
         return false;
+    streams_service(); /* another thread may have interrupted it for that */
     signal_collect();
     if (!signal_deliverable(&restart))
         return true;
@@ -132,6 +149,8 @@ void syscall_dispatch(struct registers *r, bool trapped)
 
 void os_return(struct registers *r)
 {
+    io_flush(); /* the host reminds us so of what was put off */
+    streams_service();
     signal_collect();
     world_point();
     signal_deliver(r);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Threads: clone, exit, sleeping and waking. */
 #include "enclave/os/thread.h"
+#include "enclave/os/stream.h"
 
 #include <errno.h>
 #include <linux/futex.h>
@@ -10,7 +11,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/fork.h"
@@ -75,7 +76,8 @@ void thread_become_first(void)
 _Noreturn void thread_vanish(void)
 {
     struct thread *t = current();
-    xsk_flush();
+    streams_end();
+    io_flush();
     lock_take(&process.threads_lock);
     t->live = false;
     __atomic_sub_fetch(&process.threads_live, 1, __ATOMIC_SEQ_CST);
@@ -96,7 +98,7 @@ int thread_sleep(uint64_t timeout_ns)
     struct thread *t = current();
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
-    xsk_flush();
+    io_flush();
     for (;;) {
         __atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {
@@ -143,6 +145,7 @@ static struct thread *thread_claim(void)
     if (found) {
         struct thread_block *block = found->block;
         uint32_t index = found->index;
+        signal_queue_drop(&found->signals, UINT64_MAX);
         memset(found, 0, sizeof *found);
         found->index = index;
         found->block = block;
@@ -303,7 +306,8 @@ static _Noreturn void thread_end(int code)
         if (!user_put((void *)t->clear_child_tid, &zero))
             futex_wake(t->clear_child_tid, 1);
     }
-    xsk_flush();
+    streams_end();
+    io_flush();
     /* From when it no longer counts as live it does nothing that another thread could see half done. */
     lock_take(&process.threads_lock);
     bool last = process.threads_live == 1;

@@ -10,6 +10,7 @@
 #include "enclave/entry/thread_block.h"
 #include "enclave/lib/list.h"
 #include "enclave/lib/lock.h"
+#include "enclave/os/signal_queue.h"
 
 struct thread {
     struct thread_block *block;
@@ -21,7 +22,7 @@ struct thread {
 
     /* signals: guarded by process.signal_lock but for the thread's own mask */
     uint64_t mask;         /* bit n-1: signal n is blocked */
-    uint64_t pending;      /* directed at this thread */
+    struct signal_queue signals; /* directed at this thread */
     uint64_t saved_mask;   /* to restore after sigsuspend, ppoll, pselect, epoll_pwait */
     bool restore_mask;
     uint64_t waiting_for; /* in sigtimedwait */

@@ -17,8 +17,13 @@
 #include "abi/exits.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/extents.h"
 #include "enclave/io/kick.h"
+#include "enclave/io/segments.h"
+#include "enclave/io/uring.h"
+#include "enclave/io/windows.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/clock_data.h"
@@ -126,6 +131,10 @@ static void resample(void)
     };
     publish(&new);
     kick_start(hz / 1000);
+    segments_start(hz / 1000);
+    uring_start(hz / 1000);
+    extents_start(hz / 1000);
+    windows_start(hz / 1000);
 }
 
 void time_start(void)
@@ -148,6 +157,10 @@ void time_start(void)
     };
     publish(&new);
     kick_start(line.hz / 1000);
+    segments_start(line.hz / 1000);
+    uring_start(line.hz / 1000);
+    extents_start(line.hz / 1000);
+    windows_start(line.hz / 1000);
 }
 
 void time_share(struct clock_data *shared)
@@ -189,6 +202,15 @@ uint64_t time_realtime_ns(void)
     return ns + (uint64_t)copy.realtime;
 }
 
+uint64_t time_realtime_at(uint64_t tsc)
+{
+    struct clock_data copy;
+    uint64_t latest = now(&copy), distance = tsc > copy.tsc ? tsc - copy.tsc : copy.tsc - tsc;
+    uint64_t ns = (uint64_t)(((unsigned __int128)distance * copy.mult) >> copy.shift);
+    uint64_t then = tsc > copy.tsc ? copy.monotonic + ns : copy.monotonic - MIN(ns, copy.monotonic);
+    return MIN(then, latest) + (uint64_t)copy.realtime;
+}
+
 uint64_t time_tsc_per_ms(void)
 {
     return line.hz / 1000;
@@ -223,23 +245,72 @@ static bool carried(clockid_t id, uint64_t *ns)
     return false;
 }
 
-/* The process's and the thread's CPU clocks, TAI: the host's. */
-static int64_t host_clock(uint64_t number, uint64_t id, struct timespec *out)
+/* CPU clocks of a process or a thread are numbers made of its id (see pthread_getcpuclockid). */
+#define CPU_CLOCK_THREAD 4
+#define CPU_CLOCK_SCHEDULED 2
+#define CPU_CLOCK_KIND 3
+#define CPU_CLOCK_FIELDS 7
+
+int time_thread_clock(int tid, clockid_t *out)
 {
-    int64_t result = exit_checked(number, 0, 0, id, bounce().address, 0, 0, 0, 0);
+    struct thread *t = thread_find(tid);
+    int host = t ? host_thread_id(t->index) : -ESRCH;
+    if (host < 0)
+        return -ESRCH;
+    *out = (clockid_t)((~(uint32_t)host << 3) | CPU_CLOCK_THREAD | CPU_CLOCK_SCHEDULED);
+    return 0;
+}
+
+int time_cpu_clock(clockid_t *id)
+{
+    if ((*id & CPU_CLOCK_KIND) > CPU_CLOCK_SCHEDULED)
+        return -EINVAL;
+    if (!(*id & CPU_CLOCK_THREAD))
+        return 0;
+    int tid = (int)~(*id >> 3), fields = *id & CPU_CLOCK_FIELDS;
+    if (time_thread_clock(tid ? tid : current()->tid, id))
+        return -EINVAL;
+    *id = (*id & ~CPU_CLOCK_FIELDS) | fields;
+    return 0;
+}
+
+/* Any clock of the program; those of descriptors are the host's. */
+static int translate(clockid_t *id)
+{
+    return *id < 0 && (*id & CPU_CLOCK_KIND) <= CPU_CLOCK_SCHEDULED ? time_cpu_clock(id) : 0;
+}
+
+/* The process's and the thread's CPU clocks, TAI: the host's. `id` is as the host knows it. */
+static int64_t host_clock(uint64_t number, clockid_t id, struct timespec *out)
+{
+    int64_t result = exit_checked(number, 0, 0, (uint64_t)(int64_t)id, bounce().address, 0, 0, 0, 0);
     if (!result)
         untrusted_read(out, bounce(), sizeof *out);
     return result;
+}
+
+int time_clock(clockid_t id, uint64_t *ns)
+{
+    struct timespec t;
+    if (carried(id, ns))
+        return 0;
+    int64_t result = host_clock(__NR_clock_gettime, id, &t);
+    if (!result)
+        *ns = (uint64_t)t.tv_sec * SECOND + (uint64_t)t.tv_nsec;
+    return (int)result;
 }
 
 SYSCALL(clock_gettime)
 {
     uint64_t ns;
     struct timespec t;
-    if (carried((clockid_t)a0, &ns)) {
+    clockid_t id = (clockid_t)a0;
+    if (carried(id, &ns)) {
         t = timespec_of(ns);
     } else {
-        int64_t result = host_clock(__NR_clock_gettime, a0, &t);
+        int64_t result = translate(&id);
+        if (!result)
+            result = host_clock(__NR_clock_gettime, id, &t);
         if (result)
             return result;
     }
@@ -249,7 +320,10 @@ SYSCALL(clock_gettime)
 SYSCALL(clock_getres)
 {
     struct timespec t;
-    int64_t result = host_clock(__NR_clock_getres, a0, &t);
+    clockid_t id = (clockid_t)a0;
+    int64_t result = translate(&id);
+    if (!result)
+        result = host_clock(__NR_clock_getres, id, &t);
     if (result)
         return result;
     return a1 ? user_put((void *)a1, &t) : 0;

@@ -11,6 +11,7 @@
 enum option_effect {
     OPTION_NONE,
     OPTION_SEND_BY_HOST,
+    OPTION_NO_STREAM, /* and datagrams that are not what they seem */
     OPTION_RECEIVE_BY_HOST,
     OPTION_BY_HOST,
 };
@@ -22,20 +23,15 @@ static enum option_effect effect_of(int level, int name)
         switch (name) {
         case SO_DONTROUTE:
         case SO_MARK:
-        case 61: /* SO_TXTIME */
+        case SO_NO_CHECK:
+        case SO_TXTIME:
             return OPTION_SEND_BY_HOST;
-        case SO_TIMESTAMP:
-        case SO_TIMESTAMPNS:
         case SO_TIMESTAMPING:
-        case 63: /* SO_TIMESTAMP_NEW, SO_TIMESTAMPNS_NEW, SO_TIMESTAMPING_NEW */
-        case 64:
-        case 65:
+        case SO_TIMESTAMPING_NEW:
+        case SO_RCVMARK:
         case SO_RXQ_OVFL:
         case SO_PEEK_OFF:
             return OPTION_RECEIVE_BY_HOST;
-        case SO_BINDTODEVICE:
-        case 62: /* SO_BINDTOIFINDEX */
-            return OPTION_BY_HOST;
         }
     } else if (level == IPPROTO_IP) {
         switch (name) {
@@ -53,22 +49,43 @@ static enum option_effect effect_of(int level, int name)
             return OPTION_BY_HOST;
         }
     } else if (level == IPPROTO_IPV6) {
-        /* What a dual-stack socket asks of IPv6 holds for mapped addresses in part: the kernel knows. */
         switch (name) {
-        case IPV6_RECVPKTINFO:
-        case IPV6_RECVHOPLIMIT:
-        case IPV6_RECVTCLASS:
+        case IPV6_PKTINFO:
+        case IPV6_2292PKTOPTIONS:
+        case IPV6_HOPOPTS:
+        case IPV6_RTHDR:
+        case IPV6_RTHDRDSTOPTS:
+        case IPV6_DSTOPTS:
+        case IPV6_NEXTHOP:
+        case IPV6_FLOWINFO_SEND:
+        case IPV6_FLOWLABEL_MGR:
+        case IPV6_UNICAST_IF:
+        case IPV6_MTU:
+        case IPV6_ADDR_PREFERENCES:
+            return OPTION_SEND_BY_HOST;
         case IPV6_RECVORIGDSTADDR:
+        case IPV6_RECVHOPOPTS:
+        case IPV6_RECVDSTOPTS:
+        case IPV6_RECVRTHDR:
         case IPV6_2292PKTINFO:
+        case IPV6_2292HOPOPTS:
+        case IPV6_2292DSTOPTS:
+        case IPV6_2292RTHDR:
+        case IPV6_2292HOPLIMIT:
+        case IPV6_MINHOPCOUNT:
             return OPTION_RECEIVE_BY_HOST;
         case IPV6_ADDRFORM:
+        case IPV6_TRANSPARENT:
             return OPTION_BY_HOST;
         }
     } else if (level == IPPROTO_UDP) {
         switch (name) {
         case UDP_CORK:
-        case 103: /* UDP_SEGMENT */
+            return OPTION_NO_STREAM;
+        case UDP_NO_CHECK6_TX:
             return OPTION_SEND_BY_HOST;
+        case UDP_NO_CHECK6_RX:
+            return OPTION_RECEIVE_BY_HOST;
         case UDP_ENCAP:
             return OPTION_BY_HOST;
         }
@@ -94,6 +111,13 @@ static int option_read(const struct file *f, int level, int name, int otherwise)
     return host_getsockopt(f->host_fd, level, name, &value, &n) || n != sizeof value ? otherwise : value;
 }
 
+static int int_of(const void *value, socklen_t n)
+{
+    int out = 0;
+    memcpy(&out, value, MIN(n, (socklen_t)sizeof out));
+    return out;
+}
+
 static bool set(const void *value, socklen_t n)
 {
     for (socklen_t i = 0; i < n; i++)
@@ -102,24 +126,43 @@ static bool set(const void *value, socklen_t n)
     return false;
 }
 
+/* Does the value ask for what the option is about? Zero does not, but for an offset. */
+static bool turned_on(int level, int name, const void *value, socklen_t n)
+{
+    if (level == SOL_SOCKET && name == SO_PEEK_OFF)
+        return int_of(value, n) >= 0;
+    return set(value, n);
+}
+
 static void note_socket_option(struct file *f, int name, const void *value, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
     switch (name) {
     case SO_RCVTIMEO:
-    case 66: /* SO_RCVTIMEO_NEW */
+    case SO_RCVTIMEO_NEW:
         s->receive_timeout = timeout_of(value, n);
         break;
     case SO_SNDTIMEO:
-    case 67: /* SO_SNDTIMEO_NEW */
+    case SO_SNDTIMEO_NEW:
         s->send_timeout = timeout_of(value, n);
+        break;
+    case SO_BINDTODEVICE:
+    case SO_BINDTOIFINDEX:
+        s->bound_to_device = true;
+        udp_learn_name(f);
         break;
     case SO_REUSEPORT:
         s->endpoint.shares = set(value, n);
         break;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
-        s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+        udp_learn_limit(f);
+        break;
+    case SO_TIMESTAMP:
+    case SO_TIMESTAMPNS:
+    case SO_TIMESTAMP_NEW:
+    case SO_TIMESTAMPNS_NEW:
+        s->reports.timestamp = set(value, n) ? name : 0; /* one of them, or none */
         break;
     }
 }
@@ -130,7 +173,7 @@ static void note_ip_option(struct file *f, int name, const void *value, socklen_
     int discover;
     switch (name) {
     case IP_TTL:
-        s->ttl = (uint8_t)option_read(f, IPPROTO_IP, IP_TTL, UDP_TTL_DEFAULT);
+        s->ttl = int_of(value, n) < 0 ? 0 : (uint8_t)option_read(f, IPPROTO_IP, IP_TTL, 0);
         break;
     case IP_TOS:
         s->tos = (uint8_t)option_read(f, IPPROTO_IP, IP_TOS, 0);
@@ -140,45 +183,126 @@ static void note_ip_option(struct file *f, int name, const void *value, socklen_
         s->may_fragment = discover != IP_PMTUDISC_WANT && discover != IP_PMTUDISC_DO &&
                           discover != IP_PMTUDISC_PROBE;
         break;
+    case IP_RECVERR:
+        s->queues_errors = set(value, n);
+        break;
     case IP_PKTINFO:
-        s->report_interface = set(value, n);
+        s->reports.interface = set(value, n);
         break;
     case IP_RECVTTL:
-        s->report_ttl = set(value, n);
+        s->reports.ttl = set(value, n);
         break;
     case IP_RECVTOS:
-        s->report_tos = set(value, n);
+        s->reports.tos = set(value, n);
         break;
     }
+}
+
+static void note_ipv6_option(struct file *f, int name, const void *value, socklen_t n)
+{
+    struct udp_socket *s = socket_of(f);
+    switch (name) {
+    case IPV6_UNICAST_HOPS:
+        s->hop_limit = int_of(value, n) < 0 ? 0 : (uint8_t)int_of(value, n);
+        if (int_of(value, n) == 0)
+            s->send_by_host = true; /* for nobody but the next hop */
+        break;
+    case IPV6_TCLASS:
+        s->class = (uint8_t)option_read(f, IPPROTO_IPV6, IPV6_TCLASS, 0);
+        break;
+    case IPV6_AUTOFLOWLABEL:
+        s->no_flow_label = !set(value, n);
+        break;
+    case IPV6_RECVERR:
+        s->queues_errors = set(value, n);
+        break;
+    case IPV6_RECVPKTINFO:
+        s->reports.interface_six = set(value, n);
+        break;
+    case IPV6_RECVHOPLIMIT:
+        s->reports.hop_limit = set(value, n);
+        break;
+    case IPV6_RECVTCLASS:
+        s->reports.class = set(value, n);
+        break;
+    case IPV6_FLOWINFO:
+        s->reports.flow = set(value, n);
+        break;
+    }
+}
+
+static void note_udp_option(struct udp_socket *s, int name, const void *value, socklen_t n)
+{
+    if (name == UDP_SEGMENT)
+        s->segment = (uint16_t)int_of(value, n);
+    if (name == UDP_GRO)
+        s->coalesces = set(value, n);
 }
 
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);
+    udp_stream_end(&s->stream);
     int result = host_setsockopt(f->host_fd, level, name, value, n);
     if (result) {
         lock_release(&s->lock);
         return result;
     }
-    enum option_effect effect = set(value, n) ? effect_of(level, name) : OPTION_NONE;
-    if (effect == OPTION_SEND_BY_HOST || effect == OPTION_BY_HOST)
+    enum option_effect effect = turned_on(level, name, value, n) ? effect_of(level, name) : OPTION_NONE;
+    if (effect == OPTION_SEND_BY_HOST || effect == OPTION_NO_STREAM || effect == OPTION_BY_HOST)
         s->send_by_host = true;
+    if (effect == OPTION_NO_STREAM)
+        s->no_stream = true;
     if (effect == OPTION_RECEIVE_BY_HOST || effect == OPTION_BY_HOST) {
         s->receive_by_host = true;
-        udp_steer(s);
+        udp_steer(f);
     }
     if (level == SOL_SOCKET)
         note_socket_option(f, name, value, n);
     if (level == IPPROTO_IP)
         note_ip_option(f, name, value, n);
+    if (level == IPPROTO_IPV6)
+        note_ipv6_option(f, name, value, n);
+    if (level == IPPROTO_UDP)
+        note_udp_option(s, name, value, n);
     lock_release(&s->lock);
+    return 0;
+}
+
+void udp_learn_limit(struct file *f)
+{
+    struct udp_socket *s = socket_of(f);
+    s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    s->limit_known = true;
+}
+
+void udp_filtered(struct file *f)
+{
+    struct udp_socket *s = socket_of(f);
+    lock_take(&s->lock);
+    s->receive_by_host = true;
+    udp_steer(f);
+    lock_release(&s->lock);
+}
+
+/* The stream's error, as the kernel would tell it. */
+static int error_give(int error, void *value, socklen_t *n)
+{
+    error = -error;
+    *n = MIN(*n, (socklen_t)sizeof error);
+    memcpy(value, &error, *n);
     return 0;
 }
 
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
 {
-    if (level == SOL_SOCKET && name == SO_ERROR)
-        socket_of(f)->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+    struct udp_socket *s = socket_of(f);
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        int error = udp_stream_error(&s->stream);
+        if (error)
+            return error_give(error, value, n);
+        s->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+    }
     return host_getsockopt(f->host_fd, level, name, value, n);
 }

@@ -13,11 +13,12 @@
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/user.h"
-#include "enclave/io/xsk.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/udp_socket.h"
 
@@ -63,8 +64,10 @@ void children_remove(int pid)
         children.pid[i] = children.pid[--children.count];
     bool last = !children.count;
     lock_release(&children.lock);
-    if (last)
+    if (last) {
         udp_sockets_reclaim();
+        streams_reclaim();
+    }
 }
 
 bool children_have(int pid)
@@ -95,7 +98,7 @@ SYSCALL(wait4)
         return -ESRCH;
     struct untrusted status_at = bounce(), usage_at = untrusted_at(bounce(), USAGE_AT);
     int64_t got;
-    xsk_flush();
+    io_flush();
     do {
         got = exit_checked(__NR_wait4, EXIT_INTERRUPTIBLE, INT32_MAX, (uint64_t)(int64_t)pid, status_at.address,
                            (uint64_t)(int64_t)options, usage_at.address, 0, 0);
@@ -134,7 +137,7 @@ static int64_t waitid_call(idtype_t type, int id, uint64_t user, int options, ui
     struct untrusted info_at = bounce(), usage_at = untrusted_at(bounce(), sizeof(siginfo_t));
     siginfo_t info;
     struct rusage usage;
-    xsk_flush();
+    io_flush();
     for (;;) {
         memset(&info, 0, sizeof info);
         untrusted_write(info_at, &info, sizeof info);

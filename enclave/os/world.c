@@ -3,10 +3,10 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
-#include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/process.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/thread.h"
 
 static struct {
@@ -68,6 +68,7 @@ void world_point(void)
 {
     if (!asked(current()))
         return;
+    streams_leave_mine(); /* who stops the world may want to share sockets */
     world_pause_begin();
     world_pause_end();
 }

@@ -17,19 +17,34 @@ same() {
 
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
-# Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1) and $NS_B (v1, 10.78.0.2).
+# Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1, fd78::1) and $NS_B (v1, 10.78.0.2, fd78::2).
 netns_up() {
     NS_A=rakis-test-$$-a NS_B=rakis-test-$$-b
     ip netns add "$NS_A"
     ip netns add "$NS_B"
     ip -n "$NS_A" link set lo up
     ip -n "$NS_B" link set lo up
-    ip -n "$NS_A" link add v0 type veth peer name v1 netns "$NS_B"
+    # Errors are told whenever they happen, or tests would see chance.
+    local space
+    for space in "$NS_A" "$NS_B"; do
+        ip netns exec "$space" sysctl -q net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+    done
+    veth_add
+}
+
+# veth_add [QUEUES]
+veth_add() {
+    local queues=${1:-1} i
+    ip -n "$NS_A" link add v0 numtxqueues "$queues" numrxqueues "$queues" type veth \
+        peer name v1 netns "$NS_B" numtxqueues "$queues" numrxqueues "$queues"
     ip -n "$NS_A" address add 10.78.0.1/24 dev v0
     ip -n "$NS_B" address add 10.78.0.2/24 dev v1
+    ip -n "$NS_A" address add fd78::1/64 dev v0 nodad
+    ip -n "$NS_B" address add fd78::2/64 dev v1 nodad
+    ip netns exec "$NS_A" sysctl -q net.ipv6.conf.v0.accept_dad=0
+    ip netns exec "$NS_B" sysctl -q net.ipv6.conf.v1.accept_dad=0
     ip -n "$NS_A" link set v0 up
     ip -n "$NS_B" link set v1 up
-    local i
     for i in $(seq 100); do
         ip -n "$NS_A" link show v0 | grep -q LOWER_UP && return
         sleep 0.02
@@ -46,6 +61,17 @@ in_a() { ip netns exec "$NS_A" "$@"; }
 in_b() { ip netns exec "$NS_B" "$@"; }
 
 # Wait until something listens on a TCP port in a namespace: wait_listen NS PORT
+# A command that succeeds within five seconds.
+wait_for() {
+    local i
+    for i in $(seq 250); do
+        eval "$1" 2>/dev/null && return
+        sleep 0.02
+    done
+    echo "never: $1" >&2
+    return 1
+}
+
 wait_listen() {
     local i
     for i in $(seq 250); do

@@ -44,7 +44,7 @@ peer_end() {
 send_from_b() {
     in_b /usr/bin/python3 -c '
 import socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET6 if ":" in sys.argv[3] else socket.AF_INET, socket.SOCK_DGRAM)
 for _ in range(int(sys.argv[2])):
     s.sendto(b"hello", (sys.argv[3], int(sys.argv[1])))' "$1" "${2:-1}" "${3:-10.78.0.1}"
 }
@@ -54,9 +54,9 @@ kernel_receives() {
     ip netns exec "$1" timeout 20 /usr/bin/python3 -c '
 import socket, sys
 port, wanted = int(sys.argv[1]), int(sys.argv[2])
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) # of both families
 s.setsockopt(socket.SOL_SOCKET, 33, 1 << 22) # SO_RCVBUFFORCE: room for all, however slow we are
-s.bind(("", port))
+s.bind(("::", port))
 open(f"bound.{port}", "w").close()
 s.settimeout(10)
 count = 0
@@ -155,13 +155,32 @@ for line in sys.stdin.buffer:
     peer_start "$NS_A" v0
     ask add 5555
     ip -n "$NS_A" address add 10.78.0.50/24 dev v0
-    knows() { in_a bpftool map dump name addresses | grep -q "$1"; }
-    eventually knows 838880778 # 10.78.0.50
+    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    eventually knows '"0xff","0xff","0x0a","0x4e","0x00","0x32"' # 10.78.0.50
     send_from_b 5555 3 10.78.0.50
     ask receive 3 5000
     [ "$answer" = "got 3" ]
     ip -n "$NS_A" address del 10.78.0.50/24 dev v0
-    eventually not knows 838880778
+    eventually not knows '"0xff","0xff","0x0a","0x4e","0x00","0x32"'
+    ask add :: 5555
+    ip -n "$NS_A" address add fd78::50/64 dev v0 nodad
+    eventually knows '"0xfd","0x78",\("0x00",\)*"0x50"'
+    send_from_b 5555 3 fd78::50
+    ask receive 3 5000
+    [ "$answer" = "got 3" ]
+    ip -n "$NS_A" address del fd78::50/64 dev v0
+    eventually not knows '"0xfd","0x78",\("0x00",\)*"0x50"'
+}
+
+@test "an IPv6 address is no target before it is known to be nobody else's" {
+    peer_start "$NS_A" v0
+    in_a sysctl -q net.ipv6.conf.v0.accept_dad=1 net.ipv6.conf.v0.dad_transmits=1
+    ip -n "$NS_B" address add fd78::60/64 dev v1 nodad
+    ip -n "$NS_A" address add fd78::60/64 dev v0 # another's
+    ip -n "$NS_A" address add fd78::61/64 dev v0 # nobody's
+    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    eventually knows '"0xfd","0x78",\("0x00",\)*"0x61"'
+    not knows '"0xfd","0x78",\("0x00",\)*"0x60"'
 }
 
 @test "fragments go to the kernel" {
@@ -175,6 +194,142 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 5000, ("10.78.0.1
     [ "$(cat counted.5555)" = 1 ]
     ask receive 1 20
     [ "$answer" = "got 0" ]
+}
+
+@test "IPv6 is steered by address and port, apart from IPv4" {
+    peer_start "$NS_A" v0
+    kernel_receives "$NS_A" 5555 4
+    ask add :: 5555
+    [ "$answer" = ok ]
+    send_from_b 5555 2
+    send_from_b 5555 5 fd78::1
+    ask receive 5 5000
+    [ "$answer" = "got 5" ]
+    ask del :: 5555
+    ask add fd78::1 5555
+    send_from_b 5555 3 fd78::1
+    ask receive 3 5000
+    [ "$answer" = "got 3" ]
+    ask del fd78::1 5555
+    ask add fd78::9 5555
+    send_from_b 5555 2 fd78::1
+    wait $KERNEL_PID
+    [ "$(cat counted.5555)" = 4 ]
+    ask receive 1 20
+    [ "$answer" = "got 0" ]
+}
+
+# Sends frames from v1: frames_from_b HEX...
+frames_from_b() {
+    in_b /usr/bin/python3 -c '
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("v1", 0))
+for frame in sys.argv[1:]:
+    s.send(bytes.fromhex(frame))' "$@"
+}
+
+mac_of() { ip -n "$1" -j link show "$2" | jq -r '.[0].address' | tr -d :; }
+
+@test "what is not plainly a datagram for this station goes to the kernel" {
+    peer_start "$NS_A" v0
+    ask add 5555
+    ask add :: 5555
+    local to udp four six
+    to=$(mac_of "$NS_A" v0)020000000001
+    udp=115c15b3000a00006869 # 4444 to 5555, 10 bytes, no checksum
+    four=4500001e0000000040110000
+    four=${four}0a4e00020a4e0001
+    six=6000000000%s%s40fd780000000000000000000000000002fd780000000000000000000000000001
+    # Untagged, for us: to the XSK. The rest is the kernel's: for another station, to all stations, tagged,
+    # with an extension header, a fragment, to a multicast address.
+    # shellcheck disable=SC2059
+    frames_from_b "${to}0800$four$udp" "${to}86dd$(printf "$six" 0a 11)$udp"
+    ask receive 2 5000
+    [ "$answer" = "got 2" ]
+    # shellcheck disable=SC2059
+    frames_from_b "0200000000990200000000010800$four$udp" "ffffffffffff0200000000010800$four$udp" \
+        "${to}810000070800$four$udp" "${to}8100000786dd$(printf "$six" 0a 11)$udp" \
+        "${to}88a800070800$four$udp" \
+        "${to}86dd$(printf "$six" 12 3c)1100010400000000$udp" \
+        "${to}86dd$(printf "$six" 12 2c)1100000000000001$udp" \
+        "01005e0000fb0200000000010800${four%0a4e0001}e00000fb$udp"
+    ask receive 1 100
+    [ "$answer" = "got 0" ]
+}
+
+@test "a tagged datagram reaches the kernel socket on the VLAN" {
+    ip -n "$NS_A" link add link v0 name v0.7 type vlan id 7 || skip "this kernel has no VLANs"
+    ip -n "$NS_B" link add link v1 name v1.7 type vlan id 7
+    ip -n "$NS_A" address add 10.79.0.1/24 dev v0.7
+    ip -n "$NS_B" address add 10.79.0.2/24 dev v1.7
+    ip -n "$NS_A" link set v0.7 up
+    ip -n "$NS_B" link set v1.7 up
+    peer_start "$NS_A" v0
+    ask add 5555
+    kernel_receives "$NS_A" 5555 3
+    send_from_b 5555 3 10.79.0.1
+    wait $KERNEL_PID
+    [ "$(cat counted.5555)" = 3 ]
+    ask receive 1 20
+    [ "$answer" = "got 0" ]
+}
+
+@test "each client gets its own ports, by its own queue" {
+    ip -n "$NS_A" link del v0
+    veth_add 2
+    daemon_start -i v0
+    mkfifo commands2 answers2
+    in_a timeout 60 "$PEER" v0 1 <commands2 >answers2 2>peer2.err 3>&- &
+    local other=$!
+    exec 9>commands2 6<answers2
+    read -r -t 10 answer <&6
+    [ "$answer" = "ready 0 0" ]
+    peer_start "$NS_A" v0
+    [ "$answer" = "ready 0 0" ]
+    ask add 5555
+    kernel_receives "$NS_A" 5555 100 # of which what comes by the other's queue
+    in_b /usr/bin/python3 -c '
+import socket
+for _ in range(100):
+    socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.78.0.1", 5555))'
+    ask receive 100 500
+    local mine=${answer#got }
+    echo "receive 1 20" >&9
+    read -r -t 10 answer <&6
+    [ "$answer" = "got 0" ]
+    echo "add 5555" >&9 # which both want now
+    read -r -t 10 answer <&6
+    [ "$answer" = ok ]
+    send_from_b 5555 $((100 - mine))
+    local more_mine
+    ask receive 100 500
+    more_mine=${answer#got }
+    echo "receive 100 200" >&9
+    read -r -t 10 answer <&6
+    echo "$mine by its own queue, then $more_mine and $answer"
+    [ "$mine" -gt 0 ] && [ "$mine" -lt 100 ]
+    [ $((more_mine + ${answer#got })) = $((100 - mine)) ]
+    echo quit >&9
+    wait $other
+    exec 9>&- 6<&-
+    # The kernel got what came by the wrong queue, and the rest after both clients are gone.
+    echo quit >&7 # others hold this end of the pipe too
+    peer_end
+    send_from_b 5555 "$mine"
+    wait $KERNEL_PID
+    echo "$(cat counted.5555) by the kernel"
+    [ "$(cat counted.5555)" = 100 ]
+    stop "$DAEMON_PID"
+}
+
+@test "a new MAC address of the interface is followed" {
+    peer_start "$NS_A" v0
+    ask add 5555
+    ip -n "$NS_A" link set v0 address 02:00:00:00:00:77
+    send_from_b 5555 3
+    ask receive 3 5000
+    [ "$answer" = "got 3" ]
 }
 
 @test "packets are transmitted, also those put into the ring after the last kick" {
@@ -221,7 +376,24 @@ socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x" * 5000, ("10.78.0.1
     ask route 11.0.0.1
     [[ "$answer" = "route 0 "* ]]
     ask interfaces
-    [[ "$answer" = "interface $index "*" 1500 1 1 10.78.0.1/24" ]]
+    [[ "$answer" = "interface $index "*" 1500 1 1 10.78.0.1/24 fd78::1/64 fe80::"*"/64" ]]
+    ip -n "$NS_A" route add fd99::/64 via fd78::2 mtu 1400
+    ip -n "$NS_A" route add unreachable fd98::/64
+    ip -n "$NS_A" neighbour replace fd78::2 lladdr 02:00:00:00:00:08 dev v0 nud permanent
+    ask route fd78::2
+    [ "$answer" = "route 1 $index 1500 fd78::2 020000000008 1 fd78::1" ]
+    ask route fd99::5
+    [ "$answer" = "route 1 $index 1400 fd78::2 020000000008 1 fd78::1" ]
+    ask route fd78::3
+    [ "$answer" = "route 1 $index 1500 fd78::3 000000000000 0 fd78::1" ]
+    ask route fd78::1
+    [[ "$answer" = "route 2 "* ]]
+    ask route fd98::1
+    [[ "$answer" = "route 0 "* ]]
+    ask route fd00::1
+    [[ "$answer" = "route 0 "* ]]
+    ask route ff02::fb
+    [[ "$answer" = "route 4 "* ]]
 }
 
 # The rakis-xdpd that a client in the namespace started: it is nobody's child.
@@ -333,7 +505,8 @@ daemon_within() {
     daemon_start -i v0 --socket "$PWD/s"
     printf '%s\n' /version /connect, /connect,test /version /xsk,0 /xsk,1000 /xsk, /xsk,-1 \
         /bound,0 /bound,7 /port_add,0.0.0.0,5555 /port_del,0.0.0.0,5555 /port_add,1.2.3,5 \
-        /port_add,1.2.3.4,65536 /port_add,1.2.3.4,0 /nonsense /fin | talk s >answers
+        /port_add,1.2.3.4,65536 /port_add,1.2.3.4,0 /port_add,::,5555 /port_del,fe80::1,5555 \
+        /port_add,fe80:::1,5 /nonsense /fin | talk s >answers
     diff answers - <<'ANSWERS'
 /nak
 /nak
@@ -349,6 +522,9 @@ daemon_within() {
 /port_nak,2
 /port_nak,22
 /port_nak,22
+/port_nak,22
+/port_nak,107
+/port_nak,2
 /port_nak,22
 /nak
 /fin_ack

@@ -3,7 +3,7 @@
  * The host's side of AF_XDP without an enclave: opens an XSK by way of rakis-xdpd and does what a test
  * tells it, a line of standard input at a time. Each command is answered by one line.
  *
- *   xsk_peer IFACE     says "ready INDEX ZEROCOPY", or "none" when no XSK can be opened
+ *   xsk_peer IFACE [QUEUE]     says "ready INDEX ZEROCOPY", or "none" when no XSK can be opened
  *   add PORT | del PORT | add ADDRESS PORT | del ADDRESS PORT    → "ok" or "error N"
  *   receive N MS       → "got N", how many of N datagrams came to the XSK in time
  *   send ADDRESS PORT TEXT COUNT KICK                            → "sent", "error N"; KICK 0: only
@@ -14,6 +14,7 @@
  *   quit
  */
 #include <arpa/inet.h>
+#include <endian.h>
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <stdio.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/thread.h"
 
 #define FRAME 2048
 #define FRAMES 1024 /* the second half is for sending */
@@ -31,6 +33,11 @@
 #define PAGE 4096
 
 struct host host;
+
+/* There are no threads of an enclave to be reminded. */
+void threads_remind(void)
+{
+}
 
 static struct xsk_setup setup;
 static struct interface_info interface;
@@ -56,6 +63,17 @@ static void wait_a_little(void)
     nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
 }
 
+/* Of either family, IPv4 as ::ffff:a.b.c.d. */
+static struct ip_address address_of(const char *text)
+{
+    uint64_t word[2] = {0, 0};
+    uint32_t four;
+    if (inet_pton(AF_INET, text, &four) == 1)
+        return (struct ip_address){0, 0xffffull << 32 | ntohl(four)};
+    inet_pton(AF_INET6, text, word);
+    return (struct ip_address){be64toh(word[0]), be64toh(word[1])};
+}
+
 static void fill(uint64_t address)
 {
     const struct xsk_ring_layout *l = &setup.layout[XSK_RING_FILL];
@@ -65,13 +83,14 @@ static void fill(uint64_t address)
     store(XSK_RING_FILL, l->producer, at + 1);
 }
 
-static bool open_xsk(const char *name)
+static bool open_xsk(const char *name, uint64_t queue)
 {
     struct interface_list list;
     if (xsk_host_start(&name, 1) <= 0 || netinfo_interfaces(&name, 1, &list))
         return false;
     interface = list.interface[0];
     setup = (struct xsk_setup){.interface_index = interface.index,
+                               .queue = queue,
                                .umem_size = FRAMES * FRAME,
                                .frame_size = FRAME};
     for (int i = 0; i < XSK_RINGS; i++) {
@@ -135,8 +154,8 @@ static uint32_t packet_make(uint8_t *p, const struct route_query *route, uint16_
     be16(ip + 2, 28 + length);
     ip[8] = 64;
     ip[9] = 17;
-    be32(ip + 12, route->source);
-    be32(ip + 16, route->destination);
+    be32(ip + 12, route->source.low);
+    be32(ip + 16, route->destination.low);
     for (int i = 0; i < 20; i += 2)
         sum += (uint32_t)ip[i] << 8 | ip[i + 1];
     sum = (sum & 0xffff) + (sum >> 16);
@@ -158,9 +177,9 @@ static int64_t kick(void)
 
 static void route_of(const char *destination, struct route_query *route)
 {
-    *route = (struct route_query){.destination = ntohl(inet_addr(destination))};
+    *route = (struct route_query){.destination = address_of(destination)};
     for (int i = 0; i < 400; i++) {
-        route->source = 0;
+        route->source = (struct ip_address){0, 0};
         if (netinfo_route(route) || route->kind != ROUTE_UNICAST || route->neighbour_known)
             return;
         wait_a_little();
@@ -183,7 +202,8 @@ static int64_t transmit(const char *destination, int port, const char *text, int
             wait_a_little();
         store(XSK_RING_COMPLETION, c->consumer, load(XSK_RING_COMPLETION, c->producer));
         uint32_t at = load(XSK_RING_TX, l->producer);
-        uint64_t address = (FRAMES / 2 + sent++ % (FRAMES / 2)) * (uint64_t)FRAME;
+        /* Room before it for metadata, which the kernel may ask for. */
+        uint64_t address = (FRAMES / 2 + sent++ % (FRAMES / 2)) * (uint64_t)FRAME + 64;
         uint32_t length = packet_make(host.arena + address, &route, (uint16_t)port, text);
         entry[at % ENTRIES] = (struct xdp_desc){.addr = address, .len = length};
         store(XSK_RING_TX, l->producer, at + 1);
@@ -214,15 +234,18 @@ static void answer(int64_t error, const char *good)
         printf("%s\n", good);
 }
 
-static void say_address(uint64_t address)
+static void say_address(struct ip_address a)
 {
-    printf(" %lu.%lu.%lu.%lu", address >> 24 & 255, address >> 16 & 255, address >> 8 & 255,
-           address & 255);
+    char text[INET6_ADDRSTRLEN];
+    const uint64_t word[2] = {htobe64(a.high), htobe64(a.low)};
+    bool four = a.high == 0 && (a.low == 0 || a.low >> 32 == 0xffff);
+    printf(" %s", inet_ntop(four ? AF_INET : AF_INET6, (const uint8_t *)word + (four ? 12 : 0), text,
+                            sizeof text));
 }
 
 static void say_route(const char *destination)
 {
-    struct route_query route = {.destination = ntohl(inet_addr(destination))};
+    struct route_query route = {.destination = address_of(destination)};
     struct timespec before, after;
     clock_gettime(CLOCK_MONOTONIC, &before);
     int error = netinfo_route(&route);
@@ -251,10 +274,16 @@ static void say_interfaces(const char *name)
     const struct interface_info *i = &list.interface[0];
     printf("interface %lu %012lx %lu %lu %lu", i->index, i->mac, i->mtu, i->queues, i->up);
     for (uint64_t n = 0; n < i->address_count; n++) {
-        say_address(i->address[n]);
-        printf("/%lu", i->address[n] >> 32);
+        say_address(i->address[n].address);
+        printf("/%lu", i->address[n].prefix);
     }
     printf("\n");
+}
+
+static int steer(int operation, const char *address, int port)
+{
+    const struct port_key key = {.address = address_of(address), .port = (uint64_t)port};
+    return port_steer(operation, &key);
 }
 
 static void command(const char *name, const char *line)
@@ -262,14 +291,14 @@ static void command(const char *name, const char *line)
     char text[256], address[64];
     int port, count, kicks;
     long ms;
-    if (sscanf(line, "add %d", &port) == 1 && !strchr(line, '.'))
-        answer(port_steer(PORT_ADD, 0, (uint16_t)port), "ok");
-    else if (sscanf(line, "del %d", &port) == 1 && !strchr(line, '.'))
-        answer(port_steer(PORT_REMOVE, 0, (uint16_t)port), "ok");
-    else if (sscanf(line, "add %63s %d", address, &port) == 2)
-        answer(port_steer(PORT_ADD, ntohl(inet_addr(address)), (uint16_t)port), "ok");
+    if (sscanf(line, "add %63s %d", address, &port) == 2)
+        answer(steer(PORT_ADD, address, port), "ok");
     else if (sscanf(line, "del %63s %d", address, &port) == 2)
-        answer(port_steer(PORT_REMOVE, ntohl(inet_addr(address)), (uint16_t)port), "ok");
+        answer(steer(PORT_REMOVE, address, port), "ok");
+    else if (sscanf(line, "add %d", &port) == 1)
+        answer(steer(PORT_ADD, "0.0.0.0", port), "ok");
+    else if (sscanf(line, "del %d", &port) == 1)
+        answer(steer(PORT_REMOVE, "0.0.0.0", port), "ok");
     else if (sscanf(line, "receive %d %ld", &count, &ms) == 2)
         printf("got %ld\n", receive(count, ms));
     else if (sscanf(line, "send %63s %d %255s %d %d", address, &port, text, &count, &kicks) == 5)
@@ -291,7 +320,7 @@ static void command(const char *name, const char *line)
 int main(int count, char **arguments)
 {
     char line[512];
-    if (count != 2)
+    if (count != 2 && count != 3)
         return 2;
     setvbuf(stdout, NULL, _IOLBF, 0);
     host.arena_size = FRAMES * FRAME + XSK_RINGS * 8 * PAGE;
@@ -299,7 +328,7 @@ int main(int count, char **arguments)
                       -1, 0);
     if (host.arena == MAP_FAILED)
         return 1;
-    if (!open_xsk(arguments[1])) {
+    if (!open_xsk(arguments[1], count == 3 ? (uint64_t)atoi(arguments[2]) : 0)) {
         printf("none\n");
         xsk_host_stop();
         return 1;

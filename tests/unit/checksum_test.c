@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "enclave/boundary/sum.h"
+#include "enclave/lib/address.h"
 #include "enclave/net/checksum.h"
 
 /* RFC 1071 to the letter. */
@@ -84,8 +85,15 @@ static void the_pseudo_header(void **state)
     (void)state;
     /* 192.0.2.1 → 198.51.100.2, UDP, length 0x10 */
     const uint8_t header[] = {192, 0, 2, 1, 198, 51, 100, 2, 0, 17, 0, 16};
-    assert_int_equal(checksum_fold(checksum_pseudo(0xc0000201, 0xc6336402, 16)),
+    assert_int_equal(checksum_fold(checksum_pseudo(ip_four(0xc0000201), ip_four(0xc6336402), 16)),
                      plain_sum(header, sizeof header));
+    /* 2001:db8:1:2:3:4:5:6 → fe80::ff:fe00:9, length 0x12345 */
+    const struct ip_address from = {0x20010db800010002, 0x0003000400050006},
+                            to = {0xfe80000000000000, 0x000000fffe000009};
+    const uint8_t six[] = {0x20, 1, 0xd, 0xb8, 0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6,
+                           0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe, 0, 0, 9,
+                           0, 1, 0x23, 0x45, 0, 0, 0, 17};
+    assert_int_equal(checksum_pseudo(from, to, 0x12345), plain_sum(six, sizeof six));
 }
 
 static void sums_of_untrusted_bytes(void **state)

@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <net/if.h>
@@ -19,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "enclave/enclave.h"
 #include "tests/unit/files_world.h"
 
 #define SEEDS 400
@@ -81,6 +83,37 @@ static void use_sockets(void)
     CALL(ioctl, pair[0], SIOCGIFCONF, &c);
 }
 
+static void use_cached_files(void)
+{
+    static char buffer[300000], path[] = "/tmp/rakis-hostile-XXXXXX";
+    struct stat s;
+    int made = mkstemp(path); /* by the world itself: the host may lie to us about all of it */
+    enclave.rings = true;
+    world_catch_faults();
+    int f = (int)CALL(open, path, O_RDWR), g = (int)CALL(open, path, O_RDWR);
+    unlink(path);
+    for (int n = 0; n < 2000; n++)
+        CALL(write, f, buffer, n % 300);
+    CALL(lseek, f, 0, SEEK_SET);
+    for (int n = 0; n < 300; n++)
+        CALL(read, f, buffer, 1 + n * 7);
+    CALL(pwrite64, g, buffer, 1000, 77);
+    for (int n = 0; n < 100; n++)
+        CALL(pread64, g, buffer, 4096, n * 4096);
+    CALL(ftruncate, f, 100000);
+    for (int n = 0; n < 100; n++)
+        CALL(pread64, g, buffer, 4096, n * 4096);
+    CALL(fcntl, f, F_SETFL, O_APPEND);
+    for (int n = 0; n < 100; n++)
+        CALL(write, f, buffer, 5000);
+    CALL(sendfile, g, f, NULL, 1000);
+    CALL(fsync, f);
+    CALL(fstat, g, &s);
+    CALL(close, g);
+    CALL(close, f);
+    close(made);
+}
+
 static void use_waiting(void)
 {
     static struct inner i;
@@ -110,13 +143,13 @@ static void use_waiting(void)
 static void nothing_breaks(void **state)
 {
     (void)state;
-    void (*const uses[])(void) = {use_files, use_sockets, use_waiting};
+    void (*const uses[])(void) = {use_files, use_sockets, use_waiting, use_cached_files};
     for (int seed = 1; seed <= SEEDS; seed++) {
         pid_t child = fork();
         if (!child) {
             alarm(10);
             world.hostile = (uint64_t)seed * 0x9e3779b97f4a7c15ull;
-            uses[seed % 3]();
+            uses[seed % 4]();
             _exit(0);
         }
         int status = -1;

@@ -10,8 +10,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "enclave/enclave.h"
 #include "tests/unit/files_world.h"
 
 #define ROUNDS 1000
@@ -104,8 +107,104 @@ static void threads_share_descriptors(void **state)
     CALL(close_range, 3, ~0u, 0);
 }
 
+/* ---- one file, whose position all threads move ---- */
+
+#define RECORD 40
+#define RECORDS 3000
+
+static char path[] = "/tmp/rakis-file-threads-XXXXXX";
+static int file;
+
+/* A record is a letter, forty times. */
+static const char *write_records(char letter)
+{
+    char record[RECORD];
+    memset(record, letter, RECORD);
+    for (int n = 0; n < RECORDS; n++)
+        if (CALL(write, file, record, RECORD) != RECORD)
+            return "a write that is short";
+    return NULL;
+}
+
+static void *write_some(void *unused)
+{
+    (void)unused;
+    world_thread(1);
+    return (void *)write_records('a');
+}
+
+static void *write_others(void *unused)
+{
+    (void)unused;
+    world_thread(2);
+    return (void *)write_records('b');
+}
+
+static bool whole(const char *record, size_t n)
+{
+    for (size_t i = 1; i < n; i++)
+        if (record[i] != record[0])
+            return false;
+    return record[0] >= 'a' && record[0] <= 'c';
+}
+
+/* What is there is whole records, and does not become less. */
+static void *read_them(void *unused)
+{
+    char record[RECORD];
+    int64_t there = 0;
+    (void)unused;
+    world_thread(3);
+    int own = (int)CALL(open, path, O_RDONLY);
+    for (int n = 0; n < ROUNDS; n++) {
+        int64_t size = CALL(lseek, own, 0, SEEK_END);
+        if (size < there || size % RECORD)
+            return "a size that cannot be";
+        there = size;
+        for (int64_t at = 0; at < there && at < 100 * RECORD; at += RECORD)
+            if (CALL(pread64, own, record, RECORD, at) != RECORD || !whole(record, RECORD))
+                return "a record that is not whole";
+    }
+    CALL(close, own);
+    return NULL;
+}
+
+static void threads_share_a_position(void **state)
+{
+    (void)state;
+    void *(*const work[])(void *) = {write_some, write_others, read_them};
+    static char contents[3 * RECORDS * RECORD + 1];
+    int counts[3] = {0};
+    pthread_t threads[3];
+    void *complaint;
+    enclave.rings = true;
+    close(mkstemp(path));
+    file = (int)CALL(open, path, O_RDWR);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&threads[i], NULL, work[i], NULL);
+    assert_null(write_records('c'));
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i], &complaint);
+        if (complaint)
+            print_error("%s\n", (const char *)complaint);
+        assert_null(complaint);
+    }
+    assert_int_equal(CALL(close, file), 0);
+    int fd = open(path, O_RDONLY);
+    assert_int_equal(read(fd, contents, sizeof contents), 3 * RECORDS * RECORD);
+    close(fd);
+    unlink(path);
+    for (int n = 0; n < 3 * RECORDS; n++) {
+        assert_true(whole(contents + n * RECORD, RECORD));
+        counts[contents[n * RECORD] - 'a']++;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(counts[i], RECORDS);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_descriptors)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(threads_share_descriptors),
+                                       cmocka_unit_test(threads_share_a_position)};
     return cmocka_run_group_tests(tests, world_start, NULL);
 }

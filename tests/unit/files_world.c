@@ -19,36 +19,52 @@
 
 #include <cmocka.h>
 
+#include "abi/file.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/arena.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
+#include "host/files.h"
+#include "host/host.h"
+#include "host/xsk.h"
 
 struct world world;
 struct enclave enclave;
+struct host host;
 struct process process;
 int log_threshold = LOG_WARNING;
 bool (*world_net_poll)(void);
 
 #define THREADS 4
 #define BOUNCE 0x20000
+#define POOL_START (THREADS * BOUNCE)
+#define POOL 0x1000000
+#define ARENA (THREADS * BOUNCE + POOL)
+
+extern const char copy_begin[], copy_end[], copy_fault[];
 
 static struct thread_block blocks[THREADS];
 static struct thread threads[THREADS];
 static pthread_t handles[THREADS];
 static uint8_t *arena;
+static uint64_t pool_used = POOL_START;
 static jmp_buf violated;
 static bool expecting;
 
@@ -79,15 +95,39 @@ int world_start(void **state)
     sigaction(SIGUSR1, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     world.no_file = 1024;
+    world.per_ms = UINT64_MAX / 2;
     process.pid = getpid();
     process.threads = threads;
     process.thread_count = THREADS;
     process.threads_live = 1;
-    arena =
-        mmap(NULL, THREADS * BOUNCE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    host.arena = arena;
+    host.arena_size = ARENA;
     world_thread(0);
+    enclave.start.descriptors[0] = 7;
     file_table_start();
     return 0;
+}
+
+/* As the second stage of exceptions does: a copy that faults says so. */
+static void copy_faulted(int signal, siginfo_t *info, void *context)
+{
+    ucontext_t *uc = context;
+    uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
+    (void)info;
+    if (rip < (uint64_t)copy_begin || rip >= (uint64_t)copy_end) {
+        struct sigaction action = {.sa_handler = SIG_DFL};
+        sigaction(signal, &action, NULL);
+        return;
+    }
+    uc->uc_mcontext.gregs[REG_RIP] = (greg_t)copy_fault;
+}
+
+void world_catch_faults(void)
+{
+    struct sigaction action = {.sa_sigaction = copy_faulted, .sa_flags = SA_SIGINFO};
+    sigaction(SIGBUS, &action, NULL);
+    sigaction(SIGSEGV, &action, NULL);
 }
 
 /* ---- boundary ---- */
@@ -102,11 +142,26 @@ uint64_t bounce_size(void)
     return BOUNCE;
 }
 
-static void check_argument(uint64_t number, uint64_t a)
+struct untrusted arena_at(uint64_t offset)
 {
-    if (a < 1ull << 32 || a >= 1ull << 47 || number == SYS_lseek)
+    return (struct untrusted){(uint64_t)arena + offset};
+}
+
+uint64_t arena_pool_take(uint64_t size)
+{
+    if (world.no_memory || size > ARENA - pool_used)
+        return 0;
+    pool_used += size;
+    return pool_used - size;
+}
+
+static void check_argument(uint64_t number, int index, uint64_t a)
+{
+    bool offset = number == SYS_lseek ||
+                  (index == 3 && (number == SYS_pread64 || number == SYS_pwrite64));
+    if (a < 1ull << 32 || a >= 1ull << 47 || offset)
         return;
-    if (a - (uint64_t)arena >= THREADS * BOUNCE)
+    if (a - (uint64_t)arena >= ARENA)
         fail_msg("call %lu hands 0x%lx to the host", number, a);
 }
 
@@ -128,13 +183,45 @@ static int64_t hostile(int64_t result)
         for (int n = 0; n < 16; n++)
             words[next_random() % (n < 12 ? 64 : BOUNCE / 8)] =
                 next_random() % 2 ? next_random() % 300 : next_random() << 33 | next_random();
+    struct extent_shared *extent = (struct extent_shared *)(arena + POOL_START);
+    if (pool_used > POOL_START && next_random() % 4 == 0) {
+        extent->state = next_random() % 6;
+        extent->error = next_random() % 2 ? next_random() % 5000 : 0;
+        extent->watched = next_random() % 2;
+    }
     return next_random() % 8 ? result : lies[next_random() % ARRAY_SIZE(lies)];
+}
+
+struct order order;
+
+bool exit_hidden(uint64_t number)
+{
+    return number >= EXIT_BASE || number == SYS_sched_yield;
+}
+
+static int64_t serve_own(uint64_t number, const uint64_t a[6])
+{
+    switch (number) {
+    case EXIT_FILE_FACTS:
+        return file_facts((int)a[0], a[1]);
+    case EXIT_FILE_SIZE:
+        return file_size((int)a[0]);
+    case EXIT_FILE_MAP:
+        return file_map(a[0], a[1], a[2], a[3]);
+    case EXIT_EXTENT_OPEN:
+        return extents_open(a[0], a[1]);
+    case EXIT_EXTENT_WRITE:
+        return extents_write(a[0]);
+    }
+    return -ENOSYS;
 }
 
 int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2,
                   uint64_t a3, uint64_t a4, uint64_t a5)
 {
     struct thread_block *block = thread_block();
+    if (!exit_hidden(number))
+        order_before();
     if ((flags & EXIT_INTERRUPTIBLE) && __atomic_load_n(&block->pending, __ATOMIC_SEQ_CST))
         return -EINTR;
     __atomic_add_fetch(&world.exits, 1, __ATOMIC_RELAXED);
@@ -150,9 +237,15 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     }
     uint64_t arguments[] = {a0, a1, a2, a3, a4, a5};
     for (int i = 0; i < 6; i++)
-        check_argument(number, arguments[i]);
-    int64_t result = syscall((long)number, a0, a1, a2, a3, a4, a5);
-    result = result < 0 ? -errno : result;
+        check_argument(number, i, arguments[i]);
+    int64_t result;
+    if (number >= EXIT_BASE) {
+        result = serve_own(number, arguments);
+    } else {
+        result = syscall((long)number, a0, a1, a2, a3, a4, a5);
+        result = result < 0 ? -errno : result;
+        order_after();
+    }
     return world.hostile ? hostile(result) : result;
 }
 
@@ -272,6 +365,28 @@ void log_line(enum log_level level, const char *format, ...)
     (void)format;
 }
 
+uint32_t memory_shared_files;
+
+void memory_push_file(struct file *f, uint64_t from, uint64_t to)
+{
+    (void)f, (void)from, (void)to;
+}
+
+void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain)
+{
+    (void)f, (void)from, (void)to, (void)certain;
+}
+
+void memory_files(void (*visit)(struct file *f))
+{
+    (void)visit;
+}
+
+int memory_push_all(void)
+{
+    return 0;
+}
+
 void signal_raise_self(int signal)
 {
     world.signal_raised = signal;
@@ -291,6 +406,11 @@ bool signal_pending(void)
     return world.signal;
 }
 
+int signal_take(uint64_t mask, struct signal_cause *cause)
+{
+    return signal_queue_take(&process.signals, mask, cause);
+}
+
 void signal_collect(void)
 {
     __atomic_store_n(&thread_block()->pending, 0, __ATOMIC_SEQ_CST);
@@ -303,14 +423,15 @@ void thread_sleep_prepare(void)
 int thread_sleep(uint64_t timeout_ns)
 {
     (void)timeout_ns;
-    process.pending |= world.signal_while_asleep;
+    for (int signal = 1; signal <= SIGNAL_COUNT; signal++)
+        if (world.signal_while_asleep & SIGNAL_BIT(signal))
+            signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER});
     return -EINTR;
 }
 
 void world_signal(int signal, int pid)
 {
-    process.causes[signal] = (struct signal_cause){.code = SI_USER, .pid = pid};
-    process.pending |= SIGNAL_BIT(signal);
+    signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER, .pid = pid});
 }
 
 uint64_t limit_nofile(void)
@@ -322,6 +443,21 @@ struct thread *thread_find(int tid)
 {
     uint32_t index = (uint32_t)(tid - process.pid);
     return index < THREADS && threads[index].live ? &threads[index] : NULL;
+}
+
+uint64_t time_tsc_per_ms(void)
+{
+    return world.per_ms;
+}
+
+/* The host's monitor never runs by itself here. */
+int monitor_start(void)
+{
+    return 0;
+}
+
+void monitor_wanted(void)
+{
 }
 
 uint64_t time_monotonic_ns(void)
@@ -408,7 +544,7 @@ int xsk_descriptor(const struct xsk *x)
     return -1;
 }
 
-void xsk_flush(void)
+void io_flush(void)
 {
     world.flushes++;
 }
@@ -448,4 +584,105 @@ int world_inner(struct inner *i)
     struct file *f = file_new(&inner_ops, -1, O_RDWR);
     f->data = i;
     return file_install(f, 0, false);
+}
+
+/* ---- io_uring: this thread has none ---- */
+
+void io_flush_for_ring(void)
+{
+    world.flushes++;
+}
+
+struct uring *uring_existing(void)
+{
+    return NULL;
+}
+
+int uring_enter(struct uring *u, uint64_t timeout_ns)
+{
+    (void)u, (void)timeout_ns;
+    fail_msg("there is no io_uring to enter");
+    return -EINTR;
+}
+
+void uring_flush(void)
+{
+}
+
+int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events)
+{
+    (void)u, (void)op, (void)host_fd, (void)events;
+    return -EAGAIN;
+}
+
+int uring_cancel(struct uring *u, const struct uring_op *op)
+{
+    (void)u, (void)op;
+    return -EAGAIN;
+}
+
+/* No socket is ever taken over, so that nothing but the offer is ever called. */
+void stream_offer(struct file *f)
+{
+    (void)f;
+}
+
+void streams_service(void)
+{
+}
+
+#define NO_STREAMS fail_msg("there are no streams")
+
+int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    (void)f, (void)v, (void)count, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
+{
+    (void)f, (void)m, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
+{
+    (void)f, (void)events, (void)wait, (void)ready;
+    NO_STREAMS;
+    return false;
+}
+
+uint64_t stream_arrivals(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+uint64_t stream_queued(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+int stream_error(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return 0;
+}
+
+void stream_leave(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+}
+
+void stream_release(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
 }

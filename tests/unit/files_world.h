@@ -34,6 +34,8 @@ struct world {
     bool signal;                  /* there is a signal to be handled */
     uint64_t signal_while_asleep; /* becomes pending in thread_sleep */
     uint64_t no_file;             /* RLIMIT_NOFILE */
+    uint64_t per_ms;              /* TSC counts that are held to be a millisecond */
+    bool no_memory;               /* the arena's pool is used up */
     int violations;
     uint64_t hostile; /* not 0: the seed by which the host lies and scribbles */
 };
@@ -65,6 +67,9 @@ void world_interrupt(void);
 
 /* A signal that is blocked becomes pending. */
 void world_signal(int signal, int pid);
+
+/* For the rest of the test: a copy to or from memory that is not there returns -EFAULT. */
+void world_catch_faults(void);
 
 /* A violation ends the process: true if fn() is one. */
 bool world_violates(void (*fn)(void));

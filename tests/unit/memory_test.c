@@ -4,6 +4,7 @@
  * changes an enclave's: what a test reads and writes is what a program would.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -52,6 +53,12 @@ static struct {
     int exits;       /* made so far */
     int page_error;  /* of page operations: what they return, 0: they work */
     int read_error;  /* of the file */
+    int write_error;
+    int synced, opened_again, reads;
+    uint64_t written; /* bytes */
+    bool sealed;
+    long modified;
+    uint64_t tick; /* TSC counts that pass for a millisecond */
     int patched;     /* executable mappings */
     bool patched_writable;
     int accepted;
@@ -146,6 +153,14 @@ int user_range(const void *pointer, size_t length)
     return at <= size && length <= size - at ? 0 : -EFAULT;
 }
 
+int user_read(void *to, const void *from, size_t length)
+{
+    if (user_range(from, length))
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
 int user_write(void *to, const void *from, size_t length)
 {
     if (user_range(to, length))
@@ -162,17 +177,82 @@ int user_zero(void *to, size_t length)
     return 0;
 }
 
-static struct file file = {.path = "/lib/libfile.so"};
+static int file_stat(struct file *f, struct stat *out)
+{
+    (void)f;
+    *out = (struct stat){.st_mode = S_IFREG | 0644, .st_size = FILE_LENGTH, .st_dev = 3, .st_ino = 4,
+                         .st_mtim = {.tv_sec = 1, .tv_nsec = world.modified}};
+    return 0;
+}
+
+static const struct file_ops file_operations = {.name = "file", .stat = file_stat};
+static struct file file = {.ops = &file_operations, .path = "/lib/libfile.so", .references = 1, .flags = O_RDWR};
 static uint8_t contents[FILE_LENGTH];
 
 struct file *file_get(int fd)
 {
-    return fd == 5 ? &file : NULL;
+    if (fd != 5)
+        return NULL;
+    file.references++;
+    return &file;
+}
+
+void file_hold(struct file *f)
+{
+    assert_ptr_equal(f, &file);
+    file.references++;
 }
 
 void file_put(struct file *f)
 {
     assert_ptr_equal(f, &file);
+    assert_int_not_equal(--file.references, 0);
+}
+
+int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
+{
+    assert_ptr_equal(f, &file);
+    *device = 3;
+    *inode = 4;
+    return 0;
+}
+
+int file_sync(struct file *f)
+{
+    assert_ptr_equal(f, &file);
+    world.synced++;
+    return 0;
+}
+
+bool file_write_sealed(struct file *f)
+{
+    (void)f;
+    return world.sealed;
+}
+
+struct file *file_open_again(struct file *f, int flags, int *error)
+{
+    (void)flags;
+    *error = 0;
+    world.opened_again++;
+    file_hold(f);
+    return f;
+}
+
+int64_t file_write_at(struct file *f, const void *from, uint64_t length, uint64_t offset)
+{
+    assert_ptr_equal(f, &file);
+    assert_true(offset <= FILE_LENGTH && length <= FILE_LENGTH - offset);
+    if (world.write_error)
+        return world.write_error;
+    memcpy(contents + offset, from, length);
+    world.written += length;
+    return (int64_t)length;
+}
+
+uint64_t time_tsc_per_ms(void)
+{
+    return world.tick;
 }
 
 int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
@@ -180,6 +260,7 @@ int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
     assert_ptr_equal(f, &file);
     if (world.read_error)
         return world.read_error;
+    world.reads++;
     uint64_t n = offset < FILE_LENGTH ? MIN(length, FILE_LENGTH - offset) : 0;
     memcpy(to, contents + MIN(offset, FILE_LENGTH), n);
     return (int64_t)n;
@@ -227,9 +308,14 @@ static int fresh(void **state)
     (void)state;
     memset(&world, 0, sizeof world);
     memset(&thread, 0, sizeof thread);
+    file.flags = O_RDWR;
     memory_unmap(enclave.dynamic, enclave.program_end - enclave.dynamic);
     memory_set_brk(enclave.dynamic + 0x10000);
-    world.exits = 0;
+    memset(&world, 0, sizeof world);
+    for (int i = 0; i < FILE_LENGTH; i++)
+        contents[i] = (uint8_t)(i % 251 + 1);
+    if (memory_shares() || file.references != 1)
+        return -1;
     uint64_t total, resident;
     memory_usage(&total, &resident);
     return total ? -1 : 0;
@@ -308,7 +394,6 @@ static void wrong_arguments_get_the_error_of_linux(void **state)
         {0, SIZE, RW, ANONYMOUS, -1, 0, ENOMEM},
         {0, 4096, RW, MAP_PRIVATE, 9, 0, EBADF},
         {0, 4096, RW, MAP_PRIVATE, 5, 100, EINVAL},
-        {0, 4096, RW, MAP_SHARED, 5, 0, ENODEV},
         {used + 1, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, EINVAL},
         {used, 4096, RW, ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0, EEXIST},
         {NO_ADDRESS, 4096, RW, ANONYMOUS | MAP_FIXED, -1, 0, ENOMEM},
@@ -470,6 +555,144 @@ static void a_mapping_grows_where_it_is_or_moves(void **state)
     assert_int_equal(sys_mremap(target, PAGE_SIZE, 0, 0, 0, 0), -EINVAL);
 }
 
+static void a_shared_mapping_changes_the_file(void **state)
+{
+    (void)state;
+    uint8_t *p = (uint8_t *)map(0, 3 * PAGE_SIZE, RW, MAP_SHARED, 5, 0);
+    assert_memory_equal(p, contents, FILE_LENGTH);
+    p[0] = 200;
+    p[5000] = 201;
+    p[FILE_LENGTH - 1] = 202;
+    p[FILE_LENGTH] = 203; /* beyond its end: of no effect */
+    assert_int_equal(contents[0], 1);
+    assert_int_equal(sys_msync((uint64_t)p, PAGE_SIZE, MS_ASYNC, 0, 0, 0), 0);
+    assert_int_equal(contents[0], 200);
+    assert_int_not_equal(contents[5000], 201);
+    assert_int_equal(world.synced, 0);
+    assert_int_equal(sys_msync((uint64_t)p, 3 * PAGE_SIZE, MS_SYNC, 0, 0, 0), 0);
+    assert_int_equal(contents[5000], 201);
+    assert_int_equal(contents[FILE_LENGTH - 1], 202);
+    assert_int_equal(world.synced, 1);
+    assert_int_equal(world.written, 3);
+    assert_int_equal(sys_msync((uint64_t)p, PAGE_SIZE, MS_ASYNC | MS_SYNC, 0, 0, 0), -EINVAL);
+    p[1] = 210;
+    assert_int_equal(sys_munmap((uint64_t)p, PAGE_SIZE, 0, 0, 0, 0), 0);
+    assert_int_equal(contents[1], 210);
+    assert_true(memory_shares());
+    p[2 * PAGE_SIZE] = 211;
+    assert_int_equal(sys_munmap((uint64_t)p, 3 * PAGE_SIZE, 0, 0, 0, 0), 0);
+    assert_int_equal(contents[2 * PAGE_SIZE], 211);
+    assert_false(memory_shares());
+    assert_int_equal(file.references, 1);
+}
+
+static void changes_of_others_come_in_beside_ours(void **state)
+{
+    (void)state;
+    uint8_t *p = (uint8_t *)map(0, 2 * PAGE_SIZE, RW, MAP_SHARED, 5, PAGE_SIZE);
+    p[10] = 220;
+    contents[PAGE_SIZE + 11] = 221;
+    contents[PAGE_SIZE + 10] = 222; /* both: ours is the later */
+    memory_pull_file(&file, 0, UINT64_MAX, false);
+    assert_int_equal(p[10], 220);
+    assert_int_equal(p[11], 221);
+    memory_push_file(&file, 0, UINT64_MAX);
+    assert_int_equal(contents[PAGE_SIZE + 10], 220);
+    assert_int_equal(contents[PAGE_SIZE + 11], 221);
+    assert_int_equal(world.written, 1);
+    contents[PAGE_SIZE + 20] = 5;
+    memory_pull_file(&file, 0, PAGE_SIZE, true);
+    assert_int_not_equal(p[20], 5);
+    memory_pull_file(&file, PAGE_SIZE + 20, PAGE_SIZE + 21, true);
+    assert_int_equal(p[20], 5);
+}
+
+static void what_cannot_be_written_here_follows_the_file(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, 2 * PAGE_SIZE, PROT_READ, MAP_SHARED, 5, 0);
+    world.tick = UINT64_MAX / 1000;
+    int reads = world.reads;
+    memory_pull_file(&file, 0, UINT64_MAX, false);
+    assert_true(world.reads > reads); /* it may have changed without its time being another */
+    world.tick = 0;
+    memory_pull_file(&file, 0, UINT64_MAX, false); /* from now on its time is known to be old */
+    reads = world.reads;
+    memory_pull_file(&file, 0, UINT64_MAX, false);
+    assert_int_equal(world.reads, reads);
+    contents[7] = 99;
+    world.modified = 5;
+    memory_pull_file(&file, 0, UINT64_MAX, false);
+    assert_int_equal(((uint8_t *)at)[7], 99);
+    assert_int_equal(access_of(at), PROT_READ);
+}
+
+static void a_shared_mapping_becomes_writable_and_back(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, 2 * PAGE_SIZE, PROT_READ, MAP_SHARED, 5, 0);
+    assert_int_equal(memory_protect(at + PAGE_SIZE, PAGE_SIZE, RW), 0);
+    ((uint8_t *)at)[PAGE_SIZE] = 230;
+    assert_int_equal(memory_protect(at + PAGE_SIZE, PAGE_SIZE, PROT_NONE), 0);
+    assert_int_equal(contents[PAGE_SIZE], 230);
+    assert_int_equal(access_of(at + PAGE_SIZE), 0);
+    file.flags = O_RDONLY;
+    assert_int_equal(memory_protect(at, PAGE_SIZE, RW), -EACCES);
+    assert_int_equal(sys_mmap(0, PAGE_SIZE, RW, MAP_SHARED, 5, 0), -EACCES);
+    assert_true(sys_mmap(0, PAGE_SIZE, RW, MAP_PRIVATE, 5, 0) > 0);
+    file.flags = O_WRONLY;
+    assert_int_equal(sys_mmap(0, PAGE_SIZE, PROT_READ, MAP_SHARED, 5, 0), -EACCES);
+    file.flags = O_RDWR;
+    world.sealed = true;
+    assert_int_equal(sys_mmap(0, PAGE_SIZE, RW, MAP_SHARED, 5, 0), -EPERM);
+    file.flags = O_RDWR | O_APPEND;
+    world.sealed = false;
+    assert_true(sys_mmap(0, PAGE_SIZE, RW, MAP_SHARED, 5, 0) > 0);
+    assert_int_equal(world.opened_again, 1);
+}
+
+static void a_shared_mapping_moves_and_grows(void **state)
+{
+    (void)state;
+    uint64_t at = map(enclave.dynamic + (8 << 20), PAGE_SIZE, RW, MAP_SHARED, 5, 0);
+    *(uint8_t *)at = 240;
+    assert_int_equal(sys_mremap(at, PAGE_SIZE, 2 * PAGE_SIZE, 0, 0, 0), at);
+    assert_memory_equal((void *)(at + PAGE_SIZE), contents + PAGE_SIZE, PAGE_SIZE);
+    map(at + 2 * PAGE_SIZE, PAGE_SIZE, PROT_READ, ANONYMOUS | MAP_FIXED, -1, 0);
+    int64_t to = sys_mremap(at, PAGE_SIZE, 3 * PAGE_SIZE, MREMAP_MAYMOVE, 0, 0);
+    assert_true(to > 0 && (uint64_t)to != at);
+    assert_memory_equal((void *)to, contents, FILE_LENGTH);
+    assert_int_equal(contents[0], 240);
+    ((uint8_t *)to)[5000] = 241;
+    /* What is mapped over it does not take its changes with it. */
+    map((uint64_t)to, 3 * PAGE_SIZE, PROT_READ, ANONYMOUS | MAP_FIXED, -1, 0);
+    assert_int_equal(contents[5000], 241);
+}
+
+static void what_cannot_be_written_is_tried_again(void **state)
+{
+    (void)state;
+    uint8_t *p = (uint8_t *)map(0, PAGE_SIZE, RW, MAP_SHARED, 5, 0);
+    p[3] = 250;
+    world.write_error = -ENOSPC;
+    assert_int_equal(sys_msync((uint64_t)p, PAGE_SIZE, MS_SYNC, 0, 0, 0), -ENOSPC);
+    world.write_error = 0;
+    assert_int_equal(sys_msync((uint64_t)p, PAGE_SIZE, MS_SYNC, 0, 0, 0), 0);
+    assert_int_equal(contents[3], 250);
+    p[4] = 251;
+    assert_int_equal(memory_push_all(), 0);
+    assert_int_equal(contents[4], 251);
+}
+
+static void shared_memory_is_kept_where_it_is_not_needed(void **state)
+{
+    (void)state;
+    uint64_t at = map(0, PAGE_SIZE, RW, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    *(uint8_t *)at = 9;
+    assert_int_equal(sys_madvise(at, PAGE_SIZE, MADV_DONTNEED, 0, 0, 0), 0);
+    assert_int_equal(*(uint8_t *)at, 9);
+}
+
 static void memory_that_is_not_needed_reads_as_zero(void **state)
 {
     (void)state;
@@ -569,6 +792,13 @@ int main(void)
         cmocka_unit_test_setup(what_fails_leaves_nothing_mapped, fresh),
         cmocka_unit_test_setup(the_heap_grows_and_shrinks, fresh),
         cmocka_unit_test_setup(a_mapping_grows_where_it_is_or_moves, fresh),
+        cmocka_unit_test_setup(a_shared_mapping_changes_the_file, fresh),
+        cmocka_unit_test_setup(changes_of_others_come_in_beside_ours, fresh),
+        cmocka_unit_test_setup(what_cannot_be_written_here_follows_the_file, fresh),
+        cmocka_unit_test_setup(a_shared_mapping_becomes_writable_and_back, fresh),
+        cmocka_unit_test_setup(a_shared_mapping_moves_and_grows, fresh),
+        cmocka_unit_test_setup(what_cannot_be_written_is_tried_again, fresh),
+        cmocka_unit_test_setup(shared_memory_is_kept_where_it_is_not_needed, fresh),
         cmocka_unit_test_setup(memory_that_is_not_needed_reads_as_zero, fresh),
         cmocka_unit_test_setup(a_fault_tells_what_is_wrong, fresh),
         cmocka_unit_test_setup(the_same_fault_is_not_tried_for_ever, fresh),

@@ -17,9 +17,12 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/segments.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -30,9 +33,11 @@
 #include "enclave/net/udp.h"
 #include "enclave/os/files.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 
 struct world world;
 struct enclave enclave;
+struct order order;
 int log_threshold = LOG_WARNING;
 
 /* ---- the enclave's surroundings ---- */
@@ -156,6 +161,11 @@ int user_write(void *to, const void *from, size_t length)
     return 0;
 }
 
+uint64_t time_realtime_at(uint64_t tsc)
+{
+    return 1700000000000000000ull + tsc;
+}
+
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
 {
     struct file *f = calloc(1, sizeof *f);
@@ -186,13 +196,15 @@ int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 
 /* ---- exits ---- */
 
-static int64_t serve_port(uint64_t operation, uint32_t address, uint16_t port)
+static struct world_host_socket *host_socket_at(int fd);
+
+static int64_t serve_port(uint64_t operation, struct ip_address address, uint16_t port)
 {
     world.steerings++;
     if (operation == PORT_ADD && world.port_error)
         return world.port_error;
     for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++) {
-        bool same = world.steered[i].steered && world.steered[i].address == address &&
+        bool same = world.steered[i].steered && ip_equal(world.steered[i].address, address) &&
                     world.steered[i].port == port;
         if (operation == PORT_ADD && same)
             fail_msg("port %u is steered twice", port);
@@ -211,20 +223,33 @@ static int64_t serve_port(uint64_t operation, uint32_t address, uint16_t port)
     return -EINVAL;
 }
 
-bool world_steered(uint32_t address, uint16_t port)
+bool world_steered_ip(struct ip_address address, uint16_t port)
 {
     for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++)
-        if (world.steered[i].steered && world.steered[i].address == address &&
+        if (world.steered[i].steered && ip_equal(world.steered[i].address, address) &&
             world.steered[i].port == port)
             return true;
     return false;
+}
+
+bool world_steered(uint32_t address, uint16_t port)
+{
+    return world_steered_ip(ip_four(address), port);
+}
+
+int world_steered_count(void)
+{
+    int count = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(world.steered); i++)
+        count += world.steered[i].steered;
+    return count;
 }
 
 int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2, uint64_t a3,
                   uint64_t a4, uint64_t a5)
 {
     uint8_t *place = (uint8_t *)&arena + a0;
-    (void)flags, (void)a3, (void)a4, (void)a5;
+    (void)flags, (void)a2, (void)a3, (void)a4, (void)a5;
     world.exits.total++;
     switch (number) {
     case EXIT_INTERFACES:
@@ -233,16 +258,21 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
         memcpy(place, &world.interfaces, sizeof world.interfaces);
         return 0;
     case EXIT_ROUTE: {
-        struct route_query q, answer = world.route;
+        struct route_query q;
         world.exits.routes++;
         memcpy(&q, place, sizeof q);
-        if (q.source)
+        world.asked = q;
+        struct route_query answer = ip_is_four(q.destination) ? world.route : world.route_six;
+        if (!ip_is_any(q.source))
             answer.source = q.source;
         memcpy(place, &answer, sizeof answer);
         return world.route_error;
     }
-    case EXIT_PORT:
-        return serve_port(a0, (uint32_t)a1, (uint16_t)a2);
+    case EXIT_PORT: {
+        struct port_key key;
+        memcpy(&key, (uint8_t *)&arena + a1, sizeof key);
+        return serve_port(a0, key.address, (uint16_t)key.port);
+    }
     case EXIT_INTERRUPT:
         world.exits.interrupts++;
         world.exits.interrupted |= 1ull << a0;
@@ -381,17 +411,52 @@ void xsk_frame_give(struct xsk *x, int frame)
     world.frames_taken--;
 }
 
-int xsk_send(struct xsk *x, int frame, uint32_t length)
+bool xsk_checksums(const struct xsk *x)
+{
+    (void)x;
+    return world.checksums;
+}
+
+/* As the kernel does: the field holds the pseudo-header's sum, what is summed begins at the UDP header. */
+static void fill_in_checksum(uint8_t *bytes, uint32_t length)
+{
+    struct xsk_metadata m;
+    memcpy(&m, bytes - sizeof m, sizeof m);
+    assert_int_equal(m.flags, XSK_METADATA_CHECKSUM);
+    uint32_t field = (uint32_t)m.checksum_start + m.checksum_offset;
+    assert_true(field + 2 <= length);
+    uint32_t end = m.checksum_start + (uint32_t)(bytes[m.checksum_start + 4] << 8 |
+                                                 bytes[m.checksum_start + 5]);
+    assert_true(end <= length);
+    uint16_t sum = (uint16_t)(0xffff - checksum_fold(checksum_sum(bytes + m.checksum_start,
+                                                                  end - m.checksum_start)));
+    store_be16(bytes + field, sum ? sum : 0xffff);
+}
+
+int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata)
 {
     assert_int_equal(x->owner[frame], SENDING);
+    assert_int_equal(metadata, world.checksums);
+    if (world.full_after && world.sent == world.full_after) {
+        world.transmit_full = true;
+        world.full_after = 0;
+    }
     if (world.transmit_full)
         return -EAGAIN;
-    assert_true(length <= WORLD_FRAME_SIZE - XSK_TX_OFFSET);
+    assert_true(start >= XSK_TX_OFFSET);
+    assert_true(length <= WORLD_FRAME_SIZE - start);
     assert_true(world.sent < WORLD_WIRE);
+    if (metadata)
+        fill_in_checksum(arena.frames[frame] + start, length);
     world.wire[world.sent].length = length;
-    memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + XSK_TX_OFFSET, length);
+    memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + start, length);
     xsk_frame_give(x, frame);
     return 0;
+}
+
+void io_flush(void)
+{
+    world.exits.flushes++;
 }
 
 void xsk_leave(void)
@@ -406,6 +471,66 @@ void files_visit(void (*visit)(struct file *f))
 void xsk_flush(void)
 {
     world.exits.flushes++;
+}
+
+bool xsk_zerocopy(const struct xsk *x)
+{
+    (void)x;
+    return world.zerocopy;
+}
+
+/* ---- segments: one set, which the test sends ---- */
+
+struct segments {
+    int unused;
+};
+
+struct segments *segments_take(void)
+{
+    static struct segments one_set;
+    if (!world.segments.offered || world.segments.taken)
+        return NULL;
+    world.segments.taken = true;
+    return &one_set;
+}
+
+int segments_send(struct segments *s)
+{
+    (void)s;
+    if (world.segments.blocked)
+        return -EAGAIN;
+    world.segments.sent += world.segments.gathered;
+    world.segments.gathered = 0;
+    return 0;
+}
+
+void segments_give(struct segments *s)
+{
+    segments_send(s);
+    world.segments.taken = false;
+}
+
+int segments_add(struct segments *s, int host_fd, const void *name, size_t name_length,
+                 const void *payload, uint32_t length)
+{
+    (void)s, (void)host_socket_at(host_fd);
+    if (world.segments.blocked)
+        return -EAGAIN;
+    world.segments.name_length = name_length;
+    if (name_length)
+        memcpy(&world.segments.name, name, name_length);
+    memcpy(world.segments.last, payload, length);
+    world.segments.last_length = length;
+    world.segments.gathered++;
+    return 0;
+}
+
+int segments_error(struct segments *s)
+{
+    int error = world.segments.error;
+    (void)s;
+    world.segments.error = 0;
+    return -error;
 }
 
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)
@@ -426,10 +551,12 @@ void world_receive_frame(const void *bytes, size_t length)
     one.ring[one.ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
 }
 
-void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, uint16_t port,
-                   const void *payload, size_t length, enum world_checksum checksum)
+void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_address destination,
+                      uint16_t port, const void *payload, size_t length, enum world_checksum checksum)
 {
-    uint8_t frame[WORLD_FRAME_SIZE] = {0}, *field = frame + UDP_OVERHEAD - 2;
+    uint8_t frame[WORLD_FRAME_SIZE] = {0};
+    uint32_t overhead = udp_overhead(destination);
+    uint8_t *field = frame + overhead - 2;
     const struct udp_fields f = {
         .source_mac = PEER_MAC,
         .destination_mac = OUR_MAC,
@@ -441,17 +568,23 @@ void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, 
         .payload_sum = (uint16_t)checksum_sum(payload, length),
         .ttl = 33,
         .tos = 0x28,
+        .flow_label = 0x12345,
     };
     udp_build(frame, &f);
-    memcpy(frame + UDP_OVERHEAD, payload, length);
+    memcpy(frame + overhead, payload, length);
     if (checksum == CHECKSUM_NONE)
         store_be16(field, 0);
     if (checksum == CHECKSUM_PARTIAL)
-        store_be16(field, checksum_fold(checksum_pseudo(source, destination,
-                                                        (uint16_t)(length + UDP_HEADER))));
+        store_be16(field, (uint16_t)checksum_pseudo(source, destination, (uint32_t)length + UDP_HEADER));
     if (checksum == CHECKSUM_WRONG)
         store_be16(field, load_be16(field) ^ 0x0101);
-    world_receive_frame(frame, UDP_OVERHEAD + length);
+    world_receive_frame(frame, overhead + length);
+}
+
+void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, uint16_t port,
+                   const void *payload, size_t length, enum world_checksum checksum)
+{
+    world_receive_ip(ip_four(source), source_port, ip_four(destination), port, payload, length, checksum);
 }
 
 void world_scribble(void)
@@ -468,8 +601,13 @@ struct world_datagram world_sent(int i)
     assert_true(i < world.sent);
     assert_int_equal(udp_parse(bytes, world.wire[i].length, world.wire[i].length, &d), 0);
     assert_int_equal(checksum_fold(d.sum + checksum_sum(bytes + d.offset, d.length)), 0xffff);
-    out.source = d.source;
-    out.destination = d.destination;
+    out.source_ip = d.source;
+    out.destination_ip = d.destination;
+    out.source = ip_to_four(d.source);
+    out.destination = ip_to_four(d.destination);
+    out.ttl = d.ttl;
+    out.tos = d.tos;
+    out.flow = d.flow;
     out.source_port = d.source_port;
     out.destination_port = d.destination_port;
     out.length = d.length;
@@ -501,6 +639,42 @@ int world_host_socket(void)
     return -1;
 }
 
+int world_host_socket_six(void)
+{
+    int fd = world_host_socket();
+    world.host[fd - FIRST_DESCRIPTOR].six = true;
+    return fd;
+}
+
+/* An address of the socket's family: true; else it is not one. */
+static bool host_address(const struct world_host_socket *s, const struct sockaddr *a, socklen_t n,
+                         struct ip_address *address, uint16_t *port)
+{
+    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+    const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)a;
+    if (s->six ? n < sizeof *in6 || a->sa_family != AF_INET6 : n < sizeof *in || a->sa_family != AF_INET)
+        return false;
+    *address = s->six ? load_ip(in6->sin6_addr.s6_addr) : ip_four(ntohl(in->sin_addr.s_addr));
+    *port = ntohs(in->sin_port);
+    return true;
+}
+
+static socklen_t host_sockaddr(const struct world_host_socket *s, struct ip_address address,
+                               uint16_t port, void *out)
+{
+    if (s->six) {
+        struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)};
+        store_ip(in6.sin6_addr.s6_addr, address);
+        memcpy(out, &in6, sizeof in6);
+        return sizeof in6;
+    }
+    const struct sockaddr_in in = {.sin_family = AF_INET,
+                                   .sin_addr.s_addr = htonl(ip_to_four(address)),
+                                   .sin_port = htons(port)};
+    memcpy(out, &in, sizeof in);
+    return sizeof in;
+}
+
 int host_close(int fd)
 {
     host_socket_at(fd)->open = false;
@@ -516,12 +690,11 @@ static void autobind(struct world_host_socket *s)
 int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 {
     struct world_host_socket *s = host_socket_at(fd);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
     world.exits.total++;
-    if (n < sizeof *in || s->port)
+    if (s->port || !host_address(s, a, n, &s->address, &s->port))
         return -EINVAL;
-    s->address = ntohl(in->sin_addr.s_addr);
-    s->port = ntohs(in->sin_port);
+    if (ip_is_link_local(s->address))
+        s->device = (int)((const struct sockaddr_in6 *)a)->sin6_scope_id;
     autobind(s);
     return 0;
 }
@@ -529,7 +702,8 @@ int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_flags)
 {
     struct world_host_socket *s = host_socket_at(fd);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)a;
+    struct ip_address peer;
+    uint16_t port;
     (void)exit_flags;
     world.exits.total++;
     if (n < sizeof(sa_family_t))
@@ -537,24 +711,24 @@ int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_fl
     memset(&s->peer, 0, sizeof s->peer);
     if (a->sa_family == AF_UNSPEC)
         return 0;
-    if (n < sizeof *in)
+    if (!host_address(s, a, n, &peer, &port))
         return -EINVAL;
     memcpy(&s->peer, a, n);
     autobind(s);
-    if (!s->address)
-        s->address = ntohl(in->sin_addr.s_addr) >> 24 == 127 ? INADDR_LOOPBACK : OUR_ADDRESS;
+    if (ip_is_any(s->address) && ip_is_four(peer))
+        s->address = ip_four(ip_is_loopback(peer) ? INADDR_LOOPBACK : OUR_ADDRESS);
+    else if (ip_is_any(s->address))
+        s->address = ip_is_link_local(peer) ? OUR_LOCAL : OUR_SIX;
+    if (ip_is_link_local(peer))
+        s->device = (int)((const struct sockaddr_in6 *)a)->sin6_scope_id;
     return 0;
 }
 
 int host_getsockname(int fd, struct sockaddr_storage *a, socklen_t *n)
 {
     struct world_host_socket *s = host_socket_at(fd);
-    const struct sockaddr_in in = {.sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(s->address),
-                                   .sin_port = htons(s->port)};
     world.exits.total++;
-    memcpy(a, &in, sizeof in);
-    *n = sizeof in;
+    *n = host_sockaddr(s, s->address, s->port, a);
     return 0;
 }
 
@@ -562,7 +736,7 @@ int host_getpeername(int fd, struct sockaddr_storage *a, socklen_t *n)
 {
     struct world_host_socket *s = host_socket_at(fd);
     *a = s->peer;
-    *n = sizeof(struct sockaddr_in);
+    *n = s->six ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
     return s->peer.ss_family ? 0 : -ENOTCONN;
 }
 
@@ -573,13 +747,25 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
         memcpy(&s->receive_buffer, value, sizeof(int));
         s->receive_buffer *= 2;
     }
+    if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
+        memcpy(&s->only_six, value, sizeof(int));
+    if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
+        memcpy(&s->device, value, sizeof(int));
     return 0;
 }
 
 int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
 {
     struct world_host_socket *s = host_socket_at(fd);
-    int answer = level == SOL_SOCKET && name == SO_RCVBUF ? s->receive_buffer : 0;
+    int error = -s->error;
+    world.exits.total++;
+    if (level == SOL_SOCKET && name == SO_ERROR)
+        s->error = 0;
+    int answer = level == SOL_SOCKET && name == SO_RCVBUF         ? s->receive_buffer
+                 : level == SOL_SOCKET && name == SO_ERROR         ? error
+                 : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
+                 : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
+                                                                   : 0;
     memcpy(value, &answer, sizeof answer);
     *n = sizeof answer;
     return 0;
@@ -605,18 +791,19 @@ int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, u
                      uint64_t *asked)
 {
     struct world_host_socket *s = host_socket_at(fd);
-    const struct sockaddr_in *in = (const struct sockaddr_in *)(m->msg_namelen ? m->msg_name : &s->peer);
+    const struct sockaddr *to = m->msg_namelen ? m->msg_name : (const struct sockaddr *)&s->peer;
     (void)exit_flags;
     assert_int_equal(skip, 0);
     assert_true(flags & MSG_DONTWAIT);
     world.exits.total++;
     s->sends++;
-    if (!in->sin_port)
+    memset(&s->last, 0, sizeof s->last);
+    if (!host_address(s, to, m->msg_namelen ? m->msg_namelen : sizeof s->peer, &s->last.destination_ip,
+                      &s->last.destination_port) ||
+        !s->last.destination_port)
         return -EDESTADDRREQ;
     autobind(s);
-    memset(&s->last, 0, sizeof s->last);
-    s->last.destination = ntohl(in->sin_addr.s_addr);
-    s->last.destination_port = ntohs(in->sin_port);
+    s->last.destination = ip_to_four(s->last.destination_ip);
     *asked = 0;
     for (size_t i = 0; i < m->msg_iovlen; i++) {
         size_t n = MIN(m->msg_iov[i].iov_len, sizeof s->last.bytes - s->last.length);
@@ -624,6 +811,8 @@ int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, u
         s->last.length += n;
         *asked += m->msg_iov[i].iov_len;
     }
+    if (*asked > 65507)
+        return -EMSGSIZE;
     return (int64_t)*asked;
 }
 
@@ -654,13 +843,8 @@ int64_t host_recvmsg(int fd, struct msghdr *m, uint64_t skip, int flags, uint64_
     }
     m->msg_flags = done < d.length ? MSG_TRUNC : 0;
     m->msg_controllen = 0;
-    if (m->msg_name) {
-        const struct sockaddr_in in = {.sin_family = AF_INET,
-                                       .sin_addr.s_addr = htonl(d.source),
-                                       .sin_port = htons(d.source_port)};
-        memcpy(m->msg_name, &in, sizeof in);
-        m->msg_namelen = sizeof in;
-    }
+    if (m->msg_name)
+        m->msg_namelen = host_sockaddr(s, ip_four(d.source), d.source_port, m->msg_name);
     return (int64_t)(flags & MSG_TRUNC ? d.length : done);
 }
 
@@ -678,17 +862,18 @@ void world_host_receive(int fd, uint32_t source, uint16_t source_port, const voi
 int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t exit_flags)
 {
     int ready = 0;
-    assert_true(exit_flags & EXIT_INTERRUPTIBLE);
-    if (block.pending)
+    bool sleeps = *timeout_ns != 0;
+    assert_int_equal(sleeps, (exit_flags & EXIT_INTERRUPTIBLE) != 0);
+    if (block.pending && sleeps)
         return -EINTR;
     world.exits.total++;
-    world.exits.sleeps++;
+    world.exits.sleeps += sleeps;
     world.slept_ns = *timeout_ns;
-    if (world.full_sleeps && --world.full_sleeps == 0)
+    if (sleeps && world.full_sleeps && --world.full_sleeps == 0)
         world.transmit_full = false;
-    if (world.on_sleep)
+    if (sleeps && world.on_sleep)
         world.on_sleep();
-    if (world.sleep_result) {
+    if (sleeps && world.sleep_result) {
         int result = world.sleep_result;
         world.sleep_result = 0;
         return result;
@@ -729,20 +914,26 @@ void world_start(void)
         .index = INTERFACE_INDEX,
         .mac = OUR_MAC,
         .mtu = 1500,
+        .mtu_six = 1500,
         .queues = 1,
         .up = 1,
-        .address_count = 1,
-        .address = {OUR_ADDRESS | 24ull << 32},
+        .address_count = 3,
+        .address = {{ip_four(OUR_ADDRESS), 24}, {OUR_SIX, 64}, {OUR_LOCAL, 64}},
     };
     world.route = (struct route_query){
-        .source = OUR_ADDRESS,
+        .source = ip_four(OUR_ADDRESS),
         .interface_index = INTERFACE_INDEX,
         .kind = ROUTE_UNICAST,
         .mtu = 1500,
-        .next_hop = PEER_ADDRESS,
+        .hop_limit = 64,
+        .next_hop = ip_four(PEER_ADDRESS),
         .mac = PEER_MAC,
         .neighbour_known = 1,
     };
+    world.route_six = world.route;
+    world.route_six.source = OUR_SIX;
+    world.route_six.next_hop = PEER_SIX;
+    world.route_six.hop_limit = 63;
     enclave.rings = true;
     enclave.start.xsk_allowed = 1;
     net_start();

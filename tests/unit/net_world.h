@@ -6,6 +6,7 @@
 #ifndef TESTS_NET_WORLD_H
 #define TESTS_NET_WORLD_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,6 +14,7 @@
 
 #include "abi/net.h"
 #include "abi/stats.h"
+#include "enclave/lib/address.h"
 
 #define WORLD_FRAMES 1024
 #define WORLD_FRAME_SIZE 2048
@@ -22,20 +24,30 @@
 #define INTERFACE_INDEX 7
 #define OUR_ADDRESS 0x0a000002u  /* 10.0.0.2 */
 #define PEER_ADDRESS 0x0a000001u /* 10.0.0.1 */
+#define OUR_SIX ((struct ip_address){0x20010db800000000, 2})  /* 2001:db8::2 */
+#define PEER_SIX ((struct ip_address){0x20010db800000000, 1}) /* 2001:db8::1 */
+#define OUR_LOCAL ((struct ip_address){0xfe80000000000000, 2})
+#define PEER_LOCAL ((struct ip_address){0xfe80000000000000, 1})
 #define OUR_MAC 0x020000000002ull
 #define PEER_MAC 0x020000000001ull
 #define XSK_DESCRIPTOR 900
 
 struct world_datagram {
-    uint32_t source, destination;
+    uint32_t source, destination; /* of IPv4 */
+    struct ip_address source_ip, destination_ip;
     uint16_t source_port, destination_port;
     size_t length;
+    uint8_t ttl, tos;
+    uint32_t flow;
     uint8_t bytes[2048];
 };
 
 struct world_host_socket {
     bool open;
-    uint32_t address;
+    bool six;                  /* AF_INET6 */
+    int only_six;              /* IPV6_V6ONLY */
+    int device;                /* SO_BINDTOIFINDEX */
+    struct ip_address address;
     uint16_t port;
     struct sockaddr_storage peer;
     int receive_buffer; /* as getsockopt answers */
@@ -49,7 +61,9 @@ struct world_host_socket {
 struct world {
     /* what the host says */
     struct interface_list interfaces;
-    struct route_query route; /* the answer to any query */
+    struct route_query route; /* the answer to any query, of IPv4 */
+    struct route_query route_six;
+    struct route_query asked; /* the last */
     int route_error, port_error;
 
     /* what it was asked */
@@ -59,7 +73,7 @@ struct world {
     } exits;
     struct {
         bool steered;
-        uint32_t address;
+        struct ip_address address;
         uint16_t port;
     } steered[16];
     int steerings; /* exits */
@@ -75,7 +89,9 @@ struct world {
     bool looked_at_xsks; /* the last sleep was for XSKs too */
 
     /* the wire */
+    bool checksums;     /* the XSK fills in checksums that metadata asks for */
     bool transmit_full; /* no room in the TX ring */
+    int full_after;     /* there is none from then on that so many were sent, 0: always */
     int full_sleeps;    /* after that many sleeps there is */
     int frames_taken;   /* from the transmit side and not sent */
     int sent;
@@ -83,6 +99,16 @@ struct world {
         uint32_t length;
         uint8_t bytes[WORLD_FRAME_SIZE];
     } wire[WORLD_WIRE];
+    bool zerocopy;
+    struct {
+        bool offered; /* there is a set to take */
+        bool taken, blocked;
+        int gathered, sent, error;
+        struct sockaddr_in name;
+        size_t name_length;
+        uint32_t last_length;
+        uint8_t last[2048];
+    } segments;
     int frames_out; /* received ones that the enclave holds */
     uint32_t frames_low; /* what xsk_frames_low answers at least; 0: the truth */
 };
@@ -101,6 +127,8 @@ enum world_checksum { CHECKSUM_FULL, CHECKSUM_PARTIAL, CHECKSUM_NONE, CHECKSUM_W
 /* A datagram arrives at the XSK. */
 void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, uint16_t port,
                    const void *payload, size_t length, enum world_checksum checksum);
+void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_address destination,
+                      uint16_t port, const void *payload, size_t length, enum world_checksum checksum);
 /* Any bytes do. */
 void world_receive_frame(const void *frame, size_t length);
 /* A datagram arrives at the host socket. */
@@ -110,7 +138,10 @@ void world_host_receive(int fd, uint32_t source, uint16_t source_port, const voi
 void world_scribble(void);
 
 int world_host_socket(void);
+int world_host_socket_six(void);
 bool world_steered(uint32_t address, uint16_t port);
+bool world_steered_ip(struct ip_address address, uint16_t port);
+int world_steered_count(void);
 const struct statistics *world_statistics(void);
 /* Of the XSK, as published, since world_start. */
 uint64_t world_drops(enum drop_cause cause);

@@ -430,11 +430,12 @@ static void a_packet_after_quiet_is_kicked_at_once(void **state)
     for (unsigned i = 1; i <= 3; i++) {
         int frame = xsk_frame_take(x);
         assert_true(frame >= 0);
-        assert_int_equal(xsk_send(x, frame, 60 + i), 0);
+        assert_int_equal(xsk_send(x, frame, XSK_TX_OFFSET, 60 + i, i == 3), 0);
         assert_int_equal(kernel.kicks, i);
         const uint64_t *d = entry(XSK_RING_TX, consumed(XSK_RING_TX));
         assert_int_equal(d[0], (uint64_t)frame * 2048 + XSK_TX_OFFSET);
-        assert_int_equal(d[1], 60 + i); /* options 0 */
+        uint64_t options = i == 3 ? XSK_OPTION_METADATA : 0;
+        assert_int_equal(d[1], (60 + i) | options << 32);
         assert_int_equal(sent(&address, 1), 1);
         put_completion(address);
     }
@@ -448,7 +449,7 @@ static void send_some(struct xsk *x, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         int frame = xsk_frame_take(x);
         assert_true(frame >= 0);
-        assert_int_equal(xsk_send(x, frame, 60), 0);
+        assert_int_equal(xsk_send(x, frame, XSK_TX_OFFSET, 60, false), 0);
     }
 }
 
@@ -545,11 +546,13 @@ static void only_what_is_held_is_sent(void **state)
     int frame = xsk_frame_take(x);
     const int table[] = {-1, 0, 2047, frame + 1, 2048 + 1024, INT32_MAX};
     for (size_t i = 0; i < ARRAY_SIZE(table); i++)
-        assert_true(xsk_send(x, table[i], 60) < 0);
-    assert_int_equal(xsk_send(x, frame, 2048 - XSK_TX_OFFSET + 1), -EMSGSIZE);
+        assert_true(xsk_send(x, table[i], XSK_TX_OFFSET, 60, false) < 0);
+    assert_int_equal(xsk_send(x, frame, XSK_TX_OFFSET, 2048 - XSK_TX_OFFSET + 1, false), -EMSGSIZE);
+    assert_int_equal(xsk_send(x, frame, XSK_TX_OFFSET - 1, 60, false), -EMSGSIZE);
+    assert_int_equal(xsk_send(x, frame, 2049, 0, false), -EMSGSIZE);
     assert_int_equal(produced(XSK_RING_TX), 0);
-    assert_int_equal(xsk_send(x, frame, 2048 - XSK_TX_OFFSET), 0);
-    assert_true(xsk_send(x, frame, 60) < 0); /* the kernel's by now */
+    assert_int_equal(xsk_send(x, frame, XSK_TX_OFFSET, 2048 - XSK_TX_OFFSET, false), 0);
+    assert_true(xsk_send(x, frame, XSK_TX_OFFSET, 60, false) < 0); /* the kernel's by now */
     assert_int_equal(produced(XSK_RING_TX), 1);
     xsk_flush();
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Some of what a program does is done later: its writes to files wait in the arena for company. Nobody
+ * may see that. So before anything else that the outside could notice (an exit, a packet) what waits goes
+ * first, and each time that news of the outside may have come, what was known of it before is in doubt.
+ */
+#ifndef BOUNDARY_ORDER_H
+#define BOUNDARY_ORDER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct order {
+    uint32_t waiting;    /* things that are to go first */
+    uint32_t watching;   /* things that are known of the outside */
+    uint32_t generation; /* another each time that news may have come while something is known */
+    void (*write_out)(void); /* makes what waits go; its exits must be hidden ones */
+};
+
+extern struct order order;
+
+/* An exit that nobody outside the process can tell from none, and that brings no news. */
+bool exit_hidden(uint64_t number);
+
+/* Before the outside can notice something. */
+static inline void order_before(void)
+{
+    if (__atomic_load_n(&order.waiting, __ATOMIC_ACQUIRE))
+        order.write_out();
+}
+
+/* When something of the outside was learned. */
+static inline void order_after(void)
+{
+    if (__atomic_load_n(&order.watching, __ATOMIC_ACQUIRE))
+        __atomic_add_fetch(&order.generation, 1, __ATOMIC_SEQ_CST);
+}
+
+#endif

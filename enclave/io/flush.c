@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/io/flush.h"
+
+#include "enclave/io/segments.h"
+#include "enclave/io/uring.h"
+#include "enclave/io/xsk.h"
+
+void io_flush_for_ring(void)
+{
+    xsk_flush();
+    segments_flush();
+}
+
+void io_flush(void)
+{
+    io_flush_for_ring();
+    uring_flush();
+}
+
+void io_flush_all(void)
+{
+    xsk_flush();
+    segments_flush_all();
+    uring_flush();
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Nothing that was sent may wait for a thread that sleeps. */
+#ifndef IO_FLUSH_H
+#define IO_FLUSH_H
+
+/* Before a thread sleeps, or may: all that it has put into rings and not yet told the kernel of. */
+void io_flush(void);
+
+/* The same where the thread sleeps in its io_uring, which submits what is in it. */
+void io_flush_for_ring(void);
+
+/* Before the process ends: what all threads have; waits a while for sockets that take nothing. */
+void io_flush_all(void);
+
+#endif

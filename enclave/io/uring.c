@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/io/uring.h"
+
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <stddef.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <asm/unistd_64.h>
+
+#include "abi/exits.h"
+#include "abi/start.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/hostcall_room.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/io/expectation.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+
+#define SQ_ENTRIES 512u
+#define CQ_ENTRIES 2048u
+#define RING_SPACE (0x1000ul + CQ_ENTRIES * URING_CQE_SIZE)
+#define SQES_SPACE (SQ_ENTRIES * (uint64_t)URING_SQE_SIZE)
+#define BUFFER_RING_SPACE ((uint64_t)URING_BUFFERS * URING_BUFFER_ENTRY)
+#define BUFFERS_SPACE ((uint64_t)URING_BUFFERS * URING_BUFFER_SIZE)
+#define NANOSECONDS 1000000000ull
+#define OPERATIONS_MAX 65536u
+#define STALE_PART 10 /* of a millisecond */
+#define NO_SLOT UINT32_MAX
+#define CQE_BUFFER_SHIFT 16
+/* Newer than the headers of Debian 12. */
+#define RECV_MULTISHOT (1u << 1)
+
+/* An operation in flight. What the kernel says of it names the place and the generation. */
+struct place {
+    struct uring_op *op; /* NULL: free */
+    uint32_t generation;
+    uint32_t next; /* of the free ones */
+};
+
+struct uring {
+    struct uring_ring ring;
+    int host_fd;
+    uint32_t thread;
+    struct place *places;
+    uint32_t place_count, place_free;
+    struct list deferred;
+    uint64_t last; /* TSC of the last enter */
+    bool taking;   /* completions are being taken */
+    uint32_t sends; /* operations since the last enter that complete at once, as a rule */
+    uint32_t came;  /* completions of others that the last enter brought */
+    struct expectation expectation;
+
+    struct lock lock; /* guards the buffers */
+    struct untrusted buffers, buffer_ring;
+    uint8_t lent[URING_BUFFERS]; /* the kernel may fill it */
+    uint32_t left;               /* how many are lent */
+    uint16_t tail;
+    uint64_t first_word; /* the second word of the first entry, without the tail that lies in it */
+    struct uring_setup setup;
+};
+
+static struct {
+    struct uring *of_thread[THREADS_MAX];
+    bool unavailable; /* the host has said why */
+    uint64_t per_ms;
+} all = {.per_ms = 2000000};
+
+void uring_start(uint64_t tsc_per_ms)
+{
+    all.per_ms = tsc_per_ms;
+}
+
+/* ---- buffers ---- */
+
+/* An entry of the ring of buffers: address; length, number, and in the first entry the tail. */
+static void lend(struct uring *u, uint32_t buffer)
+{
+    uint32_t at = u->tail % URING_BUFFERS;
+    struct untrusted entry = untrusted_at(u->buffer_ring, (uint64_t)at * URING_BUFFER_ENTRY);
+    uint64_t word = URING_BUFFER_SIZE | (uint64_t)buffer << 32;
+    untrusted_store(entry, untrusted_at(u->buffers, (uint64_t)buffer * URING_BUFFER_SIZE).address);
+    if (at == 0)
+        u->first_word = word;
+    else
+        untrusted_store(untrusted_at(entry, 8), word);
+    u->lent[buffer] = 1;
+    u->left++;
+    u->tail++;
+}
+
+static void show_buffers(struct uring *u)
+{
+    __asm__ volatile("" : : : "memory"); /* x86 orders stores: the entries come before the tail */
+    untrusted_store(untrusted_at(u->buffer_ring, 8), u->first_word | (uint64_t)u->tail << 48);
+}
+
+struct untrusted uring_buffer(const struct uring *u, uint32_t buffer)
+{
+    return untrusted_at(u->buffers, (uint64_t)buffer * URING_BUFFER_SIZE);
+}
+
+void uring_buffer_give(struct uring *u, uint32_t buffer)
+{
+    lock_take(&u->lock);
+    lend(u, buffer);
+    show_buffers(u);
+    lock_release(&u->lock);
+}
+
+uint32_t uring_buffers_left(const struct uring *u)
+{
+    return __atomic_load_n(&u->left, __ATOMIC_RELAXED);
+}
+
+/* The kernel says that it has filled this one: ours now, if it was its to fill. */
+static bool accept_buffer(struct uring *u, uint32_t buffer)
+{
+    bool good = false;
+    lock_take(&u->lock);
+    if (buffer < URING_BUFFERS && u->lent[buffer]) {
+        u->lent[buffer] = 0;
+        u->left--;
+        good = true;
+    }
+    lock_release(&u->lock);
+    return good;
+}
+
+/* ---- making one ---- */
+
+static void space_free(const struct uring_setup *s, uint64_t buffers)
+{
+    if (s->ring_offset)
+        arena_pool_free(s->ring_offset, RING_SPACE);
+    if (s->sqes_offset)
+        arena_pool_free(s->sqes_offset, SQES_SPACE);
+    if (s->buffers_offset)
+        arena_pool_free(s->buffers_offset, BUFFER_RING_SPACE);
+    if (buffers)
+        arena_pool_free(buffers, BUFFERS_SPACE);
+}
+
+/* The host descriptor, or -errno. *answer is the kernel's layout, everything else as we asked. */
+static int open_ring(struct uring_setup *s)
+{
+    struct uring_setup answer;
+    untrusted_write(bounce(), s, sizeof *s);
+    uint64_t offset = bounce().address - arena_at(0).address;
+    int64_t fd = exit_checked(EXIT_URING_OPEN, 0, INT32_MAX, offset, 0, 0, 0, 0, 0);
+    if (fd < 0)
+        return (int)fd;
+    (void)untrusted_read(&answer, bounce(), sizeof answer);
+    s->sq_head = answer.sq_head;
+    s->sq_tail = answer.sq_tail;
+    s->cq_head = answer.cq_head;
+    s->cq_tail = answer.cq_tail;
+    s->cqes = answer.cqes;
+    return (int)fd;
+}
+
+static struct uring *make(void)
+{
+    struct uring *u = alloc(sizeof *u);
+    if (!u)
+        return NULL;
+    struct uring_setup *s = &u->setup;
+    *s = (struct uring_setup){
+        .sq_entries = SQ_ENTRIES,
+        .cq_entries = CQ_ENTRIES,
+        .ring_offset = arena_pool_take(RING_SPACE),
+        .ring_space = RING_SPACE,
+        .sqes_offset = arena_pool_take(SQES_SPACE),
+        .sqes_space = SQES_SPACE,
+        .buffers_offset = arena_pool_take(BUFFER_RING_SPACE),
+        .buffers_count = URING_BUFFERS,
+    };
+    uint64_t buffers = arena_pool_take(BUFFERS_SPACE);
+    bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && buffers;
+    int fd = whole ? open_ring(s) : -ENOMEM;
+    if (fd < 0) {
+        all.unavailable = true;
+        space_free(s, buffers);
+        alloc_free(u);
+        return NULL;
+    }
+    if (!uring_ring_start(&u->ring, arena_at(s->ring_offset), arena_at(s->sqes_offset), s))
+        violation("io_uring: indices at %lu, %lu, %lu, %lu, CQEs at %lu of %lu bytes", s->sq_head,
+                  s->sq_tail, s->cq_head, s->cq_tail, s->cqes, s->ring_space);
+    u->host_fd = fd;
+    u->thread = (uint32_t)thread_block()->index;
+    u->place_free = NO_SLOT;
+    list_init(&u->deferred);
+    u->buffers = arena_at(buffers);
+    u->buffer_ring = arena_at(s->buffers_offset);
+    for (uint32_t i = 0; i < URING_BUFFERS; i++)
+        lend(u, i);
+    show_buffers(u);
+    return u;
+}
+
+struct uring *uring_existing(void)
+{
+    return all.of_thread[thread_block()->index];
+}
+
+struct uring *uring_mine(void)
+{
+    struct uring **u = &all.of_thread[thread_block()->index];
+    if (!*u && enclave.rings && !__atomic_load_n(&all.unavailable, __ATOMIC_RELAXED))
+        *u = make();
+    return *u;
+}
+
+uint32_t uring_thread(const struct uring *u)
+{
+    return u->thread;
+}
+
+static void discard(struct uring **mine)
+{
+    struct uring *u = *mine;
+    if (!u)
+        return;
+    *mine = NULL;
+    host_close(u->host_fd);
+    space_free(&u->setup, u->buffers.address - arena_at(0).address);
+    alloc_free(u->places);
+    alloc_free(u);
+}
+
+void uring_end(void)
+{
+    discard(&all.of_thread[thread_block()->index]);
+}
+
+void uring_forked(void)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++)
+        discard(&all.of_thread[i]);
+    all.unavailable = false;
+}
+
+/* ---- operations ---- */
+
+static int place_take(struct uring *u, struct uring_op *op)
+{
+    if (u->place_free == NO_SLOT) {
+        uint32_t count = u->place_count ? u->place_count * 2 : 64;
+        if (count > OPERATIONS_MAX)
+            return -EAGAIN;
+        struct place *p =
+            alloc_resize(u->places, u->place_count * sizeof *p, (size_t)count * sizeof *p);
+        if (!p)
+            return -EAGAIN;
+        for (uint32_t i = count; i-- > u->place_count;) {
+            p[i] = (struct place){.next = u->place_free};
+            u->place_free = i;
+        }
+        u->places = p;
+        u->place_count = count;
+    }
+    uint32_t slot = u->place_free;
+    u->place_free = u->places[slot].next;
+    u->places[slot].op = op;
+    op->slot = slot + 1;
+    return 0;
+}
+
+static void place_give(struct uring *u, uint32_t slot)
+{
+    u->places[slot].op->slot = 0;
+    u->places[slot].op = NULL;
+    u->places[slot].generation++;
+    u->places[slot].next = u->place_free;
+    u->place_free = slot;
+}
+
+static uint64_t user_data(const struct uring *u, uint32_t slot)
+{
+    return slot | (uint64_t)u->places[slot].generation << 32;
+}
+
+#define NOBODY UINT64_MAX /* user_data of operations whose completion says nothing */
+
+static int64_t enter(struct uring *u, uint64_t timeout_ns);
+
+/* Where there is no place in the ring, what there is is submitted first. */
+static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
+{
+    uint64_t words[URING_SQE_SIZE / 8];
+    _Static_assert(sizeof *sqe == sizeof words, "");
+    if (!uring_ring_space(&u->ring)) {
+        enter(u, 0); /* completions stay where they are: who starts something may hold a lock */
+        if (!uring_ring_space(&u->ring))
+            return -EAGAIN;
+    }
+    if (op) {
+        int error = place_take(u, op);
+        if (error)
+            return error;
+        sqe->user_data = user_data(u, op->slot - 1);
+    } else {
+        sqe->user_data = NOBODY;
+    }
+    memcpy(words, sqe, sizeof words);
+    uring_ring_put(&u->ring, words);
+    return 0;
+}
+
+int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_RECV,
+                               .flags = IOSQE_BUFFER_SELECT,
+                               .fd = host_fd,
+                               .ioprio = RECV_MULTISHOT,
+                               .buf_group = URING_BUFFER_GROUP};
+    op->limit = URING_BUFFER_SIZE;
+    op->receives = true;
+    return start(u, op, &sqe);
+}
+
+int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_SEND,
+                               .fd = host_fd,
+                               .addr = data.address,
+                               .len = length,
+                               .msg_flags = MSG_NOSIGNAL | MSG_WAITALL};
+    op->limit = length;
+    u->sends++;
+    return start(u, op, &sqe);
+}
+
+int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_POLL_ADD, .fd = host_fd, .poll32_events = events};
+    op->limit = INT32_MAX;
+    op->receives = true;
+    return start(u, op, &sqe);
+}
+
+int uring_cancel(struct uring *u, const struct uring_op *op)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_ASYNC_CANCEL};
+    if (!op->slot)
+        return 0;
+    sqe.addr = user_data(u, op->slot - 1);
+    return start(u, NULL, &sqe);
+}
+
+/* ---- completions ---- */
+
+static void complete(struct uring *u, const struct uring_completion *c)
+{
+    uint32_t slot = (uint32_t)c->user_data, buffer = URING_NO_BUFFER;
+    if (c->user_data == NOBODY)
+        return;
+    struct place *p = slot < u->place_count ? &u->places[slot] : NULL;
+    if (!p || !p->op || p->generation != c->user_data >> 32) {
+        violation_count();
+        return;
+    }
+    struct uring_op *op = p->op;
+    int32_t result = c->result;
+    if (c->flags & IORING_CQE_F_BUFFER) {
+        buffer = c->flags >> CQE_BUFFER_SHIFT;
+        if (!accept_buffer(u, buffer)) {
+            violation_count();
+            buffer = URING_NO_BUFFER;
+            result = -EIO;
+        }
+    }
+    if (result < -4095 || (result > 0 && (uint32_t)result > op->limit)) {
+        violation_count();
+        result = -EIO;
+    }
+    bool more = c->flags & IORING_CQE_F_MORE;
+    u->came += op->receives;
+    if (!more)
+        place_give(u, slot);
+    op->done(op, result, buffer, more);
+}
+
+static void take_completions(struct uring *u)
+{
+    struct uring_completion c;
+    u->taking = true;
+    /* No more than there can be at once: a kernel that goes on for ever does not keep us. */
+    for (uint32_t n = 0; n < CQ_ENTRIES && uring_ring_take(&u->ring, &c); n++) {
+        if (n % 64 == 63)
+            uring_ring_taken(&u->ring);
+        complete(u, &c);
+    }
+    uring_ring_taken(&u->ring);
+    u->taking = false;
+}
+
+/* ---- entering ---- */
+
+static void want_interrupt(bool wanted)
+{
+    struct untrusted slot = {thread_block()->slot_address};
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), wanted);
+}
+
+void uring_defer(struct uring *u, struct uring_deferred *d)
+{
+    if (!list_empty(&d->in_ring))
+        return;
+    list_append(&u->deferred, &d->in_ring);
+    if (__builtin_ia32_rdtsc() - u->last > all.per_ms && !u->taking)
+        uring_enter(u, 0);
+    else
+        want_interrupt(true);
+}
+
+void uring_defer_not(struct uring_deferred *d)
+{
+    list_remove(&d->in_ring);
+}
+
+static void submit_deferred(struct uring *u)
+{
+    /* Those that find no room defer themselves again. */
+    struct list now;
+    list_init(&now);
+    while (!list_empty(&u->deferred)) {
+        struct list *l = u->deferred.next;
+        list_remove(l);
+        list_append(&now, l);
+    }
+    while (!list_empty(&now)) {
+        struct uring_deferred *d = container_of(now.next, struct uring_deferred, in_ring);
+        list_remove(&d->in_ring);
+        d->submit(d);
+    }
+    want_interrupt(false);
+}
+
+static int64_t enter(struct uring *u, uint64_t timeout_ns)
+{
+    const uint64_t time = sizeof(struct io_uring_getevents_arg);
+    uint64_t flags = IORING_ENTER_GETEVENTS, argument = 0, size = 0;
+    struct expectation_wait w = {0, 0};
+    uring_ring_show(&u->ring);
+    uint32_t waiting = uring_ring_waiting(&u->ring);
+    if (timeout_ns)
+        w = expectation_next(&u->expectation, u->sends);
+    u->sends = 0;
+    if (w.us || (timeout_ns && timeout_ns != NO_TIMEOUT)) {
+        struct io_uring_getevents_arg a = {.ts = timeout_ns == NO_TIMEOUT ? 0 : room_address(time),
+                                           .pad = w.us}; /* min_wait_usec, since Linux 6.12 */
+        room_store(time, timeout_ns / NANOSECONDS);
+        room_store(time + 8, timeout_ns % NANOSECONDS);
+        room_put(0, &a, sizeof a);
+        flags |= IORING_ENTER_EXT_ARG;
+        argument = room_address(0);
+        size = sizeof a;
+    }
+    return exit_checked(__NR_io_uring_enter, timeout_ns ? EXIT_INTERRUPTIBLE : 0, SQ_ENTRIES,
+                        (uint32_t)u->host_fd, waiting, w.least, flags, argument, size);
+}
+
+int uring_enter(struct uring *u, uint64_t timeout_ns)
+{
+    submit_deferred(u);
+    int64_t result = enter(u, timeout_ns);
+    u->last = __builtin_ia32_rdtsc();
+    u->came = 0;
+    take_completions(u);
+    if (timeout_ns)
+        expectation_came(&u->expectation, u->came);
+    return result == -EINTR ? -EINTR : 0;
+}
+
+bool uring_enter_if_stale(struct uring *u)
+{
+    if (__builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
+        return false;
+    uring_enter(u, 0);
+    return true;
+}
+
+void uring_flush(void)
+{
+    struct uring *u = uring_existing();
+    if (u && (!list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own))
+        uring_enter(u, 0);
+}

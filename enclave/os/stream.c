@@ -1,0 +1,902 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "enclave/os/stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+
+#include <asm/unistd_64.h>
+
+#include "abi/exits.h"
+#include "abi/start.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/list.h"
+#include "enclave/os/files.h"
+#include "enclave/os/process.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/syscalls.h"
+#include "enclave/os/thread.h"
+
+#define CHUNK_SIZE 16384u
+#define SEND_LIMIT 65536u     /* bytes that were taken and are not sent */
+#define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
+#define SEND_DIRECT 32768u    /* so much at once goes by an exit, when nothing is ahead of it */
+#define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
+#define RECEIVE_RESUME 16384u
+#define BUFFERS_SCARCE 64u    /* so few are left for the kernel: what waits moves inside */
+#define BULK_RUN 32u          /* full buffers in a row: such a stream is better off with large reads */
+#define CHUNKS_KEPT 256u
+
+/* A piece of what has arrived. */
+struct piece {
+    struct piece *next;
+    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
+    uint32_t offset, length;
+    uint8_t bytes[];
+};
+
+/* Bytes to be sent, in the arena. The last, half-filled word is kept: it is written again with more. */
+struct chunk {
+    struct chunk *next;
+    struct untrusted data;
+    uint32_t length;
+    uint64_t last_word;
+};
+
+enum stream_state {
+    STREAM_ACTIVE,
+    STREAM_LEAVING, /* its operations are being ended by its thread */
+    STREAM_OFF,     /* the host's; pieces may still be here */
+};
+
+struct stream {
+    struct lock lock;
+    struct file *file; /* NULL: closed, and to be freed when nothing is in flight */
+    int host_fd;
+    enum stream_state state;
+    struct uring *ring;
+    uint32_t thread; /* whose ring it is */
+    struct list of_thread;
+    bool leave_wanted; /* another thread asks its thread */
+
+    struct uring_op receiving, sending;
+    struct uring_deferred arm, push;
+    bool paused; /* receiving was cancelled: too much waits */
+    bool end;    /* the peer has shut down */
+    int receive_error, send_error;
+    struct piece *first, **last;
+    uint64_t queued, arrivals;
+    uint32_t bulk;
+
+    struct chunk *chunk, **chunk_last; /* the first is what is in flight, if something is */
+    uint32_t pending;
+    bool was_full;
+};
+
+static struct {
+    struct lock lock; /* guards the free ones */
+    struct chunk *free;
+    uint32_t free_count;
+    struct list of_thread[THREADS_MAX]; /* each its thread's own */
+    bool requested[THREADS_MAX];        /* a thread is asked for something */
+} all;
+
+static struct list *mine(void)
+{
+    struct list *l = &all.of_thread[thread_block()->index];
+    if (!l->next)
+        list_init(l);
+    return l;
+}
+
+static bool home(const struct stream *s)
+{
+    return s->thread == thread_block()->index;
+}
+
+/* ---- chunks ---- */
+
+static struct chunk *chunk_take(void)
+{
+    lock_take(&all.lock);
+    struct chunk *c = all.free;
+    if (c) {
+        all.free = c->next;
+        all.free_count--;
+    }
+    lock_release(&all.lock);
+    if (!c && (c = alloc(sizeof *c))) {
+        uint64_t offset = arena_pool_take(CHUNK_SIZE);
+        if (!offset) {
+            alloc_free(c);
+            return NULL;
+        }
+        c->data = arena_at(offset);
+    }
+    if (c) {
+        c->next = NULL;
+        c->length = 0;
+        c->last_word = 0;
+    }
+    return c;
+}
+
+static void chunk_give(struct chunk *c)
+{
+    lock_take(&all.lock);
+    bool keep = all.free_count < CHUNKS_KEPT;
+    if (keep) {
+        c->next = all.free;
+        all.free = c;
+        all.free_count++;
+    }
+    lock_release(&all.lock);
+    if (!keep) {
+        arena_pool_free(c->data.address - arena_at(0).address, CHUNK_SIZE);
+        alloc_free(c);
+    }
+}
+
+/* Appends bytes of the program, which there is room for: 0 or -EFAULT. Only whole words are written. */
+static int chunk_append(struct chunk *c, const uint8_t *from, uint32_t n)
+{
+    uint32_t within = c->length % 8;
+    if (within) {
+        uint32_t part = MIN(n, 8 - within);
+        uint64_t bits = 0;
+        if (user_read(&bits, from, part))
+            return -EFAULT;
+        c->last_word |= bits << (8 * within);
+        untrusted_store(untrusted_at(c->data, c->length - within), c->last_word);
+        c->length += part;
+        from += part;
+        n -= part;
+    }
+    if (!n)
+        return 0;
+    uint64_t last = 0;
+    if (user_read(&last, from + n - n % 8, n % 8) ||
+        untrusted_write(untrusted_at(c->data, c->length), from, n))
+        return -EFAULT;
+    if (n % 8) /* the same bytes as those that later ones join */
+        untrusted_store(untrusted_at(c->data, c->length + n - n % 8), last);
+    c->last_word = last;
+    c->length += n;
+    return 0;
+}
+
+/* ---- pieces ---- */
+
+static void piece_push(struct stream *s, struct piece *p)
+{
+    p->next = NULL;
+    *s->last = p;
+    s->last = &p->next;
+    s->queued += p->length;
+}
+
+static void piece_pop(struct stream *s)
+{
+    struct piece *p = s->first;
+    s->first = p->next;
+    if (!s->first)
+        s->last = &s->first;
+    if (p->buffer != URING_NO_BUFFER)
+        uring_buffer_give(s->ring, p->buffer);
+    alloc_free(p);
+}
+
+/* A piece with its bytes inside, NULL: no memory. */
+static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint32_t offset, uint32_t length)
+{
+    struct piece *p = alloc(sizeof *p + length);
+    if (!p)
+        return NULL;
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length};
+    (void)untrusted_read(p->bytes, untrusted_at(uring_buffer(s->ring, buffer), offset), length);
+    return p;
+}
+
+/* What is looked at twice lies inside. All pieces; the lock is held. */
+static int move_inside(struct stream *s)
+{
+    for (struct piece **at = &s->first; *at; at = &(*at)->next) {
+        struct piece *p = *at, *q;
+        if (p->buffer == URING_NO_BUFFER)
+            continue;
+        if (!(q = piece_inside(s, p->buffer, p->offset, p->length)))
+            return -ENOMEM;
+        q->next = p->next;
+        *at = q;
+        if (s->last == &p->next)
+            s->last = &q->next;
+        uring_buffer_give(s->ring, p->buffer);
+        alloc_free(p);
+    }
+    return 0;
+}
+
+static int piece_copy(const struct stream *s, const struct piece *p, uint32_t skip, uint8_t *to, uint32_t n)
+{
+    if (p->buffer == URING_NO_BUFFER)
+        return user_write(to, p->bytes + p->offset + skip, n);
+    if (user_range(to, n))
+        return -EFAULT;
+    return untrusted_read(to, untrusted_at(uring_buffer(s->ring, p->buffer), p->offset + skip), n);
+}
+
+/* ---- completions: by the stream's thread ---- */
+
+static void finish_if_done(struct stream *s)
+{
+    if (s->receiving.slot || s->sending.slot || s->chunk)
+        return;
+    if (s->state == STREAM_LEAVING)
+        s->state = STREAM_OFF;
+}
+
+/* The lock is held; true: the stream is closed and done with, and no more. */
+static bool drop_if_closed(struct stream *s)
+{
+    if (s->file || s->receiving.slot || s->sending.slot || s->chunk)
+        return false;
+    uring_defer_not(&s->arm);
+    uring_defer_not(&s->push);
+    list_remove(&s->of_thread);
+    while (s->first)
+        piece_pop(s);
+    host_close(s->host_fd);
+    alloc_free(s);
+    return true;
+}
+
+static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
+{
+    struct piece *p;
+    bool scarce = uring_buffers_left(s->ring) < BUFFERS_SCARCE;
+    if (s->file && scarce && (p = piece_inside(s, buffer, 0, length))) {
+        uring_buffer_give(s->ring, buffer);
+    } else if (s->file && (p = alloc(sizeof *p))) {
+        *p = (struct piece){.buffer = buffer, .length = length};
+    } else {
+        uring_buffer_give(s->ring, buffer);
+        if (s->file)
+            s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
+        return;
+    }
+    piece_push(s, p);
+    s->bulk = length == URING_BUFFER_SIZE ? s->bulk + 1 : 0;
+    if (s->queued >= RECEIVE_PAUSE && s->receiving.slot && !s->paused) {
+        s->paused = true;
+        uring_cancel(s->ring, &s->receiving);
+    }
+}
+
+static void received(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+{
+    struct stream *s = container_of(op, struct stream, receiving);
+    lock_take(&s->lock);
+    if (buffer != URING_NO_BUFFER && result <= 0)
+        uring_buffer_give(s->ring, buffer);
+    if (result > 0 && buffer != URING_NO_BUFFER)
+        take_arrived(s, (uint32_t)result, buffer);
+    else if (result == 0)
+        s->end = true;
+    else if (result > 0)
+        s->receive_error = EIO; /* bytes that are nowhere: the host's doing */
+    else if (result != -ECANCELED && result != -ENOBUFS && result != -EINTR && result != -EAGAIN)
+        s->receive_error = -result;
+    if (result != -ECANCELED && result != -ENOBUFS)
+        s->arrivals++;
+    bool again = !more && s->state == STREAM_ACTIVE && s->file && !s->end && !s->receive_error &&
+                 s->queued < RECEIVE_PAUSE;
+    struct file *f = s->file;
+    struct uring *u = s->ring;
+    finish_if_done(s);
+    if (drop_if_closed(s))
+        return;
+    lock_release(&s->lock);
+    if (again)
+        uring_defer(u, &s->arm);
+    if (f)
+        epoll_changed(f);
+}
+
+static void arm(struct uring_deferred *d)
+{
+    struct stream *s = container_of(d, struct stream, arm);
+    lock_take(&s->lock);
+    bool wanted = s->state == STREAM_ACTIVE && s->file && !s->receiving.slot && !s->end &&
+                  !s->receive_error && s->queued < RECEIVE_PAUSE;
+    s->paused = false;
+    if (wanted && uring_receive_multishot(s->ring, &s->receiving, s->host_fd)) {
+        s->receive_error = ENOMEM;
+        s->arrivals++;
+    }
+    lock_release(&s->lock);
+}
+
+static void chunks_drop(struct stream *s)
+{
+    while (s->chunk) {
+        struct chunk *c = s->chunk;
+        s->chunk = c->next;
+        chunk_give(c);
+    }
+    s->chunk_last = &s->chunk;
+    s->pending = 0;
+}
+
+static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+{
+    struct stream *s = container_of(op, struct stream, sending);
+    (void)buffer, (void)more;
+    lock_take(&s->lock);
+    struct chunk *c = s->chunk;
+    if (result < 0 || (uint32_t)result < c->length) {
+        /* With MSG_WAITALL less than all means that there was an error, and the next would tell it. */
+        s->send_error = result < 0 && result != -ECANCELED ? -result : EPIPE;
+        chunks_drop(s);
+    } else {
+        s->pending -= c->length;
+        s->chunk = c->next;
+        if (!s->chunk)
+            s->chunk_last = &s->chunk;
+        chunk_give(c);
+    }
+    bool next = s->chunk != NULL;
+    bool tell = s->send_error || (s->was_full && s->pending <= SEND_WRITABLE);
+    if (tell) {
+        s->was_full = false;
+        s->arrivals++;
+    }
+    struct file *f = s->file;
+    struct uring *u = s->ring;
+    finish_if_done(s);
+    if (drop_if_closed(s))
+        return;
+    lock_release(&s->lock);
+    if (next)
+        uring_defer(u, &s->push);
+    if (f && tell)
+        epoll_changed(f);
+}
+
+static void push(struct uring_deferred *d)
+{
+    struct stream *s = container_of(d, struct stream, push);
+    lock_take(&s->lock);
+    if (s->chunk && !s->sending.slot &&
+        uring_send(s->ring, &s->sending, s->host_fd, s->chunk->data, s->chunk->length)) {
+        s->send_error = ENOBUFS;
+        chunks_drop(s);
+    }
+    lock_release(&s->lock);
+}
+
+/* ---- taking over, giving back ---- */
+
+static bool suits(struct file *f)
+{
+    int domain = 0, low = 0, error;
+    socklen_t n = sizeof domain;
+    error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
+    if (error || (domain != AF_INET && domain != AF_INET6))
+        return false;
+    n = sizeof low;
+    error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_RCVLOWAT, &low, &n);
+    return !error && low <= 1;
+}
+
+void stream_offer(struct file *f)
+{
+    struct stream *s = f->stream;
+    if (f->lent || f->inherited || !epoll_watched(f) || (s && s->state != STREAM_OFF))
+        return;
+    struct uring *u = uring_mine();
+    if (!u || (!s && !suits(f)))
+        return;
+    if (!s) {
+        if (!(s = alloc(sizeof *s)))
+            return;
+        s->state = STREAM_OFF;
+        list_init(&s->of_thread);
+        list_init(&s->arm.in_ring);
+        list_init(&s->push.in_ring);
+    }
+    lock_take(&s->lock);
+    if (s->state != STREAM_OFF || s->first || s->file) {
+        lock_release(&s->lock);
+        return;
+    }
+    s->file = f;
+    s->host_fd = f->host_fd;
+    s->ring = u;
+    s->thread = (uint32_t)thread_block()->index;
+    s->receiving.done = received;
+    s->sending.done = sent;
+    s->arm.submit = arm;
+    s->push.submit = push;
+    s->last = &s->first;
+    s->chunk_last = &s->chunk;
+    s->end = s->paused = s->leave_wanted = s->was_full = false;
+    s->bulk = 0;
+    s->state = STREAM_ACTIVE;
+    list_append(mine(), &s->of_thread);
+    lock_release(&s->lock);
+    __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
+    if (epoll_answers_inside(f)) {
+        stream_leave(f);
+        return;
+    }
+    uring_defer(u, &s->arm);
+}
+
+/* By the stream's thread: ends its operations and waits for their ends. */
+static void leave_here(struct stream *s)
+{
+    struct file *f = s->file;
+    struct uring *u = s->ring;
+    lock_take(&s->lock);
+    s->leave_wanted = false;
+    if (s->state != STREAM_ACTIVE) {
+        lock_release(&s->lock);
+        return;
+    }
+    s->state = STREAM_LEAVING;
+    uring_defer_not(&s->arm);
+    uring_cancel(u, &s->receiving);
+    finish_if_done(s);
+    for (;;) {
+        bool off = s->state == STREAM_OFF;
+        lock_release(&s->lock);
+        if (off)
+            break;
+        /* Sending waits for the peer. A signal waits for that: what was taken must not be lost. */
+        uring_enter(u, 10000000);
+        lock_take(&s->lock);
+    }
+    list_remove(&s->of_thread);
+    epoll_answers_by_host(f);
+    lock_take(&s->lock);
+    s->file = NULL; /* it may be taken over again */
+    lock_release(&s->lock);
+}
+
+static void ask_to_leave(struct stream *s)
+{
+    __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
+    exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
+}
+
+static bool is_off(struct stream *s)
+{
+    lock_take(&s->lock);
+    bool off = s->state == STREAM_OFF && !s->file;
+    lock_release(&s->lock);
+    return off;
+}
+
+void stream_leave(struct file *f)
+{
+    struct stream *s = f->stream;
+    if (!s)
+        return;
+    while (!is_off(s)) {
+        if (home(s)) {
+            leave_here(s);
+            continue;
+        }
+        ask_to_leave(s);
+        thread_sleep_prepare();
+        thread_sleep(200000);
+    }
+}
+
+void streams_service(void)
+{
+    bool *requested = &all.requested[thread_block()->index];
+    if (!__atomic_load_n(requested, __ATOMIC_ACQUIRE))
+        return;
+    __atomic_store_n(requested, false, __ATOMIC_SEQ_CST);
+    struct list *head = mine();
+    for (struct list *l = head->next; l != head;) {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        if (!__atomic_load_n(&s->leave_wanted, __ATOMIC_ACQUIRE) || !s->file) {
+            l = l->next;
+            continue;
+        }
+        leave_here(s);
+        l = head->next; /* others may have gone meanwhile */
+    }
+}
+
+void streams_leave_mine(void)
+{
+    struct list *head = mine();
+    for (struct list *l = head->next; l != head;) {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        if (!s->file) {
+            l = l->next; /* closed: its bytes are on their way */
+            continue;
+        }
+        leave_here(s);
+        l = head->next; /* others may have gone meanwhile */
+    }
+}
+
+static void lend(struct file *f)
+{
+    f->lent = true;
+}
+
+void streams_share(void)
+{
+    streams_leave_mine();
+    files_visit(lend);
+}
+
+static void take_back(struct file *f)
+{
+    f->lent = false;
+}
+
+void streams_reclaim(void)
+{
+    files_visit(take_back);
+}
+
+/* The ring and what it filled are the other process's. */
+static void pieces_forget(struct stream *s)
+{
+    while (s->first) {
+        struct piece *p = s->first;
+        s->first = p->next;
+        alloc_free(p);
+    }
+    s->last = &s->first;
+    s->queued = 0;
+}
+
+static void inherit(struct file *f)
+{
+    struct stream *s = f->stream;
+    f->lent = false;
+    f->inherited = true;
+    if (!s)
+        return;
+    pieces_forget(s);
+    alloc_free(s);
+    f->stream = NULL;
+}
+
+void streams_forked(void)
+{
+    files_visit(inherit);
+    /* Left are those that were closed while they had something to send. */
+    for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++) {
+        struct list *head = &all.of_thread[i];
+        all.requested[i] = false;
+        while (head->next && !list_empty(head)) {
+            struct stream *s = container_of(head->next, struct stream, of_thread);
+            list_remove(&s->of_thread);
+            pieces_forget(s);
+            chunks_drop(s);
+            host_close(s->host_fd);
+            alloc_free(s);
+        }
+    }
+}
+
+void streams_end(void)
+{
+    struct uring *u = uring_existing();
+    if (!u)
+        return;
+    struct list *head = mine();
+    while (!list_empty(head)) {
+        struct stream *s = container_of(head->next, struct stream, of_thread);
+        if (s->file)
+            leave_here(s);
+        else
+            uring_enter(u, 10000000); /* closed, and not all is sent */
+    }
+    uring_end();
+}
+
+void stream_release(struct file *f)
+{
+    struct stream *s = f->stream;
+    if (!home(s))
+        stream_leave(f);
+    lock_take(&s->lock);
+    s->file = NULL;
+    if (s->state == STREAM_OFF) {
+        while (s->first)
+            piece_pop(s);
+        host_close(f->host_fd);
+        alloc_free(s);
+        return;
+    }
+    s->state = STREAM_LEAVING;
+    struct uring *u = s->ring;
+    uring_defer_not(&s->arm);
+    uring_cancel(u, &s->receiving);
+    bool dropped = drop_if_closed(s);
+    if (dropped)
+        return;
+    lock_release(&s->lock);
+    uring_enter(u, 0); /* as a rule that was all, and s is gone */
+}
+
+/* ---- receiving ---- */
+
+#define RECEIVE_FLAGS                                                                              \
+    (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_CMSG_CLOEXEC)
+
+/* From the pieces into the buffers, `done` bytes into them. Bytes in all, or -EFAULT. The lock is held. */
+static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, uint64_t done, int flags)
+{
+    bool peek = flags & MSG_PEEK;
+    struct piece *p = s->first;
+    uint32_t skip = 0;
+    uint64_t before = 0, total = done;
+    if (peek && move_inside(s))
+        return -ENOMEM;
+    p = s->first;
+    for (int i = 0; i < count && p; i++) {
+        uint64_t n = v[i].iov_len, at = done > before ? MIN(done - before, n) : 0;
+        before += n;
+        while (at < n && p) {
+            uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(p->length - skip));
+            if (!(flags & MSG_TRUNC) && piece_copy(s, p, skip, (uint8_t *)v[i].iov_base + at, part))
+                return total ? (int64_t)total : -EFAULT;
+            at += part;
+            total += part;
+            skip += part;
+            if (!peek) {
+                p->offset += part;
+                p->length -= part;
+                s->queued -= part;
+                skip = 0;
+                if (!p->length) {
+                    piece_pop(s);
+                    p = s->first;
+                }
+            } else if (skip == p->length) {
+                p = p->next;
+                skip = 0;
+            }
+        }
+    }
+    return (int64_t)total;
+}
+
+static uint64_t length_of(const struct iovec *v, int count)
+{
+    uint64_t total = 0;
+    for (int i = 0; i < count; i++)
+        total += v[i].iov_len;
+    return total;
+}
+
+/* With the lock held: what the call returns now; -EAGAIN: wait; STREAM_NOT. */
+static int64_t receive_now(struct stream *s, const struct iovec *v, int count, uint64_t *done, int flags)
+{
+    uint64_t total = length_of(v, count);
+    int64_t n = take_pieces(s, v, count, *done, flags);
+    if (n < 0)
+        return n;
+    *done = (uint64_t)n;
+    if (*done == total || (*done && !(flags & MSG_WAITALL)) || (*done && (flags & MSG_PEEK)))
+        return n;
+    if (s->state == STREAM_OFF && !s->first)
+        return *done ? n : STREAM_NOT;
+    if (s->receive_error) {
+        if (*done)
+            return n;
+        int error = s->receive_error;
+        s->receive_error = 0;
+        s->end = true;
+        return -error;
+    }
+    return s->end ? n : -EAGAIN;
+}
+
+static bool resume(const struct stream *s)
+{
+    return s->state == STREAM_ACTIVE && !s->receiving.slot && !s->end && !s->receive_error &&
+           s->queued < RECEIVE_RESUME;
+}
+
+/* Waits for the ring: 0, or what an interrupted call returns. */
+static int64_t wait_ring(struct uring *u)
+{
+    io_flush_for_ring();
+    if (signal_pending())
+        return RESTART_SYS;
+    int error = uring_enter(u, NO_TIMEOUT);
+    streams_service();
+    return error && signal_pending() ? RESTART_SYS : 0;
+}
+
+int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    struct stream *s = f->stream;
+    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), asked = false;
+    uint64_t done = 0;
+    if (flags & ~RECEIVE_FLAGS) {
+        stream_leave(f);
+        return STREAM_NOT;
+    }
+    for (;;) {
+        lock_take(&s->lock);
+        int64_t result = receive_now(s, v, count, &done, flags);
+        bool again = home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
+        lock_release(&s->lock);
+        if (again)
+            uring_defer(s->ring, &s->arm);
+        if (bulk)
+            stream_leave(f);
+        if (result != -EAGAIN)
+            return result;
+        if (!home(s)) {
+            stream_leave(f);
+            continue;
+        }
+        if (!wait) {
+            if (asked || done)
+                return done ? (int64_t)done : -EAGAIN;
+            asked = true;
+            if (uring_enter_if_stale(s->ring))
+                continue;
+            return -EAGAIN;
+        }
+        result = wait_ring(s->ring);
+        if (result)
+            return done ? (int64_t)done : result;
+    }
+}
+
+uint64_t stream_queued(struct file *f)
+{
+    return __atomic_load_n(&f->stream->queued, __ATOMIC_RELAXED);
+}
+
+/* ---- sending ---- */
+
+/* Takes what there is room for, `done` bytes into the buffers. 0 or -EFAULT, -ENOBUFS. The lock is held. */
+static int gather(struct stream *s, const struct iovec *v, int count, uint64_t *done)
+{
+    uint64_t before = 0;
+    for (int i = 0; i < count; i++) {
+        uint64_t n = v[i].iov_len, at = *done > before ? MIN(*done - before, n) : 0;
+        before += n;
+        while (at < n && s->pending < SEND_LIMIT) {
+            /* What is in flight is the kernel's to read. */
+            struct chunk *c = s->chunk ? container_of(s->chunk_last, struct chunk, next) : NULL;
+            if (!c || c->length == CHUNK_SIZE || (c == s->chunk && s->sending.slot)) {
+                if (!(c = chunk_take()))
+                    return -ENOBUFS;
+                *s->chunk_last = c;
+                s->chunk_last = &c->next;
+            }
+            uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(CHUNK_SIZE - c->length));
+            part = MIN(part, SEND_LIMIT - s->pending);
+            if (chunk_append(c, (const uint8_t *)v[i].iov_base + at, part))
+                return -EFAULT;
+            s->pending += part;
+            at += part;
+            *done += part;
+        }
+    }
+    return 0;
+}
+
+static int64_t broken(struct stream *s, int flags)
+{
+    int error = s->send_error == EPIPE || s->send_error == -1 ? EPIPE : s->send_error;
+    s->send_error = -1; /* told; from now on the pipe is broken */
+    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
+        signal_raise_self(SIGPIPE);
+    return -error;
+}
+
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
+{
+    struct stream *s = f->stream;
+    uint64_t total = length_of(m->msg_iov, (int)m->msg_iovlen), done = 0;
+    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
+    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || !home(s)) {
+        stream_leave(f);
+        return STREAM_NOT;
+    }
+    for (;;) {
+        lock_take(&s->lock);
+        if (s->state != STREAM_ACTIVE || (total - done >= SEND_DIRECT && !s->chunk && !done && !s->send_error)) {
+            lock_release(&s->lock);
+            return STREAM_NOT;
+        }
+        int64_t result = s->send_error ? broken(s, flags) : gather(s, m->msg_iov, (int)m->msg_iovlen, &done);
+        s->was_full |= s->pending > SEND_WRITABLE;
+        bool start = s->chunk && !s->sending.slot;
+        lock_release(&s->lock);
+        if (start)
+            uring_defer(s->ring, &s->push);
+        if (done == total || (result && done))
+            return (int64_t)done;
+        if (result && result != -ENOBUFS)
+            return result;
+        if (!wait)
+            return done ? (int64_t)done : -EAGAIN;
+        result = wait_ring(s->ring);
+        if (result)
+            return done ? (int64_t)done : result;
+    }
+}
+
+/* ---- its state ---- */
+
+bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
+{
+    struct stream *s = f->stream;
+    if (s->state == STREAM_ACTIVE && (!wait->ring || !home(s))) {
+        /* Another way of waiting than by the ring of its thread. */
+        if (home(s) && !wait->ring)
+            stream_leave(f);
+        else if (!s->leave_wanted)
+            ask_to_leave(s);
+    }
+    lock_take(&s->lock);
+    uint32_t now = 0;
+    if (s->first || s->end || s->receive_error)
+        now |= POLLIN | POLLRDNORM;
+    if (s->end)
+        now |= POLLRDHUP;
+    if (s->receive_error || s->send_error)
+        now |= POLLERR;
+    if (s->send_error)
+        now |= POLLHUP;
+    if (!s->was_full)
+        now |= POLLOUT | POLLWRNORM;
+    bool off = s->state == STREAM_OFF;
+    bool readable = s->first;
+    lock_release(&s->lock);
+    if (off) {
+        *ready = readable ? events & (POLLIN | POLLRDNORM) : 0;
+        return readable;
+    }
+    wait->host_fd = -1;
+    wait->events = 0;
+    wait->answer = wait->net = false;
+    *ready = now;
+    return true;
+}
+
+uint64_t stream_arrivals(struct file *f)
+{
+    return __atomic_load_n(&f->stream->arrivals, __ATOMIC_RELAXED);
+}
+
+int stream_error(struct file *f)
+{
+    struct stream *s = f->stream;
+    lock_take(&s->lock);
+    int error = s->receive_error ? s->receive_error : s->send_error > 0 ? s->send_error : 0;
+    if (s->receive_error)
+        s->end = true;
+    s->receive_error = 0;
+    if (s->send_error > 0)
+        s->send_error = -1;
+    lock_release(&s->lock);
+    return error;
+}

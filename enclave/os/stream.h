@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * TCP sockets over the thread's io_uring. A socket that a thread waits for by epoll, and that carries small
+ * messages, is taken over by that thread's ring: what arrives lies in buffers before it is asked for, and
+ * what is sent is gathered and leaves with the next enter. When anything else is done with it, or another
+ * thread uses it, it becomes a socket of the host again, losing nothing.
+ */
+#ifndef OS_STREAM_H
+#define OS_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "enclave/os/file.h"
+
+/* No result of a call: the host's socket is to be asked. */
+#define STREAM_NOT INT64_MIN
+
+/* A stream socket of the host has received a little, as a server does: take it over if that pays. */
+void stream_offer(struct file *f);
+/* Does it go over a ring, or is there something left of it inside? */
+static inline bool stream_on(const struct file *f)
+{
+    return __atomic_load_n(&f->stream, __ATOMIC_ACQUIRE);
+}
+
+/* As recvmsg and sendmsg on a connected socket; or STREAM_NOT. */
+int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags);
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags);
+/* True: *ready is the file's state. */
+bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready);
+uint64_t stream_arrivals(struct file *f);
+/* Bytes that wait inside to be received. */
+uint64_t stream_queued(struct file *f);
+/* Its errors that have not been told, as SO_ERROR; 0: none. */
+int stream_error(struct file *f);
+
+/* The host's socket again: what was sent is on its way; what has arrived stays inside and is read first. */
+void stream_leave(struct file *f);
+/* The last reference to the file is gone: closes the host's descriptor, now or when all is sent. */
+void stream_release(struct file *f);
+
+/* The current thread's become the host's sockets again. */
+void streams_leave_mine(void);
+/*
+ * Around fork. Sockets are both processes' from then on, so nothing is received ahead of being asked for. What
+ * was received before stays the parent's. share: before fork, in the parent, whose other threads have
+ * streams no more; forked: in the child; reclaim: in the parent when it has no children any more.
+ */
+void streams_share(void);
+void streams_forked(void);
+void streams_reclaim(void);
+
+/* What other threads ask of this one's streams. */
+void streams_service(void);
+/* The thread ends. */
+void streams_end(void);
+
+#endif

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* POSIX timers: kept here, with the host's timers as alarm clocks. */
+#ifndef OS_TIMER_H
+#define OS_TIMER_H
+
+struct signal_cause;
+
+/* The host says that a timer may have expired (SIGNAL_LOOK): send the signals that are due. */
+void timers_look(void);
+
+/* A timer's signal has been taken from its queue: the overrun up to now goes into the cause. */
+void timer_delivered(struct signal_cause *cause);
+
+/* Forget them all, as a new process image or a child does. */
+void timers_forget(void);
+
+#endif

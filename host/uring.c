@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "host/uring.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/io_uring.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "host/host.h"
+
+/* Newer than the headers of Debian 12. */
+#ifndef IORING_SETUP_SINGLE_ISSUER
+#define IORING_SETUP_SINGLE_ISSUER (1u << 12)
+#endif
+#ifndef IORING_SETUP_DEFER_TASKRUN
+#define IORING_SETUP_DEFER_TASKRUN (1u << 13)
+#endif
+#define SETUP_NO_MMAP (1u << 14)    /* in memory of ours: sq_off.resv2 and cq_off.resv2 are its addresses */
+#define SETUP_NO_SQARRAY (1u << 16) /* SQE i is entry i */
+
+#define RINGS_MAX 1024
+
+/* For the check of law 4: where the SQEs of each ring are. */
+struct ring {
+    int fd; /* -1: free */
+    const uint32_t *head, *tail;
+    const struct io_uring_sqe *sqes;
+    uint32_t mask;
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct ring ring[RINGS_MAX];
+    uint32_t count;
+    bool told;
+} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool within_arena(uint64_t offset, uint64_t length)
+{
+    return length && offset % 4096 == 0 && offset <= host.arena_size &&
+           length <= host.arena_size - offset;
+}
+
+/* What the enclave uses, and nothing else. */
+static const uint8_t operations[] = {IORING_OP_NOP, IORING_OP_POLL_ADD,  IORING_OP_SEND,
+                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE};
+
+static int restrict_ring(int fd)
+{
+    struct io_uring_restriction r[sizeof operations + 1] = {0};
+    unsigned n = 0;
+    for (; n < sizeof operations; n++) {
+        r[n].opcode = IORING_RESTRICTION_SQE_OP;
+        r[n].sqe_op = operations[n];
+    }
+    r[n].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+    r[n++].sqe_flags = IOSQE_BUFFER_SELECT | IOSQE_IO_HARDLINK | IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+    if (syscall(SYS_io_uring_register, fd, IORING_REGISTER_RESTRICTIONS, r, n))
+        return -errno;
+    return syscall(SYS_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) ? -errno : 0;
+}
+
+static int buffers_register(int fd, const struct uring_setup *s)
+{
+    struct io_uring_buf_reg r = {.ring_addr = (uint64_t)(host.arena + s->buffers_offset),
+                                 .ring_entries = (uint32_t)s->buffers_count,
+                                 .bgid = URING_BUFFER_GROUP};
+    return syscall(SYS_io_uring_register, fd, IORING_REGISTER_PBUF_RING, &r, 1) ? -errno : 0;
+}
+
+static int rings_check(struct uring_setup *s, const struct io_uring_params *p)
+{
+    if (p->cq_off.cqes + p->cq_entries * sizeof(struct io_uring_cqe) > s->ring_space)
+        return -EMSGSIZE;
+    s->sq_head = p->sq_off.head;
+    s->sq_tail = p->sq_off.tail;
+    s->cq_head = p->cq_off.head;
+    s->cq_tail = p->cq_off.tail;
+    s->cqes = p->cq_off.cqes;
+    return 0;
+}
+
+static int remember(int fd, const struct uring_setup *s)
+{
+    uint32_t i = 0;
+    while (i < all.count && all.ring[i].fd >= 0)
+        i++;
+    if (i == RINGS_MAX)
+        return -ENFILE;
+    const uint8_t *base = host.arena + s->ring_offset;
+    all.ring[i] = (struct ring){
+        .fd = fd,
+        .head = (const uint32_t *)(base + s->sq_head),
+        .tail = (const uint32_t *)(base + s->sq_tail),
+        .sqes = (const struct io_uring_sqe *)(host.arena + s->sqes_offset),
+        .mask = (uint32_t)s->sq_entries - 1,
+    };
+    if (i == all.count)
+        all.count++;
+    return 0;
+}
+
+static void tell(int error)
+{
+    char value[8] = "";
+    if (all.told)
+        return;
+    all.told = true;
+    int fd = open("/proc/sys/kernel/io_uring_disabled", O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        if (read(fd, value, sizeof value - 1) < 0)
+            value[0] = 0;
+        close(fd);
+    }
+    if (error == EPERM && (value[0] == '1' || value[0] == '2'))
+        fprintf(stderr, "rakis: I/O goes by exits: io_uring is forbidden by the sysctl "
+                        "kernel.io_uring_disabled=%c (set it to 0)\n", value[0]);
+    else if (error == EPERM || error == EACCES)
+        fprintf(stderr, "rakis: I/O goes by exits: io_uring is forbidden by a seccomp filter (a container's "
+                        "profile?): allow io_uring_setup, io_uring_enter, io_uring_register\n");
+    else
+        fprintf(stderr, "rakis: I/O goes by exits: no io_uring as it is needed (Linux 6.14): %s\n",
+                strerror(error));
+}
+
+static int ring_make(int fd, struct uring_setup *s, const struct io_uring_params *p)
+{
+    if (p->sq_entries != s->sq_entries || p->cq_entries != s->cq_entries ||
+        !(p->features & IORING_FEAT_EXT_ARG))
+        return -EOPNOTSUPP;
+    int error = rings_check(s, p);
+    if (!error)
+        error = buffers_register(fd, s);
+    if (!error)
+        error = restrict_ring(fd);
+    return error;
+}
+
+int64_t uring_open(struct uring_setup *s)
+{
+    struct io_uring_params p = {
+        .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | SETUP_NO_MMAP | SETUP_NO_SQARRAY,
+        .cq_entries = (uint32_t)s->cq_entries,
+        .sq_off.resv2 = (uint64_t)(host.arena + s->sqes_offset),
+        .cq_off.resv2 = (uint64_t)(host.arena + s->ring_offset),
+    };
+    if (!within_arena(s->ring_offset, s->ring_space) || !within_arena(s->sqes_offset, s->sqes_space) ||
+        s->sq_entries > 1u << 15 || s->buffers_count > 1u << 15 ||
+        !within_arena(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)))
+        return -EINVAL;
+    pthread_mutex_lock(&all.lock);
+    int fd = (int)syscall(SYS_io_uring_setup, (uint32_t)s->sq_entries, &p), error = fd < 0 ? -errno : 0;
+    if (!error) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+        error = ring_make(fd, s, &p);
+        if (!error)
+            error = remember(fd, s);
+        if (error)
+            close(fd);
+    }
+    if (error)
+        tell(-error);
+    pthread_mutex_unlock(&all.lock);
+    return error ? error : fd;
+}
+
+static bool inside(uint64_t address, uint64_t length)
+{
+    return address && address < host.image.base + host.image.size &&
+           address + length > host.image.base;
+}
+
+const char *uring_check(int fd)
+{
+    for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++) {
+        const struct ring *r = &all.ring[i];
+        if (r->fd != fd)
+            continue;
+        uint32_t tail = __atomic_load_n(r->tail, __ATOMIC_ACQUIRE);
+        for (uint32_t at = __atomic_load_n(r->head, __ATOMIC_ACQUIRE); at != tail; at++) {
+            const struct io_uring_sqe *s = &r->sqes[at & r->mask];
+            if ((s->opcode == IORING_OP_SEND || s->opcode == IORING_OP_RECV) && inside(s->addr, s->len))
+                return "the buffer of an io_uring operation";
+        }
+        return NULL;
+    }
+    return NULL;
+}
+
+void uring_forked(void)
+{
+    all.count = 0;
+    pthread_mutex_init(&all.lock, NULL);
+}
+
+void uring_closed(int fd)
+{
+    for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++)
+        if (all.ring[i].fd == fd)
+            all.ring[i].fd = -1;
+}

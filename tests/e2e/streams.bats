@@ -1,0 +1,42 @@
+#!/usr/bin/env bats
+# SPDX-License-Identifier: Apache-2.0
+# TCP over io_uring: what a program sees is what it sees natively, and it costs few exits.
+
+load common
+
+setup() { cd "$BATS_TEST_TMPDIR"; }
+
+compare() {
+    timeout 60 "$BUILD/tests/streams" 7411 >native
+    timeout 90 "$@" "$BUILD/tests/streams" 7412 >enclave
+    diff native enclave
+}
+
+@test "an epoll server and its clients, over io_uring" {
+    compare "$RAKIS" run --log error --stats stats.json --
+    [ "$(field stats.json exits.by_name.io_uring_enter)" -gt 1000 ]
+    [ "$(field stats.json host_violations)" -eq 0 ]
+}
+
+@test "an epoll server and its clients, by exits" {
+    compare "$RAKIS" run --log error --io exits --
+}
+
+@test "where a seccomp filter forbids io_uring it says so, and all works" {
+    compare "$BUILD/tests/forbid" "$RAKIS" run --log error -- 2>errors
+    grep -q "io_uring is forbidden by a seccomp filter" errors
+    [ "$(grep -c io_uring errors)" -eq 1 ]
+}
+
+@test "redis over io_uring: less than one exit a request, and the data is there" {
+    timeout 60 "$RAKIS" run --log error --stats stats.json -- redis-server --port 7413 --save '' >/dev/null 3>&- &
+    local pid=$! i
+    for i in $(seq 100); do redis-cli -p 7413 ping >/dev/null 2>&1 && break; sleep 0.05; done
+    redis-benchmark -p 7413 -t set,get,lpush,lrange -n 5000 -r 100 -c 20 -d 100 -q >/dev/null
+    for i in $(seq 200); do echo "set key:$i value:$((i * 7))"; done | redis-cli -p 7413 >/dev/null
+    for i in $(seq 200); do echo "get key:$i"; done | redis-cli -p 7413 >got
+    for i in $(seq 200); do echo "value:$((i * 7))"; done | diff - got
+    stop $pid
+    [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 25000 ]
+    [ "$(field stats.json host_violations)" -eq 0 ]
+}
