@@ -19,6 +19,7 @@
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
+#include "enclave/os/world.h"
 
 static struct thread_block *block_of(uint32_t index)
 {
@@ -163,6 +164,7 @@ static void thread_unclaim(struct thread *t)
     t->live = false;
     process.threads_live--;
     lock_release(&process.threads_lock);
+    world_thread_gone();
 }
 
 struct clone_request {
@@ -318,6 +320,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
+    world_thread_gone();
     exit_thread();
 }
 

@@ -44,14 +44,21 @@ static void wait_for_resume(void)
     }
 }
 
+void world_thread_gone(void)
+{
+    lock_take(&world.lock);
+    struct thread *stopper = world.stopper;
+    lock_release(&world.lock);
+    if (stopper && stopper != current())
+        unpark(stopper);
+}
+
 void world_pause_begin(void)
 {
     lock_take(&world.lock);
     world.paused++;
-    struct thread *stopper = world.stopper;
     lock_release(&world.lock);
-    if (stopper)
-        unpark(stopper);
+    world_thread_gone();
 }
 
 void world_pause_end(void)
