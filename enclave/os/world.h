@@ -6,8 +6,13 @@
 #ifndef OS_WORLD_H
 #define OS_WORLD_H
 
-/* Stops it. Does not return if another thread, which stopped it before, ends this one. */
-void world_stop(void);
+#include <stdbool.h>
+
+/* Stops it; `copy`: to copy it, for which each thread has made its I/O ready. Does not return if another thread,
+ * which stopped it before, ends this one. */
+void world_stop(bool copy);
+/* Makes the calling thread's I/O ready: nothing of it is on its way. */
+void world_suspend(void);
 void world_resume(void);
 /* In the copy of a process whose world was stopped: it runs, with the calling thread alone. */
 void world_restart(void);
