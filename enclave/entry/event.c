@@ -110,9 +110,10 @@ uint64_t event_stage_two(uint64_t event, uint64_t signal)
 {
     struct thread_block *block = thread_block();
     struct sgx_gpr *g = ssa_gpr(block);
-    if (block->state == TB_STATE_UNUSED || !block->thread)
-        /* Before there are threads a fault is a defect of ours, with nobody inside to report it yet; a signal
-         * is noted for when there are. */
+    bool nobody = block->state == TB_STATE_UNUSED;
+    if (nobody || (!block->thread && event == EVENT_EXCEPTION))
+        /* Before there are threads a fault is a defect of ours, with nobody inside to report it yet. A signal is
+         * noted: this may be a process that is still being made. */
         return event == EVENT_EXCEPTION && (g->exitinfo & EXITINFO_VALID) ? ENTRY_REFUSED : 0;
     if (event == EVENT_EXCEPTION) {
         exception(block, g);

@@ -896,6 +896,7 @@ static int64_t wait_call(int fd, uint64_t user, int maximum, uint64_t deadline, 
     uint32_t me = current()->index;
     uint64_t bit = 1ull << (me % 64);
     __atomic_or_fetch(&p->sleeping[me / 64], bit, __ATOMIC_SEQ_CST);
+    streams_listen();
     int64_t n = wait_events(p, events, MIN(maximum, HOST_EPOLL_MAX), deadline, whole_ms);
     __atomic_and_fetch(&p->sleeping[me / 64], ~bit, __ATOMIC_SEQ_CST);
     file_put(f);

@@ -300,7 +300,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     program_files(&p, files);
     files_recount(files, PROGRAM_FILES);
     files_close_on_exec();
-    timers_forget();
+    timers_forget(false);
     signal_reset();
     vfork_release();
     /* As the kernel has it of a process that executes a program. */

@@ -84,7 +84,7 @@ struct file {
     void *data;       /* the ops' own */
     char *path;       /* for /proc/self/fd and maps; NULL: none */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
-    bool lent, inherited; /* a child of fork has it too; it was got by fork: see stream.c */
+    bool inherited;   /* it was got by fork: its parent may use it too */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
     bool identified;  /* the next two are known */
     bool locked;      /* a lock by F_SETLK was taken through it */

@@ -167,12 +167,13 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
     return pid;
 }
 
-/* Before the memory is copied: what waits inside is with the host, which has positions and sockets for both. */
+/* What goes by memory shared with the kernel stays this process's. So nothing may be on its way there that is the
+ * child's as well, and nothing may come by it that the child could ask for. */
 static void share_all(void)
 {
+    world_suspend();
     memory_push_all();
     io_flush_all();
-    streams_share();
     udp_sockets_share();
     files_visit(file_cache_surrender);
 }
@@ -186,7 +187,7 @@ int64_t process_create(const struct process_request *q)
     struct forked_thread *t = alloc(sizeof *t);
     result = -ENOMEM;
     if (room && t) {
-        world_stop();
+        world_stop(true);
         making.channel = room;
         making.thread = t;
         share_all();
@@ -208,6 +209,7 @@ int64_t process_create(const struct process_request *q)
         }
         if (result > 0)
             channel_close(c);
+        streams_resume();
     }
     alloc_free(t);
     alloc_free(room);
@@ -267,7 +269,7 @@ static void become_child(void)
     vfork_forget();
     futex_reset();
     children_clear();
-    timers_forget();
+    timers_forget(true);
     file_cache_restart();
     streams_forked();
     uring_forked();

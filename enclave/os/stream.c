@@ -47,7 +47,7 @@ struct piece {
 struct chunk {
     struct chunk *next;
     struct untrusted data;
-    uint32_t length;
+    uint32_t start, length; /* from start on it is not sent yet, as far as is known */
     uint64_t last_word;
 };
 
@@ -66,6 +66,7 @@ struct stream {
     uint32_t thread; /* whose ring it is */
     struct list of_thread;
     bool leave_wanted; /* another thread asks its thread */
+    bool suspended;    /* nothing is to be started: the process forks */
 
     struct uring_op receiving, sending;
     struct uring_deferred arm, push;
@@ -87,6 +88,7 @@ static struct {
     uint32_t free_count;
     struct list of_thread[THREADS_MAX]; /* each its thread's own */
     bool requested[THREADS_MAX];        /* a thread is asked for something */
+    bool deaf[THREADS_MAX];             /* its streams do not receive since a fork */
 } all;
 
 static struct list *mine(void)
@@ -123,7 +125,7 @@ static struct chunk *chunk_take(void)
     }
     if (c) {
         c->next = NULL;
-        c->length = 0;
+        c->start = c->length = 0;
         c->last_word = 0;
     }
     return c;
@@ -296,8 +298,8 @@ static void received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
         s->receive_error = -result;
     if (result != -ECANCELED && result != -ENOBUFS)
         s->arrivals++;
-    bool again = !more && s->state == STREAM_ACTIVE && s->file && !s->end && !s->receive_error &&
-                 s->queued < RECEIVE_PAUSE;
+    bool again = !more && !s->suspended && s->state == STREAM_ACTIVE && s->file && !s->end &&
+                 !s->receive_error && s->queued < RECEIVE_PAUSE;
     struct file *f = s->file;
     struct uring *u = s->ring;
     finish_if_done(s);
@@ -341,18 +343,23 @@ static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     (void)buffer, (void)more;
     lock_take(&s->lock);
     struct chunk *c = s->chunk;
-    if (result < 0 || (uint32_t)result < c->length) {
+    uint32_t length = c->length - c->start;
+    if (s->suspended && (result == -ECANCELED || (result >= 0 && (uint32_t)result < length))) {
+        /* Taken back: the rest is sent later. */
+        c->start += result > 0 ? (uint32_t)result : 0;
+        s->pending -= result > 0 ? (uint32_t)result : 0;
+    } else if (result < 0 || (uint32_t)result < length) {
         /* With MSG_WAITALL less than all means that there was an error, and the next would tell it. */
         s->send_error = result < 0 && result != -ECANCELED ? -result : EPIPE;
         chunks_drop(s);
     } else {
-        s->pending -= c->length;
+        s->pending -= length;
         s->chunk = c->next;
         if (!s->chunk)
             s->chunk_last = &s->chunk;
         chunk_give(c);
     }
-    bool next = s->chunk != NULL;
+    bool next = s->chunk != NULL && !s->suspended;
     bool tell = s->send_error || (s->was_full && s->pending <= SEND_WRITABLE);
     if (tell) {
         s->was_full = false;
@@ -375,7 +382,8 @@ static void push(struct uring_deferred *d)
     struct stream *s = container_of(d, struct stream, push);
     lock_take(&s->lock);
     if (s->chunk && !s->sending.slot &&
-        uring_send(s->ring, &s->sending, s->host_fd, s->chunk->data, s->chunk->length)) {
+        uring_send(s->ring, &s->sending, s->host_fd, untrusted_at(s->chunk->data, s->chunk->start),
+                   s->chunk->length - s->chunk->start)) {
         s->send_error = ENOBUFS;
         chunks_drop(s);
     }
@@ -399,7 +407,7 @@ static bool suits(struct file *f)
 void stream_offer(struct file *f)
 {
     struct stream *s = f->stream;
-    if (f->lent || f->inherited || !epoll_watched(f) || (s && s->state != STREAM_OFF))
+    if (f->inherited || !epoll_watched(f) || (s && s->state != STREAM_OFF))
         return;
     struct uring *u = uring_mine();
     if (!u || (!s && !suits(f)))
@@ -427,7 +435,7 @@ void stream_offer(struct file *f)
     s->push.submit = push;
     s->last = &s->first;
     s->chunk_last = &s->chunk;
-    s->end = s->paused = s->leave_wanted = s->was_full = false;
+    s->end = s->paused = s->leave_wanted = s->was_full = s->suspended = false;
     s->bulk = 0;
     s->state = STREAM_ACTIVE;
     list_append(mine(), &s->of_thread);
@@ -520,83 +528,6 @@ void streams_service(void)
     }
 }
 
-void streams_leave_mine(void)
-{
-    struct list *head = mine();
-    for (struct list *l = head->next; l != head;) {
-        struct stream *s = container_of(l, struct stream, of_thread);
-        if (!s->file) {
-            l = l->next; /* closed: its bytes are on their way */
-            continue;
-        }
-        leave_here(s);
-        l = head->next; /* others may have gone meanwhile */
-    }
-}
-
-static void lend(struct file *f)
-{
-    f->lent = true;
-}
-
-void streams_share(void)
-{
-    streams_leave_mine();
-    files_visit(lend);
-}
-
-static void take_back(struct file *f)
-{
-    f->lent = false;
-}
-
-void streams_reclaim(void)
-{
-    files_visit(take_back);
-}
-
-/* The ring and what it filled are the other process's. */
-static void pieces_forget(struct stream *s)
-{
-    while (s->first) {
-        struct piece *p = s->first;
-        s->first = p->next;
-        alloc_free(p);
-    }
-    s->last = &s->first;
-    s->queued = 0;
-}
-
-static void inherit(struct file *f)
-{
-    struct stream *s = f->stream;
-    f->lent = false;
-    f->inherited = true;
-    if (!s)
-        return;
-    pieces_forget(s);
-    alloc_free(s);
-    f->stream = NULL;
-}
-
-void streams_forked(void)
-{
-    files_visit(inherit);
-    /* Left are those that were closed while they had something to send. */
-    for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++) {
-        struct list *head = &all.of_thread[i];
-        all.requested[i] = false;
-        while (head->next && !list_empty(head)) {
-            struct stream *s = container_of(head->next, struct stream, of_thread);
-            list_remove(&s->of_thread);
-            pieces_forget(s);
-            chunks_drop(s);
-            host_close(s->host_fd);
-            alloc_free(s);
-        }
-    }
-}
-
 void streams_end(void)
 {
     struct uring *u = uring_existing();
@@ -611,6 +542,109 @@ void streams_end(void)
             uring_enter(u, 10000000); /* closed, and not all is sent */
     }
     uring_end();
+}
+
+/* ---- around fork ---- */
+
+/* Asks for the end of all that is in flight: was there something? */
+static bool cancel_all(struct uring *u)
+{
+    bool any = false;
+    struct list *head = mine();
+    list_for_each(l, head)
+    {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        lock_take(&s->lock);
+        s->suspended = true;
+        uring_defer_not(&s->arm);
+        uring_defer_not(&s->push);
+        any |= s->receiving.slot || s->sending.slot;
+        uring_cancel(u, &s->receiving);
+        uring_cancel(u, &s->sending);
+        lock_release(&s->lock);
+    }
+    return any;
+}
+
+void streams_suspend(void)
+{
+    struct uring *u = uring_existing();
+    if (!u || list_empty(mine()))
+        return;
+    while (cancel_all(u))
+        uring_enter(u, 1000000);
+    all.deaf[thread_block()->index] = true;
+}
+
+void streams_resume(void)
+{
+    struct uring *u = uring_existing();
+    if (!u)
+        return;
+    list_for_each(l, mine())
+    {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        lock_take(&s->lock);
+        s->suspended = false;
+        bool start = s->chunk && !s->sending.slot;
+        lock_release(&s->lock);
+        if (start)
+            uring_defer(u, &s->push);
+    }
+}
+
+void streams_listen(void)
+{
+    bool *deaf = &all.deaf[thread_block()->index];
+    struct uring *u = uring_existing();
+    if (!*deaf || !u)
+        return;
+    *deaf = false;
+    list_for_each(l, mine())
+    {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        if (s->file && s->state == STREAM_ACTIVE)
+            uring_defer(u, &s->arm);
+    }
+}
+
+/* Of another process now, what it holds too. */
+static void forget(struct stream *s)
+{
+    chunks_drop(s);
+    for (struct piece *p = s->first, *next; p; p = next) {
+        next = p->next;
+        alloc_free(p);
+    }
+    if (s->file)
+        s->file->stream = NULL;
+    else
+        host_close(s->host_fd);
+    alloc_free(s);
+}
+
+static void forget_rest(struct file *f)
+{
+    struct stream *s = f->stream;
+    f->inherited = true;
+    if (!s)
+        return;
+    s->file = f;
+    forget(s);
+}
+
+void streams_forked(void)
+{
+    for (uint32_t i = 0; i < THREADS_MAX; i++) {
+        struct list *head = &all.of_thread[i];
+        while (head->next && !list_empty(head)) {
+            struct stream *s = container_of(head->next, struct stream, of_thread);
+            list_remove(&s->of_thread);
+            forget(s);
+        }
+        all.requested[i] = all.deaf[i] = false;
+    }
+    files_visit(forget_rest);
 }
 
 void stream_release(struct file *f)
@@ -724,6 +758,7 @@ static int64_t wait_ring(struct uring *u)
     io_flush_for_ring();
     if (signal_pending())
         return RESTART_SYS;
+    streams_listen();
     int error = uring_enter(u, NO_TIMEOUT);
     streams_service();
     return error && signal_pending() ? RESTART_SYS : 0;
@@ -849,6 +884,8 @@ int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
 {
     struct stream *s = f->stream;
+    if (home(s))
+        streams_listen();
     if (s->state == STREAM_ACTIVE && (!wait->ring || !home(s))) {
         /* Another way of waiting than by the ring of its thread. */
         if (home(s) && !wait->ring)

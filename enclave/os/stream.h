@@ -42,20 +42,19 @@ void stream_leave(struct file *f);
 /* The last reference to the file is gone: closes the host's descriptor, now or when all is sent. */
 void stream_release(struct file *f);
 
-/* The current thread's become the host's sockets again. */
-void streams_leave_mine(void);
-/*
- * Around fork. Sockets are both processes' from then on, so nothing is received ahead of being asked for. What
- * was received before stays the parent's. share: before fork, in the parent, whose other threads have
- * streams no more; forked: in the child; reclaim: in the parent when it has no children any more.
- */
-void streams_share(void);
-void streams_forked(void);
-void streams_reclaim(void);
-
 /* What other threads ask of this one's streams. */
 void streams_service(void);
 /* The thread ends. */
 void streams_end(void);
+
+/*
+ * Around fork. suspend: nothing of this thread's is in flight; what arrives stays with the socket, for whichever process
+ * asks for it first. resume: what was taken for sending goes on. listen: the thread looks at its sockets
+ * again, and its streams receive. forked: in the child, where the sockets are the host's.
+ */
+void streams_suspend(void);
+void streams_resume(void);
+void streams_listen(void);
+void streams_forked(void);
 
 #endif

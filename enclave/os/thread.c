@@ -84,7 +84,7 @@ _Noreturn void thread_vanish(void)
     struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
     if (last)
         exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
-    world_left();
+    world_thread_gone();
     exit_thread();
 }
 
@@ -170,6 +170,7 @@ static void thread_unclaim(struct thread *t)
     t->live = false;
     process.threads_live--;
     lock_release(&process.threads_lock);
+    world_thread_gone();
 }
 
 struct clone_request {
@@ -325,7 +326,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
-    world_left();
+    world_thread_gone();
     exit_thread();
 }
 

@@ -142,11 +142,11 @@ void timer_delivered(struct signal_cause *cause)
     lock_release(&timers.lock);
 }
 
-void timers_forget(void)
+void timers_forget(bool inherited)
 {
     lock_take(&timers.lock);
     for (uint32_t id = 0; id < timers.size; id++)
-        if (timers.table[id].used && timers.table[id].host >= 0)
+        if (!inherited && timers.table[id].used && timers.table[id].host >= 0)
             host_timer_delete(timers.table[id].host);
     if (timers.size)
         memset(timers.table, 0, timers.size * sizeof *timers.table);

@@ -3,6 +3,8 @@
 #ifndef OS_TIMER_H
 #define OS_TIMER_H
 
+#include <stdbool.h>
+
 struct signal_cause;
 
 /* The host says that a timer may have expired (SIGNAL_LOOK): send the signals that are due. */
@@ -11,7 +13,7 @@ void timers_look(void);
 /* A timer's signal has been taken from its queue: the overrun up to now goes into the cause. */
 void timer_delivered(struct signal_cause *cause);
 
-/* Forget them all, as a new process image or a child does. */
-void timers_forget(void);
+/* Forget them all, as a new process image does; or a child, whose host has none (`inherited`). */
+void timers_forget(bool inherited);
 
 #endif

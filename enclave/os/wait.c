@@ -18,7 +18,6 @@
 #include "enclave/lib/lock.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
-#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/udp_socket.h"
 
@@ -64,10 +63,8 @@ void children_remove(int pid)
         children.pid[i] = children.pid[--children.count];
     bool last = !children.count;
     lock_release(&children.lock);
-    if (last) {
+    if (last)
         udp_sockets_reclaim();
-        streams_reclaim();
-    }
 }
 
 bool children_have(int pid)

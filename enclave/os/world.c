@@ -3,6 +3,7 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/process.h"
@@ -12,6 +13,7 @@
 static struct {
     struct lock lock;       /* guards what follows */
     struct thread *stopper; /* who has it stopped, NULL: it runs */
+    bool copying;           /* to copy it; set with stopper */
     uint32_t paused;        /* threads at a point that stay there while it is stopped */
 } world;
 
@@ -44,14 +46,21 @@ static void wait_for_resume(void)
     }
 }
 
+void world_thread_gone(void)
+{
+    lock_take(&world.lock);
+    struct thread *stopper = world.stopper;
+    lock_release(&world.lock);
+    if (stopper && stopper != current())
+        unpark(stopper);
+}
+
 void world_pause_begin(void)
 {
     lock_take(&world.lock);
     world.paused++;
-    struct thread *stopper = world.stopper;
     lock_release(&world.lock);
-    if (stopper)
-        unpark(stopper);
+    world_thread_gone();
 }
 
 void world_pause_end(void)
@@ -64,21 +73,24 @@ void world_pause_end(void)
         thread_vanish();
 }
 
-void world_left(void)
-{
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    const struct thread *stopper = __atomic_load_n(&world.stopper, __ATOMIC_RELAXED);
-    if (stopper)
-        unpark(stopper);
-}
-
 void world_point(void)
 {
     if (!asked(current()))
         return;
-    streams_leave_mine(); /* who stops the world may want to share sockets */
+    /* Who stops it has said why before; it may have gone on since, to no harm. */
+    bool suspend = __atomic_load_n(&world.copying, __ATOMIC_RELAXED);
+    if (suspend)
+        world_suspend();
     world_pause_begin();
     world_pause_end();
+    if (suspend)
+        streams_resume();
+}
+
+void world_suspend(void)
+{
+    io_flush();
+    streams_suspend();
 }
 
 /* Makes all others come to a point. */
@@ -103,13 +115,15 @@ static bool still(void)
     return result;
 }
 
-void world_stop(void)
+void world_stop(bool copy)
 {
     for (;;) {
         lock_take(&world.lock);
         bool mine = !world.stopper;
-        if (mine)
+        if (mine) {
+            __atomic_store_n(&world.copying, copy, __ATOMIC_RELAXED);
             __atomic_store_n(&world.stopper, current(), __ATOMIC_SEQ_CST);
+        }
         lock_release(&world.lock);
         if (mine)
             break;
@@ -143,7 +157,7 @@ void world_restart(void)
 
 void world_end_others(void)
 {
-    world_stop();
+    world_stop(false);
     for (uint32_t i = 0; i < process.thread_count; i++)
         if (&process.threads[i] != current())
             __atomic_store_n(&process.threads[i].ending, true, __ATOMIC_RELAXED);

@@ -6,8 +6,13 @@
 #ifndef OS_WORLD_H
 #define OS_WORLD_H
 
-/* Stops it. Does not return if another thread, which stopped it before, ends this one. */
-void world_stop(void);
+#include <stdbool.h>
+
+/* Stops it; `copy`: to copy it, for which each thread has made its I/O ready. Does not return if another thread,
+ * which stopped it before, ends this one. */
+void world_stop(bool copy);
+/* Makes the calling thread's I/O ready: nothing of it is on its way. */
+void world_suspend(void);
 void world_resume(void);
 /* In the copy of a process whose world was stopped: it runs, with the calling thread alone. */
 void world_restart(void);
@@ -19,8 +24,8 @@ void world_point(void);
 void world_pause_begin(void);
 void world_pause_end(void);
 
-/* The calling thread no longer counts as live: who stops the world need not wait for it. Takes no lock. */
-void world_left(void);
+/* A thread has ended, or could not be made after all: who waits for it to come to a point does so no longer. */
+void world_thread_gone(void);
 
 /* Ends all other threads; what they were in the middle of stays undone. Returns when they are gone. */
 void world_end_others(void);

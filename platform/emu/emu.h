@@ -9,6 +9,9 @@
 #define EMU_THREAD_INSIDE 16
 #define EMU_THREAD_HALF 24 /* TSC cycles that one direction of a transition takes */
 #define EMU_THREAD_SCRATCH 32
+/* EMU_THREAD_INSIDE */
+#define EMU_INSIDE 1
+#define EMU_IN_LEAF 2 /* in the C code of an ENCLU leaf */
 /* struct emu_tcs */
 #define EMU_TCS_ADDRESS 0
 #define EMU_TCS_ENTRY 8
@@ -29,7 +32,7 @@
  * finds it before anything that needs the host's FS. */
 struct emu_thread {
     uint64_t host_fs, host_gs;
-    uint64_t inside; /* between EENTER or ERESUME and EEXIT or AEX */
+    uint64_t inside; /* EMU_INSIDE between EENTER or ERESUME and EEXIT or AEX; 0: outside */
     uint64_t half;
     uint64_t scratch;
     struct machine *machine;

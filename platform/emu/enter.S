@@ -46,7 +46,7 @@ emu_eenter:
     wrfsbase %rax
     mov EMU_TCS_GS(%rsi), %rax
     wrgsbase %rax
-    movq $1, EMU_THREAD_INSIDE(%rdi)
+    movq $EMU_INSIDE, EMU_THREAD_INSIDE(%rdi)
     mov EMU_TCS_ENTRY(%rsi), %r11
     mov EMU_TCS_CSSA(%rsi), %rax
     mov 8(%r10), %rsi
@@ -120,10 +120,23 @@ emu_leaf_entry:
     push %r10
     push %r11
     and $-16, %rsp
+    /* Meanwhile the thread is in the middle of one instruction of the enclave. */
+    rdgsbase %r8
+    sub emu_first_gs(%rip), %r8
+    shr $12, %r8
+    shl $3, %r8
+    add emu_by_gs(%rip), %r8
+    mov (%r8), %r8
+    mov EMU_TCS_THREAD(%r8), %r8
+    movq $EMU_IN_LEAF, EMU_THREAD_INSIDE(%r8)
+    push %r8
+    push %r8
     mov %eax, %edi
     mov %rbx, %rsi
     xchg %rcx, %rdx
     call emu_leaf
+    pop %r8
+    movq $EMU_INSIDE, EMU_THREAD_INSIDE(%r8)
     lea -64(%rbp), %rsp
     pop %r11
     pop %r10

@@ -165,7 +165,7 @@ static void aex(struct emu_thread *t, int signal, siginfo_t *info, ucontext_t *u
     *fs = g->fsbase;
     *gs = g->gsbase;
     memcpy(uc->uc_mcontext.fpregs, ssa_frame(tcs, m), xstate_size(uc, m));
-    t->inside = 1;
+    t->inside = EMU_INSIDE;
 }
 
 /* A site that was not listed, thus not patched: do what the stub does. */
@@ -214,7 +214,10 @@ static void handle(int signal, siginfo_t *info, void *context)
     write_bases(t->host_fs, t->host_gs);
 
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
-    bool transition = rip >= (uint64_t)emu_code_begin && rip < (uint64_t)emu_code_end;
+    /* The stubs that patched sites jump to are part of the ENCLU that they stand for, as is what they lead to. */
+    const struct machine *m = t->machine;
+    bool transition = (rip >= (uint64_t)emu_code_begin && rip < (uint64_t)emu_code_end) ||
+                      rip - (uint64_t)m->stubs < m->stubs_size || t->inside == EMU_IN_LEAF;
     int saved_errno = errno;
     if (t->inside && !transition) {
         if (signal != SIGILL || !unpatched_enclu(t, uc, &fs, &gs))

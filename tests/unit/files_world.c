@@ -489,6 +489,10 @@ __attribute__((constructor)) static void configure(void)
     process.image.environment_end = (uint64_t)strings + strlen(strings) + 1;
 }
 
+void streams_listen(void)
+{
+}
+
 bool signal_blocked(int signal)
 {
     return process.threads[0].mask & SIGNAL_BIT(signal);
