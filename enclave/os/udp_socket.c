@@ -423,6 +423,10 @@ static void set_shared(struct file *f, bool shared)
     lock_take(&s->lock);
     udp_stream_end(&s->stream);
     s->shared = shared;
+    /* What was known of the host socket was known to one process alone. */
+    s->host_looked = 0;
+    s->host_reported = 0;
+    s->host_likely = false;
     udp_steer(f);
     lock_release(&s->lock);
 }
