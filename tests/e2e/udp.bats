@@ -608,6 +608,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("10.78.0.1", 7000))
 print("ready", flush=True)
 def serve(count, name):
+    open(name.strip(), "w").close() # what comes earlier is who was there before's
     for _ in range(count):
         data, peer = s.recvfrom(2000)
         s.sendto(name + data, peer)
@@ -620,10 +621,12 @@ os.waitpid(pid, 0)
 serve(50, b"again ")
 END
     cat >client.py <<'END'
-import socket, time
+import os, socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.settimeout(0.5)
 for name in (b"alone ", b"child ", b"again "):
+    while not os.path.exists(name.strip()):
+        time.sleep(0.01)
     for i in range(50):
         for attempt in range(20):
             s.sendto(b"%d" % i, ("10.78.0.1", 7000))
