@@ -29,7 +29,8 @@ struct configuration {
     uint64_t version; /* ABI_VERSION */
     uint64_t size;    /* of the whole blob, this included */
     uint64_t enclave_size;
-    uint64_t threads;        /* thread areas */
+    uint64_t threads;        /* thread areas that there may be */
+    uint64_t threads_present; /* and those that are there from the start */
     uint64_t threads_offset; /* of the first, within the enclave */
     uint64_t image_offset;   /* of the image: dynamic pages end there */
     uint64_t dynamic_offset; /* where dynamic pages start, within the enclave */

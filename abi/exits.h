@@ -67,6 +67,11 @@ struct signal_note {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
  *                   enclave, or stop it                                         [abi/net.h]
+ * X(THREAD_AREA)   (thread index): the pages of that area are there, its TCS page is filled in: make it a
+ *                  TCS → 0, -errno
+ * X(FRAME)         (number of a frame and enum frame_kind << 32, offset of an address within the enclave, arena
+ *                  offset of a path, its length, offset in that file): print a line that says in words
+ *                  where that is → 0
  * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
@@ -106,6 +111,8 @@ struct signal_note {
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
+    X(THREAD_AREA)                                                                                 \
+    X(FRAME)                                                                                       \
     X(SEGMENTS_OPEN)                                                                               \
     X(SEGMENTS_SEND)                                                                               \
     X(URING_OPEN)                                                                                  \
@@ -142,6 +149,7 @@ enum pages_operation {
     PAGES_DISCARD, /* drop contents, keep permissions: pages read as zero (MADV_DONTNEED) */
 };
 
+enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
 enum signal_way { SIGNAL_TAKE, SIGNAL_IGNORE };
 
 enum port_operation { PORT_ADD, PORT_REMOVE };

@@ -19,7 +19,8 @@
  *   image            the ELF's segments, linked at 0, at configuration.image_offset
  *   configuration    struct configuration (abi/config.h), read-only, measured, on the page after the
  *                    image's end (symbol _end, rounded up)
- *   threads          one area of THREAD_AREA_SIZE bytes each, at configuration.threads_offset
+ *   threads          one area of THREAD_AREA_SIZE bytes each, at configuration.threads_offset; of the
+ *                    configuration.threads of them, threads_present are measured
  * A program with fixed addresses gets an enclave whose range starts at 0: they are then dynamic pages.
  */
 
@@ -35,7 +36,8 @@
 #define THREAD_STACK 0x9000           /* the LibOS's stack; seven pages, up to the end of the area */
 #define THREAD_STACK_SIZE 0x7000
 
-#define THREADS_DEFAULT 128
+/* Areas that are there, measured, from the start; the enclave adds others when it has more threads. */
+#define THREADS_PRESENT 16
 #define THREADS_MAX 1024
 
 /* Descriptors from this number on are not handed over to the program. */

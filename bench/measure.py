@@ -50,13 +50,12 @@ class Case:
 class Benchmark:
     """cases(world) returns its cases, or raises Skip; programs: what must be installed, packages: by these.
 
-    network: needs namespaces; curve: cases over the cost of a transition; default: is part of a run of all.
+    network: needs namespaces; curve: cases over the cost of a transition.
     """
 
-    def __init__(self, name, title, cases, programs=(), packages="", network=True, curve=None, default=True):
+    def __init__(self, name, title, cases, programs=(), packages="", network=True, curve=None):
         self.name, self.title, self.cases = name, title, cases
-        self.programs, self.packages, self.network = programs, packages, network
-        self.curve, self.default = curve, default
+        self.programs, self.packages, self.network, self.curve = programs, packages, network, curve
 
 
 class Sample:

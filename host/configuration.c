@@ -62,7 +62,7 @@ static struct configuration_strings write_strings(struct writer *w, char *const 
     return result;
 }
 
-struct configuration *configuration_make(const struct run_options *options, uint64_t threads)
+struct configuration *configuration_make(const struct run_options *options)
 {
     char *const *interfaces = (char *const *)options->interfaces;
     uint64_t argument_count = strings_count(options->arguments);
@@ -88,7 +88,6 @@ struct configuration *configuration_make(const struct run_options *options, uint
     c->version = ABI_VERSION;
     c->size = size;
     c->enclave_size = options->enclave_size;
-    c->threads = threads;
     c->flags = CONFIGURATION_DEVELOPMENT | (options->rings ? CONFIGURATION_RINGS : 0u) |
                (options->statistics_path ? CONFIGURATION_STATISTICS : 0u);
     c->log_level = (uint64_t)options->log_level;

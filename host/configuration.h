@@ -6,10 +6,10 @@
 #include "host/host.h"
 
 /*
- * The configuration of an enclave that runs what the options say, complete but for threads_offset
- * and dynamic_offset, which depend on its size. In whole pages, the rest zero; the caller frees it.
+ * The configuration of an enclave that runs what the options say, complete but for its threads and
+ * offsets, which depend on its size. In whole pages, the rest zero; the caller frees it.
  * NULL with errno when there is no memory or the strings are too many (E2BIG).
  */
-struct configuration *configuration_make(const struct run_options *options, uint64_t threads);
+struct configuration *configuration_make(const struct run_options *options);
 
 #endif

@@ -15,6 +15,7 @@
 #include "host/files.h"
 #include "host/law4.h"
 #include "host/segments.h"
+#include "host/symbols.h"
 #include "host/thread.h"
 #include "host/uring.h"
 #include "host/xsk.h"
@@ -206,6 +207,15 @@ static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
     return out ? sites_of_file(fd, out, size) : -EFAULT;
 }
 
+static int64_t serve_frame(const uint64_t a[EXIT_ARGUMENTS])
+{
+    const char *path = arena_place(a[2], a[3]);
+    if (!path)
+        return -EFAULT;
+    frame_print((uint32_t)a[0], (int)(a[0] >> 32), host.image.base + a[1], path, a[3], a[4]);
+    return 0;
+}
+
 static int64_t serve_fork(uint64_t offset)
 {
     uint64_t *out = arena_place(offset, 2 * sizeof *out);
@@ -255,6 +265,13 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return serve_port((int)a[0], a[1]);
+    case EXIT_THREAD_AREA:
+        if (!host_thread((uint32_t)a[0]))
+            return -EINVAL;
+        return host.options->platform->thread_page(
+            host.image.machine, host.image.threads_offset + a[0] * THREAD_AREA_SIZE + THREAD_TCS);
+    case EXIT_FRAME:
+        return serve_frame(a);
     case EXIT_THREAD_ID: {
         struct host_thread *other = host_thread((uint32_t)a[0]);
         int tid = other ? atomic_load(&other->tid) : 0;

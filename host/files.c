@@ -30,7 +30,8 @@ int64_t file_facts(int fd, uint64_t offset)
     struct stat s;
     struct statfs fs;
     struct rlimit limit;
-    if (offset % 8 || offset > host.arena_size || sizeof(struct file_facts) > host.arena_size - offset)
+    if (offset % 8 || offset > host.arena_size ||
+        sizeof(struct file_facts) > host.arena_size - offset)
         return -EFAULT;
     if (fstat(fd, &s))
         return -errno;
@@ -61,8 +62,8 @@ int64_t file_size(int fd)
 
 /* ---- windows ---- */
 
-/* The kernel maps 16 pages around one that is touched; touched by a call, as the file may be cut shorter
- * meanwhile: that is an error then and no SIGBUS. */
+/* The kernel maps 16 pages around one that is touched; touched by a call, as the file may be cut
+ * shorter meanwhile: that is an error then and no SIGBUS. */
 #define AROUND 0x10000ul
 
 static void make_ready(uint8_t *at, uint64_t length)
@@ -90,6 +91,14 @@ static void fetch(int fd, off_t offset, uint64_t length)
         }
 }
 
+/* Nothing but the arena's own memory there. */
+static int64_t unmap(uint8_t *at)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+    void *there = mmap(at, WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0);
+    return there == MAP_FAILED ? -errno : 0;
+}
+
 int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
 {
     uint8_t *at = host.arena + offset;
@@ -97,10 +106,8 @@ int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
     if (offset % PAGE || offset > host.arena_size || WINDOW_BYTES > host.arena_size - offset ||
         length > WINDOW_BYTES || page > INT64_MAX / PAGE - WINDOW_BYTES / PAGE)
         return -EINVAL;
-    if (fd == WINDOW_NO_FILE) {
-        int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-        return mmap(at, WINDOW_BYTES, PROT_READ | PROT_WRITE, flags, -1, 0) == MAP_FAILED ? -errno : 0;
-    }
+    if (fd == WINDOW_NO_FILE)
+        return unmap(at);
     off_t start = (off_t)(page * PAGE);
     if (fstat((int)fd, &s))
         return -errno;
@@ -108,12 +115,16 @@ int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
         return -ENODEV;
     if (s.st_size <= start)
         return 0;
-    uint64_t whole = (uint64_t)(s.st_size - start) / PAGE * PAGE, valid = whole < length ? whole : length;
+    uint64_t whole = (uint64_t)(s.st_size - start) / PAGE * PAGE;
+    uint64_t valid = whole < length ? whole : length;
     if (!valid)
         return 0;
     fetch((int)fd, start, valid);
-    if (mmap(at, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, (int)fd, start) == MAP_FAILED)
-        return -errno;
+    if (mmap(at, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, (int)fd, start) == MAP_FAILED) {
+        int error = -errno;
+        unmap(at); /* what was there before may be gone: nobody else is to get the place */
+        return error;
+    }
     make_ready(at, valid);
     return (int64_t)valid;
 }
@@ -137,7 +148,8 @@ int64_t extents_open(uint64_t number, uint64_t offset)
     if (offset % PAGE || offset > host.arena_size || EXTENT_SIZE > host.arena_size - offset)
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
-    int error = number < EXTENTS_MAX && number == atomic_load(&all.count) ? monitor_start() : -EINVAL;
+    int error =
+        number < EXTENTS_MAX && number == atomic_load(&all.count) ? monitor_start() : -EINVAL;
     if (!error) {
         pthread_mutex_init(&all.extent[number].lock, NULL);
         all.extent[number].shared = (struct extent_shared *)(host.arena + offset);
@@ -173,8 +185,8 @@ static void write_extent(struct extent *x)
 {
     struct extent_shared *s = x->shared;
     uint64_t ready = EXTENT_READY;
-    if (!__atomic_compare_exchange_n(&s->state, &ready, (uint64_t)EXTENT_WRITING, false, __ATOMIC_SEQ_CST,
-                                     __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&s->state, &ready, (uint64_t)EXTENT_WRITING, false,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         return;
     uint64_t length = s->length;
     int error = length <= EXTENT_BYTES

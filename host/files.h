@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files for the enclave: facts, windows, and writes that were gathered in the arena (abi/file.h). */
+/* Files for the enclave: facts, windows, and writes that were gathered in the arena (abi/file.h).
+ */
 #ifndef HOST_FILES_H
 #define HOST_FILES_H
 
@@ -13,7 +14,8 @@ int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset);
 int64_t extents_open(uint64_t number, uint64_t offset);
 int64_t extents_write(uint64_t number);
 
-/* For the monitor, now and then: writes what has been ready since the last look. True: there is something. */
+/* For the monitor, now and then: writes what has been ready since the last look. True: there is
+ * something. */
 bool extents_look(void);
 /* It is about to sleep: the enclave is told so. True: there is something, and it was not told. */
 bool extents_unwatch(void);

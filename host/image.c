@@ -24,6 +24,7 @@
 #define DYNAMIC_LEAST (4ul << 20) /* less serves no program */
 #define SITES_LEAST_ROOM 16
 #define SITES_COUNT_MAX 256
+#define THREADS_SHARE 8 /* at most so much of the enclave is for threads: one part in */
 
 struct elf_file {
     const char *path;
@@ -252,7 +253,7 @@ static int put_all(const struct sink *s, const struct layout *l)
     if (!error)
         error = put(s, l->configuration_offset, c, up(c->size, PAGE_SIZE), SECINFO_REG | SECINFO_R,
                     true);
-    for (uint64_t i = 0; !error && i < c->threads; i++)
+    for (uint64_t i = 0; !error && i < c->threads_present; i++)
         error = put_thread(s, c->threads_offset + i * THREAD_AREA_SIZE,
                            c->image_offset + l->file->header->e_entry);
     return error;
@@ -357,7 +358,13 @@ static int plan(struct blueprint *b, const struct run_options *options)
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
 
-    /* The image, its configuration and the threads at the top; all below is the program's. */
+    /* The image, its configuration and the threads at the top, which in a small enclave are fewer; all
+     * below is the program's. */
+    c->threads = options->enclave_size / THREADS_SHARE / THREAD_AREA_SIZE;
+    c->threads = c->threads > THREADS_MAX       ? THREADS_MAX
+                 : c->threads < THREADS_PRESENT ? THREADS_PRESENT
+                                                : c->threads;
+    c->threads_present = THREADS_PRESENT;
     uint64_t threads = up(elf_end(f) + up(c->size, PAGE_SIZE), THREAD_AREA_SIZE);
     uint64_t top = threads + c->threads * THREAD_AREA_SIZE;
     if (!within(DYNAMIC_OFFSET + DYNAMIC_LEAST, top, options->enclave_size))
@@ -419,7 +426,7 @@ int image_load(struct image *image, const struct run_options *options)
     struct blueprint *b = calloc(1, sizeof *b);
     if (!b || elf_open(&b->file, options->image_path))
         return -1;
-    b->configuration = configuration_make(options, THREADS_DEFAULT);
+    b->configuration = configuration_make(options);
     if (!b->configuration) {
         fprintf(stderr, "rakis: cannot pass the arguments and the environment: %s\n",
                 strerror(errno));

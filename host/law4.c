@@ -84,9 +84,12 @@ static const uint8_t pointers[] = {
 
 #define UNLISTED_LEAST (1ull << 32)
 
+/* Where the range starts at 0 nothing lies below this: what is less is a number, as ioctl takes for some. */
+#define LOWEST_PAGE 0x10000
+
 static bool inside(const struct host *h, uint64_t address)
 {
-    return address && address >= h->image.base && address - h->image.base < h->image.size;
+    return address >= LOWEST_PAGE && address >= h->image.base && address - h->image.base < h->image.size;
 }
 
 /* Does [address, +length) begin or end in the enclave, or enclose it? */

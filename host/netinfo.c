@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "host/host.h"
@@ -446,20 +447,54 @@ static uint64_t default_ttl(void)
     return ttl > 0 ? (uint64_t)ttl : IPDEFTTL;
 }
 
-/* What the route does not say itself its interface does. */
-static void complete(struct route_query *query)
+/* What a route does not say itself its interface does, the same for all routes by it: asked for once in a
+ * tenth of a second. */
+#define DEFAULTS_NS 100000000
+
+struct defaults {
+    uint64_t interface, until; /* ns of the monotonic clock */
+    uint64_t mtu[2], hop_limit[2]; /* of IPv4, of IPv6 */
+};
+
+static struct {
+    pthread_mutex_t lock;
+    struct defaults known;
+} defaults = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static struct defaults defaults_of(uint64_t interface)
 {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+    uint64_t now = (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+    pthread_mutex_lock(&defaults.lock);
+    struct defaults d = defaults.known;
+    pthread_mutex_unlock(&defaults.lock);
+    if (d.interface == interface && now < d.until)
+        return d;
     struct interface_info info = {0};
     struct link link = {.info = &info, .hop_limit = IPDEFTTL};
-    bool four = is_four(query->destination);
+    if (interface)
+        link_ask((unsigned)interface, &link);
+    d = (struct defaults){.interface = interface,
+                          .until = now + DEFAULTS_NS,
+                          .mtu = {info.mtu, info.mtu_six},
+                          .hop_limit = {default_ttl(), link.hop_limit}};
+    pthread_mutex_lock(&defaults.lock);
+    defaults.known = d;
+    pthread_mutex_unlock(&defaults.lock);
+    return d;
+}
+
+static void complete(struct route_query *query)
+{
     if (query->mtu && query->hop_limit)
         return;
-    if (query->interface_index && link_ask((unsigned)query->interface_index, &link))
-        return;
+    struct defaults d = defaults_of(query->interface_index);
+    int family = is_four(query->destination) ? 0 : 1;
     if (!query->mtu)
-        query->mtu = four ? info.mtu : info.mtu_six;
+        query->mtu = d.mtu[family];
     if (!query->hop_limit)
-        query->hop_limit = four ? default_ttl() : link.hop_limit;
+        query->hop_limit = d.hop_limit[family];
 }
 
 int netinfo_route(struct route_query *query)

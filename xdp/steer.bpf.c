@@ -2,7 +2,7 @@
 /*
  * The steering program: a UDP datagram to an address of the interface and a port that an enclave owns goes
  * to the XSK of the queue it came in on, if that is the enclave's; everything else to the kernel, as if
- * nothing were here: fragments, VLAN tags, IPv6 extension headers, frames for other stations, multicast.
+ * nothing were here: fragments, VLAN tags, options and extension headers, frames for other stations, multicast.
  */
 #include <linux/bpf.h>
 #include <linux/if_ether.h>
@@ -99,12 +99,12 @@ int steer(struct xdp_md *context)
         return XDP_PASS;
     if (ethernet->h_proto == bpf_htons(ETH_P_IP)) {
         struct iphdr *ip = (void *)(ethernet + 1);
-        if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl < 5 ||
+        if ((void *)(ip + 1) > end || ip->version != 4 || ip->ihl != 5 ||
             ip->protocol != IPPROTO_UDP || ip->frag_off & FRAGMENT)
             return XDP_PASS;
         four = 1;
         mapped(&key.address, ip->daddr);
-        udp = (void *)ip + ip->ihl * 4;
+        udp = (void *)(ip + 1);
     } else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6)) {
         struct ipv6hdr *ip = (void *)(ethernet + 1);
         if ((void *)(ip + 1) > end || ip->version != 6 || ip->nexthdr != IPPROTO_UDP)

@@ -30,6 +30,16 @@ static _Noreturn void stop(void)
         __asm__ volatile("ud2");
 }
 
+void arena_thread(struct thread_block *block, uint64_t index)
+{
+    const struct configuration *c = enclave.configuration;
+    block->slot_address = arena_base + index * ARENA_THREAD_SIZE;
+    block->bounce_address = block->slot_address + ARENA_BOUNCE_OFFSET;
+    if (c->flags & CONFIGURATION_STATISTICS)
+        block->statistics_address = arena_base + ARENA_STATISTICS(c->threads) + sizeof(struct statistics) +
+                                    index * sizeof(struct statistics_thread);
+}
+
 void arena_start(uint64_t parameters_address, struct start_parameters *out)
 {
     uint64_t threads = enclave.configuration->threads;
@@ -41,17 +51,10 @@ void arena_start(uint64_t parameters_address, struct start_parameters *out)
         stop();
     arena_base = out->arena_address;
 
-    for (uint64_t i = 0; i < threads; i++) {
-        struct thread_block *block =
-            (struct thread_block *)(enclave.base + enclave.configuration->threads_offset +
-                                    i * THREAD_AREA_SIZE + THREAD_BLOCK);
-        block->slot_address = arena_base + i * ARENA_THREAD_SIZE;
-        block->bounce_address = block->slot_address + ARENA_BOUNCE_OFFSET;
-        if (enclave.configuration->flags & CONFIGURATION_STATISTICS)
-            block->statistics_address = arena_base + ARENA_STATISTICS(threads) +
-                                        sizeof(struct statistics) +
-                                        i * sizeof(struct statistics_thread);
-    }
+    for (uint64_t i = 0; i < enclave.configuration->threads_present; i++)
+        arena_thread((struct thread_block *)(enclave.base + enclave.configuration->threads_offset +
+                                             i * THREAD_AREA_SIZE + THREAD_BLOCK),
+                     i);
     pool.used[0] = 1; /* offset 0 of the pool would do no harm, but 0 must mean "none" */
 }
 

@@ -11,6 +11,10 @@
 struct start_parameters;
 void arena_start(uint64_t parameters_address, struct start_parameters *out);
 
+/* What the arena has for a thread area: its block gets the addresses. */
+struct thread_block;
+void arena_thread(struct thread_block *block, uint64_t index);
+
 /* Page-aligned space of the pool; never given back but by arena_pool_free of the same size.
  * Returns the offset within the arena, or 0 when the pool is exhausted. */
 uint64_t arena_pool_take(uint64_t size);

@@ -94,6 +94,22 @@ copy_string:
     jmp 7b
 8:  ret
 
+/* int exchange_word(uint32_t *word, uint32_t *expected, uint32_t new): if *word is *expected it becomes new, and
+ * the answer is 1; else *expected becomes what it is, and the answer is 0. Atomic. */
+    .globl exchange_word
+    .hidden exchange_word
+    .type exchange_word, @function
+    .p2align 4
+exchange_word:
+    mov (%rsi), %eax
+    lock cmpxchg %edx, (%rdi)
+    jne 9f
+    mov $1, %eax
+    ret
+9:  mov %eax, (%rsi)
+    xor %eax, %eax
+    ret
+
 copy_end:
 copy_fault:
     cld

@@ -9,6 +9,7 @@
 
 #include "abi/arena.h"
 #include "enclave/boundary/arena.h"
+#include "enclave/boundary/backtrace.h"
 #include "enclave/boundary/order.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
@@ -27,7 +28,7 @@ bool exit_hidden(uint64_t number)
     case __NR_sched_yield: /* of a lock, or of no consequence */
     case EXIT_THREAD_START:
     case EXIT_THREAD_END:
-    case EXIT_PROCESS_END: /* may come with any lock held; what waits is written by the host */
+    case EXIT_PROCESS_END: /* may come with any lock held: process_end has done it, else the host does */
     case EXIT_PARK:
     case EXIT_UNPARK:
     case EXIT_INTERRUPT:
@@ -142,5 +143,7 @@ _Noreturn void violation(const char *format, ...)
     va_end(arguments);
     violation_count();
     exit_log(LOG_ERROR, line, strlen(line));
+    if (backtrace_allowed())
+        backtrace_own((uint64_t)__builtin_return_address(0), *(const uint64_t *)__builtin_frame_address(0));
     exit_process(STATUS_SIGNALLED_ABORT);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/boundary/log.h"
 
+#include "enclave/boundary/backtrace.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/lib/lib.h"
 
@@ -32,5 +33,7 @@ _Noreturn void panic(const char *format, ...)
     va_start(arguments, format);
     emit(LOG_ERROR, format, arguments);
     va_end(arguments);
+    if (backtrace_allowed())
+        backtrace_own((uint64_t)__builtin_return_address(0), *(const uint64_t *)__builtin_frame_address(0));
     exit_process(STATUS_SIGNALLED_ABORT);
 }

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Some of what a program does is done later: its writes to files wait in the arena for company. Nobody
- * may see that. So before anything else that the outside could notice (an exit, a packet) what waits goes
- * first, and each time that news of the outside may have come, what was known of it before is in doubt.
+ * Some of what a program does is done later: its writes to files wait in the arena for company.
+ * Nobody may see that. So before anything else that the outside could notice (an exit, a packet)
+ * what waits goes first, and each time that news of the outside may have come, what was known of it
+ * before is in doubt.
  */
 #ifndef BOUNDARY_ORDER_H
 #define BOUNDARY_ORDER_H

@@ -45,3 +45,10 @@ int64_t user_string(char *to, const char *from, size_t size)
         return limit == size ? -ENAMETOOLONG : -EFAULT;
     return length;
 }
+
+int user_exchange(uint32_t *user, uint32_t *expected, uint32_t new)
+{
+    if (user_range(user, sizeof *user))
+        return -EFAULT;
+    return exchange_word(user, expected, new);
+}

@@ -21,6 +21,9 @@ int user_zero(void *to, size_t length);
 /* Copies a string and its NUL, at most `size` bytes: its length, -EFAULT, or -ENAMETOOLONG. */
 int64_t user_string(char *to, const char *from, size_t size);
 
+/* Atomic: if *user is *expected it becomes `new`: 1. Else *expected becomes what it is: 0. Or -EFAULT. */
+int user_exchange(uint32_t *user, uint32_t *expected, uint32_t new);
+
 #define user_get(to, from) user_read((to), (from), sizeof *(to))
 #define user_put(to, from) user_write((to), (from), sizeof *(from))
 

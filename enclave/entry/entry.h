@@ -8,6 +8,9 @@
 
 #include "enclave/entry/thread_block.h"
 
+/* The first instruction: OENTRY of every TCS. */
+void enclave_entry(void);
+
 /* Leave with an exit (the slot is filled) and return when the host has answered. */
 void enclave_leave(void);
 _Noreturn void enclave_leave_for_good(void);

@@ -38,6 +38,7 @@ static struct {
     struct lock lock; /* guards who owns which; taken before an extent's */
     struct extent extent[EXTENTS_MAX];
     uint32_t count; /* those below it are there */
+    bool refused;   /* the host opens no more */
     uint64_t per_ms;
 } all = {.per_ms = 2000000};
 
@@ -93,8 +94,8 @@ static void claim(struct extent *x)
 {
     if (untrusted_swap(AT(x, state), EXTENT_READY, EXTENT_FILLING))
         return;
-    if (untrusted_load(AT(x, state)) != EXTENT_EMPTY)
-        exit_checked(EXIT_EXTENT_WRITE, 0, 0, x->number, 0, 0, 0, 0, 0); /* the host is at it: wait */
+    if (untrusted_load(AT(x, state)) != EXTENT_EMPTY) /* the host is at it: wait */
+        exit_checked(EXIT_EXTENT_WRITE, 0, 0, x->number, 0, 0, 0, 0, 0);
     if (!untrusted_swap(AT(x, state), EXTENT_EMPTY, EXTENT_FILLING))
         violation("extent %lu is neither empty nor ready", x->number);
     emptied(x);
@@ -114,7 +115,8 @@ static void publish(struct extent *x)
     untrusted_store(AT(x, length), x->length);
     if (!untrusted_swap(AT(x, state), EXTENT_FILLING, EXTENT_READY))
         violation("extent %lu changed while it was filled", x->number);
-    /* In this order, against the host's: it sees that this is READY, or we see that it does not look. */
+    /* In this order, against the host's: it sees that this is READY, or we see that it is not
+     * looking. */
     if (!untrusted_load(AT(x, watched)))
         write_out(x);
 }
@@ -125,7 +127,7 @@ static void publish(struct extent *x)
 static struct extent *make(void)
 {
     struct extent *x = &all.extent[all.count];
-    if (all.count == EXTENTS_MAX)
+    if (all.count == EXTENTS_MAX || all.refused)
         return NULL;
     if (!x->place)
         x->place = arena_pool_take(EXTENT_SIZE);
@@ -135,15 +137,17 @@ static struct extent *make(void)
     x->number = all.count;
     const struct extent_shared empty = {0};
     untrusted_write(x->shared, &empty, sizeof empty);
-    if (exit_checked(EXIT_EXTENT_OPEN, 0, 0, x->number, x->place, 0, 0, 0, 0))
+    if (exit_checked(EXIT_EXTENT_OPEN, 0, 0, x->number, x->place, 0, 0, 0, 0)) {
+        all.refused = true;
         return NULL;
+    }
     order.write_out = extents_write_out;
     __atomic_store_n(&all.count, all.count + 1, __ATOMIC_RELEASE);
     return x;
 }
 
-/* With all.lock held: the one of this file, else one that is free, a new one, or one that was not used
- * for a while. Where all are in use, taking one away would cost as many exits as it saves. */
+/* With all.lock held: the one of this file, else one that is free, a new one, or one that was not
+ * used for a while. Where all are in use, taking one away would cost as many exits as it saves. */
 static struct extent *choose(const struct extent_file *f)
 {
     struct extent *spare = NULL, *oldest = NULL;
@@ -216,8 +220,8 @@ int extent_error(struct extent_file *f)
 
 /* ---- gathering ---- */
 
-/* Can bytes for `offset` be put to what is there? Those at the host's position stay in one piece, as an
- * append of one process is not to be mixed with another's. */
+/* Can bytes for `offset` be put to what is there? Those at the host's position stay in one piece,
+ * as an append of one process is not to be mixed with another's. */
 static bool adjoins(const struct extent *x, int64_t offset, uint64_t length)
 {
     if (offset == AT_POSITION || x->offset == AT_POSITION)
@@ -230,15 +234,16 @@ static bool adjoins(const struct extent *x, int64_t offset, uint64_t length)
 static void begin(struct extent *x, int64_t offset)
 {
     x->offset = offset;
-    x->capacity = offset == AT_POSITION ? EXTENT_BYTES : EXTENT_BYTES - (uint64_t)offset % EXTENT_BYTES;
+    x->capacity =
+        offset == AT_POSITION ? EXTENT_BYTES : EXTENT_BYTES - (uint64_t)offset % EXTENT_BYTES;
     untrusted_store(AT(x, sequence), ++x->sequence);
     untrusted_store(AT(x, file), (uint64_t)x->owner->host_fd);
     untrusted_store(AT(x, offset), offset == AT_POSITION ? EXTENT_AT_POSITION : (uint64_t)offset);
 }
 
 /* Up to `length` bytes, `skip` bytes into the buffers, to `at`. Bytes or -EFAULT. */
-static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int count, uint64_t skip,
-                      uint64_t length)
+static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int count,
+                      uint64_t skip, uint64_t length)
 {
     uint64_t done = 0;
     for (int i = 0; i < count && done < length; i++) {
@@ -257,8 +262,8 @@ static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int 
 }
 
 /* One extent's worth of it. */
-static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int count, uint64_t skip,
-                    uint64_t length)
+static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int count,
+                    uint64_t skip, uint64_t length)
 {
     claim(x);
     if (x->length && !adjoins(x, offset, length)) {

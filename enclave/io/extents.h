@@ -2,10 +2,11 @@
 /*
  * Write-behind: small writes to a file are gathered in the arena and leave as one (abi/file.h).
  *
- *   one file, one extent    whoever writes to a file takes over what was gathered for it, whichever of its
- *            open files that came by. So what was written first is there first
- *   leaves   when it is full, when the next write does not adjoin it, before anything that the outside could
- *            notice (boundary/order.h), and within about a millisecond by the host itself
+ * Each file of the host has at most one extent: whoever writes to it takes over what was gathered,
+ * by whichever of its open files that came. So what was written first is there first.
+ *
+ * An extent leaves when it is full, when the next write does not adjoin it, before anything that the
+ * outside could notice (boundary/order.h), and within about a millisecond by the host itself.
  *
  * An error of a write that was accepted is kept for the file that it was accepted for.
  */
@@ -17,8 +18,8 @@
 
 struct extent;
 
-/* An open file, as extents know it. Kept by the caller, zeroed at first but for the first three; must not
- * move. Calls for one file do not overlap, but for those that other files' calls cause. */
+/* An open file, as extents know it. Kept by the caller, zeroed at first but for the first three;
+ * must not move. Calls for one file do not overlap, but for those that other files' calls cause. */
 struct extent_file {
     int host_fd;
     uint64_t device, inode;
@@ -27,9 +28,10 @@ struct extent_file {
 };
 
 /*
- * Bytes of v's buffers, which may be the program's, are accepted for the file: `offset` in it, or -1: at
- * the position that the host keeps (which must be the end for O_APPEND). At most EXTENT_BYTES / 2 in all.
- * Returns how many; -EFAULT; -EAGAIN: there is no room to gather in, write as usual.
+ * Bytes of v's buffers, which may be the program's, are accepted for the file: `offset` in it, or
+ * -1: at the position that the host keeps (which must be the end for O_APPEND). At most
+ * EXTENT_BYTES / 2 in all. Returns how many; -EFAULT; -EAGAIN: there is no room to gather in, write
+ * as usual.
  */
 int64_t extent_write(struct extent_file *f, int64_t offset, const struct iovec *v, int count);
 

@@ -34,8 +34,8 @@ void windows_start(uint64_t tsc_per_ms)
     all.per_ms = tsc_per_ms;
 }
 
-/* With all.lock held: one that is free, or that was not used for a while. Where all are in use, taking one
- * away would cost as many exits as it saves. */
+/* With all.lock held: one that is free, or that was not used for a while. Where all are in use,
+ * taking one away would cost as many exits as it saves. */
 static struct window *choose(void)
 {
     struct window *best = &all.window[0];
@@ -43,7 +43,8 @@ static struct window *choose(void)
         struct window *w = &all.window[i];
         if (!__atomic_load_n(&w->owner, __ATOMIC_RELAXED))
             return w;
-        if (__atomic_load_n(&w->used, __ATOMIC_RELAXED) < __atomic_load_n(&best->used, __ATOMIC_RELAXED))
+        if (__atomic_load_n(&w->used, __ATOMIC_RELAXED) <
+            __atomic_load_n(&best->used, __ATOMIC_RELAXED))
             best = w;
     }
     uint64_t used = __atomic_load_n(&best->used, __ATOMIC_RELAXED);
@@ -99,8 +100,8 @@ int64_t window_move(struct window_file *f, uint64_t page, uint64_t length)
         return -EAGAIN;
     __atomic_store_n(&w->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
     w->length = 0;
-    int64_t valid = exit_checked(EXIT_FILE_MAP, 0, length, (uint32_t)f->host_fd, page / PAGE, length,
-                                 w->place, 0, 0);
+    int64_t valid = exit_checked(EXIT_FILE_MAP, 0, length, (uint32_t)f->host_fd, page / PAGE,
+                                 length, w->place, 0, 0);
     if (valid > 0) {
         w->offset = page;
         w->length = (uint64_t)valid;
@@ -126,7 +127,8 @@ bool window_shows(const struct window_file *f, uint64_t offset)
     return result;
 }
 
-int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, void *to, uint64_t length)
+int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, void *to,
+                    uint64_t length)
 {
     struct window *w = f->window;
     int64_t n = 0;

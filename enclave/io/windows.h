@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Windows on files: a part of a file that the host has mapped into the arena, so that reading it is a
- * copy. What others write there is seen at once, as the pages are the kernel's own. What is not seen is that
- * the file became shorter, within the page where it ends now: who reads has to know its size by other means.
+ * Windows on files: a part of a file that the host has mapped into the arena, so that reading it is
+ * a copy. What others write there is seen at once, as the pages are the kernel's own. What is not
+ * seen is that the file became shorter, within the page where it ends now: who reads has to know
+ * its size by other means.
  */
 #ifndef IO_WINDOWS_H
 #define IO_WINDOWS_H
@@ -19,18 +20,20 @@ struct window_file {
 };
 
 /*
- * Moves the file's window to `page` of the file (a multiple of 4096), with `length` bytes made ready, which
- * is a multiple of 4096 and at most WINDOW_BYTES. One exit. Returns how many of them lie in whole pages of
- * the file; -EAGAIN: there is no window to be had; or the host's error.
+ * Moves the file's window to `page` of the file (a multiple of 4096), with `length` bytes made
+ * ready, which is a multiple of 4096 and at most WINDOW_BYTES. One exit. Returns how many of them
+ * lie in whole pages of the file; -EAGAIN: there is no window to be had; or the host's error.
  */
 int64_t window_move(struct window_file *f, uint64_t page, uint64_t length);
 
 /* Does the file's window show that offset? */
 bool window_shows(const struct window_file *f, uint64_t offset);
 
-/* Up to `length` bytes from `offset` on that the window shows and that lie before `end`, to `to`, which may
- * be the program's. How many, 0: none; -EFAULT: `to` cannot be written, or the file ends before. */
-int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, void *to, uint64_t length);
+/* Up to `length` bytes from `offset` on that the window shows and that lie before `end`, to `to`,
+ * which may be the program's. How many, 0: none; -EFAULT: `to` cannot be written, or the file ends
+ * before. */
+int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, void *to,
+                    uint64_t length);
 
 /* The file is about to be closed: an exit, if it had one. */
 void window_release(struct window_file *f);

@@ -9,7 +9,7 @@
 #include "enclave/lib/address.h"
 #include "enclave/net/interface.h"
 
-#define ROUTES 1024 /* power of two */
+#define ROUTES 4096 /* power of two; untouched ones cost nothing */
 
 /* How long an answer is believed, as parts of a second: whatever changes on the host, it is heeded within
  * half of one. */
@@ -32,7 +32,7 @@ int route_start(uint64_t tick_rate)
         return -ENOMEM;
     routes.second = tick_rate;
     routes.reload = __builtin_ia32_rdtsc() + tick_rate / INTERFACES_PART;
-    memset(routes.table, 0, ROUTES * sizeof *routes.table);
+    routes_forget();
     return 0;
 }
 

@@ -75,14 +75,6 @@ static bool emulate(struct registers *r)
     return false;
 }
 
-_Noreturn void os_crash(const struct sgx_gpr *where)
-{
-    struct thread_block *block = thread_block();
-    panic("exception %lu in the LibOS at image offset 0x%lx, address 0x%lx, error 0x%lx, rsp 0x%lx",
-          block->trap_vector, where->rip - enclave.image, block->trap_address, block->trap_error,
-          where->rsp);
-}
-
 static uint64_t exceptions;
 
 void os_exception(struct registers *r)

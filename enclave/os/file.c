@@ -171,6 +171,16 @@ uint32_t file_table_size(void)
     return table.size;
 }
 
+void files_surrender(void)
+{
+    for (uint32_t fd = 0; fd < table.size; fd++) {
+        struct file *f = file_get((int)fd);
+        if (f)
+            file_cache_surrender(f);
+        file_put(f);
+    }
+}
+
 void file_table_start(void)
 {
     for (int fd = 0; fd < DESCRIPTORS_INHERITED; fd++) {

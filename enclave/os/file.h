@@ -69,7 +69,9 @@ struct socket_ops {
     int64_t (*sendmsg)(struct file *f, const struct msghdr *m, int flags);
     int64_t (*recvmsg)(struct file *f, struct msghdr *m, int flags);
     int (*shutdown)(struct file *f, int how);
-    void (*filtered)(struct file *f); /* the host has attached a filter; NULL: no matter */
+    /* The kernel is to serve it: a filter is attached, or others have the host's descriptor too. NULL: it
+     * does in any case. */
+    void (*by_kernel)(struct file *f);
 };
 
 struct file {

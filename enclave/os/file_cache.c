@@ -15,19 +15,19 @@
 #include "enclave/os/time.h"
 
 #define PAGE 4096
-#define AT_HOST (-1)  /* of an offset: where the host's position is */
+#define AT_HOST (-1) /* of an offset: where the host's position is */
 #define NOWHERE (-2)
 
-#define RUN 2             /* so many in sequence before anything is done about it */
-#define MANY_READS 8      /* of a small file, in any order */
+#define RUN 4        /* so many in sequence before anything is done about it */
+#define MANY_READS 8 /* of a small file, in any order */
 #define GATHER_MOST (EXTENT_BYTES / 2)
 #define READ_MOST 0x40000ul /* larger reads are worth an exit each */
 #define WINDOW_FIRST 0x20000ul
 #define NO_END INT64_MAX
-#define FAR (1ll << 40) /* offsets from here on are the host's to judge: file systems end somewhere */
+#define FAR (1ll << 40) /* from here on the host judges offsets: file systems end somewhere */
 
-/* Room on the file system: below the first nothing is accepted that might not fit, and not much more
- * than a part of what there is before one looks again. */
+/* Room on the file system: below the first nothing is accepted that might not fit, and not much
+ * more than a part of what there is before one looks again. */
 #define ROOM_LEAST (32ull << 20)
 #define ROOM_MOST (64ull << 20)
 #define ROOM_PART 16
@@ -58,8 +58,8 @@ struct file_cache {
     uint64_t shown_at;    /* ... and TSC */
 
     struct extent_file extent;
-    uint64_t room;   /* bytes that may be accepted before one looks again */
-    uint64_t pause;  /* bytes to be written by the host before one looks again */
+    uint64_t room;  /* bytes that may be accepted before one looks again */
+    uint64_t pause; /* bytes to be written by the host before one looks again */
 };
 
 static uint64_t size_limit = UINT64_MAX; /* RLIMIT_FSIZE */
@@ -147,7 +147,8 @@ static bool ask(struct file *f, struct file_cache *c)
         return false;
     }
     f->mode = (uint32_t)facts.mode & S_IFMT;
-    bool fit = f->mode == S_IFREG && fit_system(facts.file_system) && facts.position != FILE_NO_POSITION;
+    bool fit =
+        f->mode == S_IFREG && fit_system(facts.file_system) && facts.position != FILE_NO_POSITION;
     c->fitness = fit ? FIT : UNFIT;
     c->extent.device = facts.device;
     c->extent.inode = facts.inode;
@@ -323,7 +324,8 @@ static int64_t by_host(struct file *f, struct file_cache *c, bool write, bool he
 
 /* ---- reading ---- */
 
-/* With the lock held: what the window shows was in the file when nothing that has reached us was known. */
+/* With the lock held: what the window shows was in the file when nothing that has reached us was
+ * known. */
 static bool shown_fresh(const struct file_cache *c)
 {
     return c->shown_order == __atomic_load_n(&order.generation, __ATOMIC_SEQ_CST) &&
@@ -358,7 +360,8 @@ static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
     if (run && (uint64_t)(c->end - offset) < 4 * left)
         return false; /* as many exits without it */
     int64_t page = run ? page_down(offset) : 0;
-    uint64_t length = run ? c->ahead : WINDOW_BYTES;
+    uint64_t length =
+        run ? MAX(c->ahead, MIN(4 * left, WINDOW_BYTES) & ~(PAGE - 1ul)) : WINDOW_BYTES;
     uint32_t generation = __atomic_load_n(&order.generation, __ATOMIC_SEQ_CST);
     int64_t valid = window_move(&c->window, (uint64_t)page, length);
     if (valid < 0) {
@@ -372,7 +375,7 @@ static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
     return offset < page + valid;
 }
 
-/* From the window, into the buffers `skip` bytes into them. Bytes, 0: it does not show it; -EFAULT. */
+/* From the window, into the buffers `skip` bytes into them. Bytes; 0: it shows none; -EFAULT. */
 static int64_t from_window(struct file_cache *c, int64_t offset, const struct iovec *v, int count,
                            uint64_t skip)
 {
@@ -457,7 +460,8 @@ static bool gathers(struct file *f, struct file_cache *c, uint64_t total, int fl
 }
 
 /* Where it goes: in the file, AT_HOST, or NOWHERE: by the host after all. */
-static int64_t place(struct file *f, struct file_cache *c, bool here, int64_t offset, uint64_t total)
+static int64_t place(struct file *f, struct file_cache *c, bool here, int64_t offset,
+                     uint64_t total)
 {
     bool append = f->flags & O_APPEND;
     uint64_t limit = __atomic_load_n(&size_limit, __ATOMIC_RELAXED);
@@ -490,7 +494,8 @@ static void wrote(struct file_cache *c, bool here, int64_t at, int64_t n)
     run_continue(&c->writes, at, n);
 }
 
-int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64_t offset, int flags)
+int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64_t offset,
+                         int flags)
 {
     struct file_cache *c = cache_of(f);
     if (!c || c->fitness == UNFIT)
@@ -508,8 +513,8 @@ int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64
     if (here)
         offset = c->position;
     run_note(&c->writes, offset);
-    if (now - c->writes.last > time_tsc_per_ms())
-        c->writes.length = 0; /* now and then: at once */
+    if (now - c->writes.last > time_tsc_per_ms()) /* the first for a while: at once */
+        c->writes.length = MIN(c->writes.length, RUN - 1u);
     c->writes.last = now;
     int64_t at = gathers(f, c, total, flags) ? place(f, c, here, offset, total) : NOWHERE;
     int64_t n = at == NOWHERE ? -EAGAIN : extent_write(&c->extent, at, v, count);

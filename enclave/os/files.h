@@ -92,6 +92,8 @@ bool file_listed(uint32_t fd);
 uint32_t file_table_size(void);
 /* Takes a reference to a file that is in a list: false: its last one is just going. */
 bool file_still(struct file *f);
+/* Before the process is made twice: file_cache_surrender of all that is open. */
+void files_surrender(void);
 /* F_SETFL: to the file and in the flags that it answers. 0 or -errno. */
 int file_set_flags(struct file *f, int flags);
 /* file_install of the file, with the reference dropped if that fails. */

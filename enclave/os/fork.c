@@ -251,6 +251,8 @@ static void become_child(void)
     process.threads_live = 1;
     for (uint32_t i = 0; i < process.thread_count; i++)
         process.threads[i].live = process.threads[i].ending = false;
+    /* Thread areas that were added are not here. */
+    process.thread_count = (uint32_t)enclave.configuration->threads_present;
     struct thread_block *own = t->block;
     *t = process.threads[f->index];
     t->block = own;

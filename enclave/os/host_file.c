@@ -25,6 +25,8 @@ int host_fd_of(struct file *f)
 {
     if (stream_on(f))
         stream_leave(f); /* whoever asks passes it on to the host */
+    if (f->ops->socket && f->ops->socket->by_kernel)
+        f->ops->socket->by_kernel(f);
     return f->host_fd;
 }
 

@@ -558,6 +558,26 @@ int memory_print_maps(char *out, uint64_t size)
     return (int)at;
 }
 
+bool memory_place(uint64_t address, struct memory_place *out)
+{
+    memset(out, 0, sizeof *out);
+    lock_take(&memory.lock);
+    const struct area *a = area_find(&memory.table, address);
+    if (a) {
+        out->start = a->start;
+        out->end = a->end;
+        out->name = a->kind == AREA_FILE ? a->name : NULL;
+        out->offset = a->offset + (address - a->start);
+        out->trampoline = a->kind == AREA_TRAMPOLINE;
+    }
+    /* Parts of a file lie in order: the nearest one below that shows its beginning. */
+    for (const struct area *b = a; out->name && b >= memory.table.area && !out->image; b--)
+        if (b->name == out->name && b->offset == 0)
+            out->image = b->start;
+    lock_release(&memory.lock);
+    return a;
+}
+
 void memory_usage(uint64_t *total, uint64_t *resident)
 {
     *total = *resident = 0;

@@ -52,6 +52,16 @@ static inline bool memory_shares(void)
 /* Whole pages for the LibOS itself (lib/alloc stands on it). NULL: none. */
 void *memory_libos_pages(uint64_t length);
 
+/* What is mapped at an address: false: nothing. */
+struct memory_place {
+    uint64_t start, end; /* of the area */
+    const char *name;    /* of the file, NULL: none; it stays */
+    uint64_t offset;     /* of the address in the file */
+    uint64_t image;      /* where the file's beginning is mapped, as far as can be told; 0: nowhere */
+    bool trampoline;
+};
+bool memory_place(uint64_t address, struct memory_place *out);
+
 /* Called for each area in order of address; a line of /proc/self/maps each. */
 int memory_print_maps(char *out, uint64_t size);
 /* Bytes mapped for the program and thereof resident as far as is known: for /proc/self/status, statm. */

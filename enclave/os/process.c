@@ -17,6 +17,7 @@
 #include "abi/arena.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
@@ -39,6 +40,7 @@ void process_start(void)
 _Noreturn void process_end(int status)
 {
     memory_push_all();
+    order_before();
     vfork_release();
     io_flush_all();
     exit_process(status);

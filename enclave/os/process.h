@@ -23,7 +23,8 @@ struct process {
     struct program_image image;
     struct lock threads_lock; /* guards the table and live flags */
     struct thread *threads;   /* one per thread area */
-    uint32_t thread_count;    /* areas */
+    uint32_t thread_count;    /* areas that there are, */
+    uint32_t thread_room;     /* and may be */
     uint32_t threads_live;
     uint32_t first;      /* index of the thread whose tid is the pid */
     struct thread *last; /* waits for all others to end; atomic */

@@ -14,7 +14,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
-#include "enclave/os/memory.h"
+#include "enclave/os/crash.h"
 #include "enclave/os/process.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
@@ -29,7 +29,6 @@
 #define ACTION_DEFAULT 0
 #define ACTION_IGNORE 1
 #define RED_ZONE 128
-#define MAPS_SIZE 16384
 #define SA_RESTORER_ 0x04000000ull
 
 enum disposition { DISPOSITION_IGNORE, DISPOSITION_END, DISPOSITION_STOP, DISPOSITION_HANDLE };
@@ -395,20 +394,11 @@ static int frame_write(struct registers *r, int signal, const struct signal_caus
     return 0;
 }
 
-/* Where a fatal exception happened, and what is mapped there. */
-static void crash_report(int signal, const struct registers *r, const struct signal_cause *cause)
+/* Those that mean a defect of the program, by which Linux would leave a core. */
+static bool dumps_core(int signal)
 {
-    log_info("signal %d, code %d: rip 0x%lx, address 0x%lx, rsp 0x%lx, rax 0x%lx, rdi 0x%lx", signal,
-             cause->code, r->rip, cause->address, r->rsp, r->rax, r->rdi);
-    char *maps = log_threshold >= LOG_DEBUG ? alloc(MAPS_SIZE) : NULL;
-    if (!maps)
-        return;
-    memory_print_maps(maps, MAPS_SIZE);
-    for (char *line = maps, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
-        *end = 0;
-        log_debug("%s", line);
-    }
-    alloc_free(maps);
+    return SIGNAL_BIT(signal) & (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGFPE) |
+                                 SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGSYS));
 }
 
 static void stop_process(int signal)
@@ -433,7 +423,7 @@ void signal_deliver(struct registers *r)
             stop_process(signal);
             continue;
         case DISPOSITION_END:
-            if (cause.code > 0 && cause.code < SI_KERNEL)
+            if (dumps_core(signal))
                 crash_report(signal, r, &cause);
             process_end(STATUS_SIGNALLED(signal));
         case DISPOSITION_HANDLE:

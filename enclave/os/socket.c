@@ -197,8 +197,8 @@ static int64_t attach_filter(struct file *f, int name, const void *value, sockle
     int64_t result = user_read(copy, program.filter, size);
     if (!result)
         result = host_attach_filter(f->host_fd, name, copy, program.len);
-    if (!result && f->ops->socket->filtered)
-        f->ops->socket->filtered(f);
+    if (!result && f->ops->socket->by_kernel)
+        f->ops->socket->by_kernel(f);
     alloc_free(copy);
     return result;
 }

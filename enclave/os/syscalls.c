@@ -20,6 +20,7 @@
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/trace.h"
 #include "enclave/os/world.h"
 
 #define SYSCALLS_PROCESS(X)                                                                        \
@@ -113,13 +114,13 @@ static int64_t unknown(uint64_t number)
 static bool again(struct registers *r, int64_t *result)
 {
     bool restart;
-    if (*result != RESTART_SYS && *result != RESTART_NOHAND)
+    if (*result != RESTART_SYS && *result != RESTART_NOHAND && *result != RESTART_ALWAYS)
         return false;
     streams_service(); /* another thread may have interrupted it for that */
     signal_collect();
     if (!signal_deliverable(&restart))
         return true;
-    if (*result == RESTART_SYS && restart) {
+    if ((*result == RESTART_SYS && restart) || *result == RESTART_ALWAYS) {
         /* After the handler the program comes to syscall_again with its registers as they were. */
         r->rax = r->number;
         r->rcx = r->rip;
@@ -131,19 +132,30 @@ static bool again(struct registers *r, int64_t *result)
     return false;
 }
 
+/* Calls that come back, if at all, with other registers than they were made with. */
+static bool returns(uint64_t number)
+{
+    return number != __NR_exit && number != __NR_exit_group && number != __NR_rt_sigreturn;
+}
+
 void syscall_dispatch(struct registers *r, bool trapped)
 {
     uint64_t number = r->number;
     int64_t result;
     count(number, trapped);
+    if (log_threshold >= LOG_TRACE && !returns(number)) {
+        const uint64_t argument[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+        trace_last_call(current()->tid, number, argument);
+    }
     do {
         handler *h = number < STATISTICS_SYSCALLS ? table[number] : NULL;
         result = h ? h(r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9) : unknown(number);
     } while (again(r, &result));
-    if (log_threshold >= LOG_TRACE)
-        log_trace("%d %s(0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx, 0x%lx) = %ld%s", current()->tid,
-                  name_of(number), r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9, result,
-                  trapped ? " (trapped)" : "");
+    if (log_threshold >= LOG_TRACE) {
+        const uint64_t argument[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
+        bool restarts = r->rip == (uint64_t)syscall_again;
+        trace_call(current()->tid, number, argument, restarts ? RESTART_SYS : result, trapped);
+    }
     r->rax = (uint64_t)result;
 }
 

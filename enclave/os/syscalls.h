@@ -25,6 +25,7 @@ struct registers;
  * futex with timeout) is only run again when no handler ran.
  */
 #define RESTART_SYS (-512)
+#define RESTART_ALWAYS (-513) /* whatever SA_RESTART says */
 #define RESTART_NOHAND (-514)
 
 /* Counters for --stats begin again: this is another process than the one that counted. */

@@ -16,16 +16,12 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
+#include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/thread_area.h"
 #include "enclave/os/time.h"
 #include "enclave/os/world.h"
-
-static struct thread_block *block_of(uint32_t index)
-{
-    return (struct thread_block *)(enclave.base + enclave.configuration->threads_offset +
-                                   index * THREAD_AREA_SIZE + THREAD_BLOCK);
-}
 
 /* The first thread's id is the pid, the others' follow it by index. */
 static int tid_of(uint32_t index)
@@ -35,13 +31,15 @@ static int tid_of(uint32_t index)
 
 void threads_start(void)
 {
-    process.thread_count = (uint32_t)enclave.configuration->threads;
-    process.threads = alloc(process.thread_count * sizeof *process.threads);
+    process.thread_count = (uint32_t)enclave.configuration->threads_present;
+    process.thread_room = (uint32_t)enclave.configuration->threads;
+    /* Fresh pages: what is not used of them costs nothing. */
+    process.threads = memory_libos_pages(process.thread_room * sizeof *process.threads);
     if (!process.threads)
         panic("no memory for the table of threads");
     for (uint32_t i = 0; i < process.thread_count; i++) {
         process.threads[i].index = i;
-        process.threads[i].block = block_of(i);
+        process.threads[i].block = thread_area_block(i);
         process.threads[i].tid = tid_of(i);
     }
     process.threads[0].live = true;
@@ -86,6 +84,7 @@ _Noreturn void thread_vanish(void)
     struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
     if (last)
         exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
+    world_left();
     exit_thread();
 }
 
@@ -143,6 +142,13 @@ static struct thread *thread_claim(void)
         if (!t->live && __atomic_load_n(&t->block->state, __ATOMIC_ACQUIRE) == TB_STATE_UNUSED)
             found = t;
     }
+    if (!found && process.thread_count < process.thread_room && !thread_area_add(process.thread_count)) {
+        found = &process.threads[process.thread_count];
+        found->index = process.thread_count;
+        found->block = thread_area_block(found->index);
+        /* Others look through the table without the lock. */
+        __atomic_store_n(&process.thread_count, process.thread_count + 1, __ATOMIC_RELEASE);
+    }
     if (found) {
         struct thread_block *block = found->block;
         uint32_t index = found->index;
@@ -164,7 +170,7 @@ static void thread_unclaim(struct thread *t)
     t->live = false;
     process.threads_live--;
     lock_release(&process.threads_lock);
-    world_thread_gone();
+    world_left();
 }
 
 struct clone_request {
@@ -320,7 +326,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
-    world_thread_gone();
+    world_left();
     exit_thread();
 }
 

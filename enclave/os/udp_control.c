@@ -19,17 +19,9 @@ static int interface_of(const struct udp_packet *p)
     return (int)xsk_interface(xsk_at(p->interface));
 }
 
-/* A program's buffer that is filled from its beginning. */
-struct control {
-    struct msghdr *m;
-    size_t room;
-};
-
-/* As put_cmsg() of the kernel: what does not fit is cut, header and all only when not even that fits. */
-static void put(struct control *c, int level, int type, const void *data, size_t n)
+void udp_put_control(struct msghdr *m, size_t room, int level, int type, const void *data, size_t n)
 {
-    struct msghdr *m = c->m;
-    size_t left = c->room - m->msg_controllen, length = CMSG_LEN(n);
+    size_t left = room - m->msg_controllen, length = CMSG_LEN(n);
     if (left < sizeof(struct cmsghdr)) {
         m->msg_flags |= MSG_CTRUNC;
         return;
@@ -43,6 +35,17 @@ static void put(struct control *c, int level, int type, const void *data, size_t
     memcpy(at, &header, sizeof header);
     memcpy(at + sizeof header, data, length - sizeof header);
     m->msg_controllen += MIN(CMSG_SPACE(n), left);
+}
+
+/* A program's buffer that is filled from its beginning. */
+struct control {
+    struct msghdr *m;
+    size_t room;
+};
+
+static void put(struct control *c, int level, int type, const void *data, size_t n)
+{
+    udp_put_control(c->m, c->room, level, type, data, n);
 }
 
 static void put_int(struct control *c, int level, int type, int value)

@@ -8,6 +8,9 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/udp_socket.h"
 
+/* However much the host says may wait. */
+#define RECEIVE_BUFFER_MAX (256 << 20)
+
 enum option_effect {
     OPTION_NONE,
     OPTION_SEND_BY_HOST,
@@ -158,6 +161,9 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
     case SO_RCVBUFFORCE:
         udp_learn_limit(f);
         break;
+    case SO_ZEROCOPY:
+        s->zerocopy.on = set(value, n);
+        break;
     case SO_TIMESTAMP:
     case SO_TIMESTAMPNS:
     case SO_TIMESTAMP_NEW:
@@ -167,10 +173,14 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
     }
 }
 
+static bool may_fragment(int discover)
+{
+    return discover != IP_PMTUDISC_WANT && discover != IP_PMTUDISC_DO && discover != IP_PMTUDISC_PROBE;
+}
+
 static void note_ip_option(struct file *f, int name, const void *value, socklen_t n)
 {
     struct udp_socket *s = socket_of(f);
-    int discover;
     switch (name) {
     case IP_TTL:
         s->ttl = int_of(value, n) < 0 ? 0 : (uint8_t)option_read(f, IPPROTO_IP, IP_TTL, 0);
@@ -179,9 +189,8 @@ static void note_ip_option(struct file *f, int name, const void *value, socklen_
         s->tos = (uint8_t)option_read(f, IPPROTO_IP, IP_TOS, 0);
         break;
     case IP_MTU_DISCOVER:
-        discover = option_read(f, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT);
-        s->may_fragment = discover != IP_PMTUDISC_WANT && discover != IP_PMTUDISC_DO &&
-                          discover != IP_PMTUDISC_PROBE;
+        s->may_fragment = may_fragment(option_read(f, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT));
+        s->discover_set = true;
         break;
     case IP_RECVERR:
         s->queues_errors = set(value, n);
@@ -212,6 +221,7 @@ static void note_ipv6_option(struct file *f, int name, const void *value, sockle
         break;
     case IPV6_AUTOFLOWLABEL:
         s->no_flow_label = !set(value, n);
+        s->flow_label_set = true;
         break;
     case IPV6_RECVERR:
         s->queues_errors = set(value, n);
@@ -273,11 +283,39 @@ int udp_setsockopt(struct file *f, int level, int name, const void *value, sockl
 void udp_learn_limit(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
-    s->endpoint.limit = (uint32_t)option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    int limit = option_read(f, SOL_SOCKET, SO_RCVBUF, UDP_RECEIVE_BUFFER);
+    s->endpoint.limit = (uint64_t)MIN(MAX(limit, 0), RECEIVE_BUFFER_MAX);
     s->limit_known = true;
 }
 
-void udp_filtered(struct file *f)
+/* Racing threads at worst ask twice. */
+static struct {
+    uint64_t until[2]; /* TSC: of IPv4's, of IPv6's */
+    bool may_fragment, no_flow_label;
+} defaults;
+
+void udp_learn_defaults(struct file *f)
+{
+    struct udp_socket *s = socket_of(f);
+    uint64_t now = udp_ticks(), until = now + net_second();
+    if (now > defaults.until[0]) {
+        if (!s->discover_set)
+            defaults.may_fragment =
+                may_fragment(option_read(f, IPPROTO_IP, IP_MTU_DISCOVER, IP_PMTUDISC_WANT));
+        defaults.until[0] = s->discover_set ? 0 : until;
+    }
+    if (s->six && now > defaults.until[1]) {
+        if (!s->flow_label_set)
+            defaults.no_flow_label = !option_read(f, IPPROTO_IPV6, IPV6_AUTOFLOWLABEL, 1);
+        defaults.until[1] = s->flow_label_set ? 0 : until;
+    }
+    if (!s->discover_set)
+        s->may_fragment = defaults.may_fragment;
+    if (!s->flow_label_set)
+        s->no_flow_label = defaults.no_flow_label;
+}
+
+void udp_by_kernel(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     lock_take(&s->lock);

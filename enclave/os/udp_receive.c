@@ -177,6 +177,8 @@ int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
     struct udp_deadline limit = udp_deadline_after(s->receive_timeout);
+    if ((flags & MSG_ERRQUEUE) && !udp_zerocopy_told(s))
+        return udp_zerocopy_receive(s, m);
     if (flags & MSG_ERRQUEUE)
         return host_receive(f, m, flags);
     int error = udp_stream_error(&s->stream);

@@ -294,7 +294,7 @@ static int64_t no_room(struct file *f, int64_t error, uint32_t length, uint32_t 
     return length;
 }
 
-int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
+static int64_t send_message(struct file *f, const struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
     struct udp_deadline limit = udp_deadline_after(s->send_timeout);
@@ -332,4 +332,13 @@ int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
         if (result == -EINTR && signal_pending())
             return no_room(f, s->send_timeout == NO_TIMEOUT ? RESTART_SYS : -EINTR, length, done);
     }
+}
+
+int64_t udp_sendmsg(struct file *f, const struct msghdr *m, int flags)
+{
+    struct udp_socket *s = socket_of(f);
+    int64_t result = send_message(f, m, flags & ~MSG_ZEROCOPY);
+    if (result > 0 && (flags & MSG_ZEROCOPY) && s->zerocopy.on)
+        udp_zerocopy_sent(s);
+    return result;
 }

@@ -93,7 +93,7 @@ static bool address_here(struct ip_address address)
     return interface_owns(0, address) || (!interfaces_load() && interface_owns(0, address));
 }
 
-/* The kernel serves the name as long as nothing is to come to it from a network by an XSK anyway. */
+/* Can anything for this name come by an XSK, and may it? */
 static bool can_be_served(const struct udp_socket *s, const struct udp_name *n)
 {
     return n->port && !s->receive_by_host && !s->shared && !s->odd_peer &&
@@ -118,8 +118,10 @@ static void rename(struct file *f, struct udp_name *n)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))
         return;
-    if (n->served && !s->limit_known)
+    if (n->served && !s->limit_known) {
         udp_learn_limit(f);
+        udp_learn_defaults(f);
+    }
     int error = udp_endpoint_rename(&s->endpoint, n);
     if (error)
         log_debug("port %u is received by the host socket: it cannot be steered (error %d)", n->port,
@@ -287,6 +289,8 @@ static int64_t stamp(const struct udp_socket *s, bool fine, uint64_t argument)
 
 static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
+    if (command == FIOASYNC)
+        udp_by_kernel(f);
     bool fine = command == SIOCGSTAMPNS_OLD || command == SIOCGSTAMPNS_NEW;
     if ((fine || command == SIOCGSTAMP_OLD || command == SIOCGSTAMP_NEW) && socket_of(f)->last_arrived)
         return stamp(socket_of(f), fine, argument);
@@ -303,8 +307,11 @@ static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
 
 static int udp_set_flags(struct file *f, int flags)
 {
-    (void)f, (void)flags; /* the host socket is only ever used without waiting */
-    return 0;
+    /* The host socket is only ever used without waiting; signals of what has come are the kernel's to send. */
+    if (!(flags & O_ASYNC) && !(f->flags & O_ASYNC))
+        return 0;
+    udp_by_kernel(f);
+    return host_file_ops.set_flags(f, flags);
 }
 
 /* What the host said of its socket since the last look, from the sleep that the caller has made. */
@@ -326,6 +333,8 @@ static uint32_t state(const struct udp_socket *s)
     if (!udp_endpoint_empty(&s->endpoint) || (s->host_reported & POLLIN))
         state |= POLLIN | POLLRDNORM;
     state |= s->host_reported & (POLLERR | POLLHUP);
+    if (!udp_zerocopy_told(s))
+        state |= POLLERR;
     if (s->shut_read)
         state |= POLLIN | POLLRDNORM | POLLRDHUP;
     if (s->shut_read && s->shut_write)
@@ -390,7 +399,7 @@ static const struct socket_ops udp_calls = {
     .sendmsg = udp_sendmsg,
     .recvmsg = udp_recvmsg,
     .shutdown = udp_shutdown,
-    .filtered = udp_filtered,
+    .by_kernel = udp_by_kernel,
 };
 
 static const struct file_ops udp_ops = {

@@ -10,6 +10,7 @@
  *   udp_receive.c  receiving
  *   udp_control.c  control data, both ways
  *   udp_options.c  options
+ *   udp_zerocopy.c MSG_ZEROCOPY
  */
 #ifndef OS_UDP_SOCKET_H
 #define OS_UDP_SOCKET_H
@@ -56,9 +57,14 @@ struct udp_socket {
     uint8_t ttl, tos;              /* of IPv4; ttl 0: the route's */
     uint8_t hop_limit, class;      /* of IPv6; hop_limit 0: the route's */
     bool may_fragment, no_flow_label;
+    bool discover_set, flow_label_set; /* by the program; else they are the host's defaults */
     uint16_t segment;     /* UDP_SEGMENT */
     bool coalesces;       /* UDP_GRO */
     bool queues_errors;   /* IP_RECVERR or IPV6_RECVERR */
+    struct {
+        bool on;             /* SO_ZEROCOPY */
+        uint32_t next, told; /* calls with MSG_ZEROCOPY so far, and those of which the program has been told */
+    } zerocopy;
     bool limit_known;     /* the endpoint's, by the host's SO_RCVBUF */
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
@@ -151,8 +157,15 @@ int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags);
  */
 void udp_fill_header(const struct udp_socket *s, const struct udp_packet *p, uint16_t row_of,
                      struct msghdr *m);
+/* One element more, as put_cmsg() of the kernel: of msg_controllen bytes so far, in a buffer of `room`. What
+ * does not fit is cut, header and all only when not even that fits. */
+void udp_put_control(struct msghdr *m, size_t room, int level, int type, const void *data, size_t n);
 /* What a call's control data asks for, to *out. False: the host knows what to make of it. */
 bool udp_take_control(const struct msghdr *m, struct udp_sending *out);
+/* udp_zerocopy.c: a message with MSG_ZEROCOPY is sent; is the program told of all? Tell it: 0, -EAGAIN. */
+void udp_zerocopy_sent(struct udp_socket *s);
+bool udp_zerocopy_told(const struct udp_socket *s);
+int64_t udp_zerocopy_receive(struct udp_socket *s, struct msghdr *m);
 /* The error that the host's socket has met with since it was asked last, as a negative errno; 0: none, as
  * far as is known. */
 int udp_pending_error(struct file *f);
@@ -175,8 +188,10 @@ void udp_sockets_reclaim(void);
 int udp_setsockopt(struct file *f, int level, int name, const void *value, socklen_t n);
 /* Ask the host how much may wait to be received. */
 void udp_learn_limit(struct file *f);
-/* A filter is attached to the socket: the kernel runs it. */
-void udp_filtered(struct file *f);
+/* What the host's settings (sysctl) have for sockets that are not told otherwise; asked once a second. */
+void udp_learn_defaults(struct file *f);
+/* What comes from now on comes by the host's socket. */
+void udp_by_kernel(struct file *f);
 int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n);
 
 #endif

@@ -93,6 +93,7 @@ static int emu_create(const struct machine_options *options, struct machine **ou
     if (!m)
         return -ENOMEM;
     m->options = *options;
+    pthread_mutex_init(&m->lock, NULL);
 
     bool anywhere = options->address == MACHINE_ANYWHERE;
     m->base = options->address;
@@ -126,11 +127,11 @@ static int protection_of(uint64_t flags)
            (flags & SECINFO_X ? PROT_EXEC : 0);
 }
 
-static int tcs_add(struct machine *m, uint64_t offset, const struct sgx_tcs *contents)
+static struct emu_tcs *tcs_add(struct machine *m, uint64_t offset, const struct sgx_tcs *contents)
 {
     struct emu_tcs *tcs = calloc(1, sizeof *tcs);
     if (!tcs)
-        return -ENOMEM;
+        return NULL;
     tcs->address = m->base + offset;
     tcs->entry = m->base + contents->oentry;
     tcs->fs = m->base + contents->ofsbase;
@@ -138,8 +139,8 @@ static int tcs_add(struct machine *m, uint64_t offset, const struct sgx_tcs *con
     tcs->ossa = m->base + contents->ossa;
     tcs->nssa = contents->nssa;
     tcs->next = m->threads;
-    m->threads = tcs;
-    return 0;
+    __atomic_store_n(&m->threads, tcs, __ATOMIC_RELEASE); /* others look through the list meanwhile */
+    return tcs;
 }
 
 static int emu_add(struct machine *m, uint64_t offset, const void *contents, uint64_t length,
@@ -157,10 +158,10 @@ static int emu_add(struct machine *m, uint64_t offset, const void *contents, uin
             measure_extend(m->measurement, offset + page + chunk,
                            contents ? (const uint8_t *)contents + page + chunk : zeros);
         if (flags & SECINFO_TCS) {
-            int error = contents ? tcs_add(m, offset + page, (const void *)((const uint8_t *)contents + page))
-                                 : -EINVAL;
-            if (error)
-                return error;
+            if (!contents)
+                return -EINVAL;
+            if (!tcs_add(m, offset + page, (const void *)((const uint8_t *)contents + page)))
+                return -ENOMEM;
         }
     }
     if (flags & SECINFO_TCS)
@@ -178,36 +179,38 @@ static int emu_add(struct machine *m, uint64_t offset, const void *contents, uin
 
 struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset)
 {
-    for (struct emu_tcs *t = m->threads; t; t = t->next)
+    for (struct emu_tcs *t = __atomic_load_n(&m->threads, __ATOMIC_ACQUIRE); t; t = t->next)
         if (t->address == m->base + offset)
             return t;
     return NULL;
 }
 
-/* The table by which EEXIT finds its TCS. */
+static int by_gs_add(struct machine *m, struct emu_tcs *t)
+{
+    struct emu_tcs **slot = &m->by_gs[(t->gs - emu_first_gs) / 4096];
+    if (t->gs < emu_first_gs || t->gs >= m->base + m->options.size || t->gs % 4096 || *slot) {
+        platform_set_error("two TCSs share a GS base, which the emulator cannot tell apart");
+        return -EINVAL;
+    }
+    *slot = t;
+    return 0;
+}
+
+/* The table by which EEXIT finds its TCS, with room for all that may be added above the first. */
 static int index_by_gs(struct machine *m)
 {
-    uint64_t first = UINT64_MAX, last = 0;
-    for (struct emu_tcs *t = m->threads; t; t = t->next) {
-        first = t->gs < first ? t->gs : first;
-        last = t->gs > last ? t->gs : last;
+    int error = m->threads ? 0 : -EINVAL;
+    emu_first_gs = UINT64_MAX;
+    for (struct emu_tcs *t = m->threads; t; t = t->next)
+        emu_first_gs = t->gs < emu_first_gs ? t->gs : emu_first_gs;
+    if (!error) {
+        m->by_gs = calloc((m->base + m->options.size - emu_first_gs) / 4096 + 1, sizeof *m->by_gs);
+        error = m->by_gs ? 0 : -ENOMEM;
     }
-    if (!m->threads)
-        return -EINVAL;
-    m->by_gs = calloc((last - first) / 4096 + 1, sizeof *m->by_gs);
-    if (!m->by_gs)
-        return -ENOMEM;
-    for (struct emu_tcs *t = m->threads; t; t = t->next) {
-        struct emu_tcs **slot = &m->by_gs[(t->gs - first) / 4096];
-        if (*slot || t->gs % 4096) {
-            platform_set_error("two TCSs share a GS base, which the emulator cannot tell apart");
-            return -EINVAL;
-        }
-        *slot = t;
-    }
+    for (struct emu_tcs *t = m->threads; t && !error; t = t->next)
+        error = by_gs_add(m, t);
     emu_by_gs = m->by_gs;
-    emu_first_gs = first;
-    return 0;
+    return error;
 }
 
 static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
@@ -248,6 +251,23 @@ static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t
         return madvise(at, length, MADV_DONTNEED) ? -errno : 0;
     }
     return -EINVAL;
+}
+
+static int emu_thread_page(struct machine *m, uint64_t offset)
+{
+    struct sgx_tcs contents;
+    if (offset % 4096 || offset >= m->options.size || emu_tcs_find(m, offset))
+        return -EINVAL;
+    void *page = (void *)(m->base + offset);
+    memcpy(&contents, page, sizeof contents);
+    int error = mprotect(page, sizeof contents, PROT_NONE) ? -errno : 0;
+    pthread_mutex_lock(&m->lock);
+    if (!error) {
+        struct emu_tcs *t = tcs_add(m, offset, &contents);
+        error = t ? by_gs_add(m, t) : -ENOMEM;
+    }
+    pthread_mutex_unlock(&m->lock);
+    return error;
 }
 
 static int emu_thread_start(struct machine *m, machine_exception_handler *handler, void *context)
@@ -353,6 +373,7 @@ const struct platform platform_emu = {
     .add = emu_add,
     .init = emu_init,
     .pages = emu_pages,
+    .thread_page = emu_thread_page,
     .thread_start = emu_thread_start,
     .thread_end = emu_thread_end,
     .enter = emu_enter,

@@ -67,10 +67,11 @@ struct machine {
     uint8_t mrsigner[32];
     uint16_t isvprodid, isvsvn;
     struct emu_fuses fuses;
+    pthread_mutex_t lock;        /* of adding TCSs */
     struct emu_tcs *threads;     /* all TCSs */
     uint8_t *stubs;              /* where patched sites jump to */
     size_t stubs_size;
-    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from the lowest on */
+    struct emu_tcs **by_gs;      /* indexed by page of OGSBASE, from emu_first_gs on */
     _Atomic uint64_t aex;
 };
 

@@ -25,6 +25,7 @@
 #define DEVICE "/dev/sgx_enclave"
 #define PAGE 4096ul
 #define LOWEST 0x10000ul /* vm.mmap_min_addr: below it nothing is mapped, nor wanted */
+#define PAGE_TYPE_TCS 1
 #define PAGE_TYPE_TRIM 4
 #define VECTOR_PF 14
 
@@ -422,6 +423,19 @@ static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t
     return error;
 }
 
+static int sgx_thread_page(struct machine *m, uint64_t offset)
+{
+    struct sgx_enclave_modify_types p = {.offset = offset, .length = PAGE, .page_type = PAGE_TYPE_TCS};
+    if (offset % PAGE || offset < m->skip || offset >= m->size)
+        return -EINVAL;
+    int error = 0;
+    pthread_mutex_lock(&m->lock);
+    while (ioctl(m->fd, SGX_IOC_ENCLAVE_MODIFY_TYPES, &p) && !error)
+        error = page_busy(errno) ? 0 : -errno;
+    pthread_mutex_unlock(&m->lock);
+    return error;
+}
+
 static int sgx_thread_start(struct machine *m, machine_exception_handler *handler, void *context)
 {
     memset(&thread, 0, sizeof thread);
@@ -540,6 +554,7 @@ const struct platform platform_sgx = {
     .add = sgx_add,
     .init = sgx_init,
     .pages = sgx_pages,
+    .thread_page = sgx_thread_page,
     .thread_start = sgx_thread_start,
     .thread_end = sgx_thread_end,
     .enter = sgx_enter,

@@ -214,17 +214,21 @@ END
     [ "$(rakis -- git -C tree status --porcelain)" = " M tree/file7" ] || [ "$(rakis -- git -C tree status --porcelain)" = " M file7" ]
 }
 
+# A server by itself, on a socket in this directory: answers() as redis-cli.
+answers() { redis-cli -s "$PWD/socket" "$@"; }
+
 @test "redis: an append-only file survives a kill after the answer" {
-    start -- redis-server --port 7392 --bind 127.0.0.1 --save '' --appendonly yes --appendfsync everysec --dir "$PWD"
-    wait_for 'redis-cli -p 7392 ping | grep -q PONG'
-    seq 500 | sed 's/.*/set key& value&/' | redis-cli -p 7392 >/dev/null
-    [ "$(redis-cli -p 7392 set last one)" = OK ]
+    local options="--port 0 --unixsocket $PWD/socket --appendonly yes --appendfsync everysec --dir $PWD"
+    start -- redis-server $options
+    wait_for 'answers ping | grep -q PONG'
+    seq 500 | sed 's/.*/set key& value&/' | answers >/dev/null
+    [ "$(answers set last one)" = OK ]
     kill -KILL $PID
     wait $PID || true
     PID=
-    redis-server --port 7392 --bind 127.0.0.1 --save '' --appendonly yes --dir "$PWD" >log2 3>&- &
+    redis-server $options >log 3>&- &
     PID=$!
-    wait_for 'redis-cli -p 7392 ping | grep -q PONG'
-    [ "$(redis-cli -p 7392 get last)" = one ]
-    [ "$(redis-cli -p 7392 dbsize)" = 501 ]
+    wait_for 'answers ping | grep -q PONG'
+    [ "$(answers get last)" = one ]
+    [ "$(answers dbsize)" = 501 ]
 }

@@ -242,7 +242,7 @@ mac_of() { ip -n "$1" -j link show "$2" | jq -r '.[0].address' | tr -d :; }
     four=${four}0a4e00020a4e0001
     six=6000000000%s%s40fd780000000000000000000000000002fd780000000000000000000000000001
     # Untagged, for us: to the XSK. The rest is the kernel's: for another station, to all stations, tagged,
-    # with an extension header, a fragment, to a multicast address.
+    # with an extension header, a fragment, with options, to a multicast address.
     # shellcheck disable=SC2059
     frames_from_b "${to}0800$four$udp" "${to}86dd$(printf "$six" 0a 11)$udp"
     ask receive 2 5000
@@ -253,6 +253,7 @@ mac_of() { ip -n "$1" -j link show "$2" | jq -r '.[0].address' | tr -d :; }
         "${to}88a800070800$four$udp" \
         "${to}86dd$(printf "$six" 12 3c)1100010400000000$udp" \
         "${to}86dd$(printf "$six" 12 2c)1100000000000001$udp" \
+        "${to}08004600002200000000401100000a4e00020a4e000101010101$udp" \
         "01005e0000fb0200000000010800${four%0a4e0001}e00000fb$udp"
     ask receive 1 100
     [ "$answer" = "got 0" ]

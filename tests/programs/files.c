@@ -4,8 +4,8 @@
  *
  *   files random SEED FILE    any sequence of operations by several descriptors; the file stays
  *   files lines COUNT FILE [END]
- *       short lines to the file, then END: "exit", "abort", "fault", "spin" (for ever, without a call),
- *       "say" (a line to standard output, then as spin), "wait" (asleep)
+ *       short lines to the file, then END: "exit", "abort", "fault", "spin" (for ever, without a
+ * call), "say" (a line to standard output, then as spin), "wait" (asleep)
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -75,7 +75,8 @@ static void transfer(int i)
     off_t at = any(3) ? any(300000) : any(3000000);
     for (uint32_t t = 0; t <= times; t++, at += n) {
         const uint8_t *from = source + any(sizeof source - n + 1);
-        struct iovec out[3] = {{(void *)from, n / 3}, {(void *)(from + n / 3), n - n / 3}, {NULL, 0}};
+        struct iovec out[3] = {
+            {(void *)from, n / 3}, {(void *)(from + n / 3), n - n / 3}, {NULL, 0}};
         struct iovec in[2] = {{target, n / 2}, {target + n / 2, n - n / 2}};
         int64_t r;
         switch (kind) {

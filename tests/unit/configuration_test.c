@@ -54,7 +54,7 @@ static void test_strings(void **state)
     o.interfaces[0] = "eth0";
     o.interfaces[1] = "v1";
     o.interface_count = 2;
-    struct configuration *c = configuration_make(&o, 128);
+    struct configuration *c = configuration_make(&o);
     assert_non_null(c);
     assert_string_equal(string_at(c, c->program), "/usr/bin/prog");
     assert_int_equal(c->arguments.count, 4);
@@ -73,19 +73,18 @@ static void test_values(void **state)
 {
     (void)state;
     struct run_options o = options();
-    struct configuration *c = configuration_make(&o, 128);
+    struct configuration *c = configuration_make(&o);
     assert_non_null(c);
     assert_true(c->magic == CONFIGURATION_MAGIC);
     assert_int_equal(c->version, ABI_VERSION);
     assert_int_equal(c->enclave_size, 1ull << 30);
-    assert_int_equal(c->threads, 128);
     assert_int_equal(c->log_level, LOG_INFO);
     assert_int_equal(c->flags, CONFIGURATION_DEVELOPMENT);
     free(c);
 
     o.rings = true;
     o.statistics_path = "-";
-    c = configuration_make(&o, 128);
+    c = configuration_make(&o);
     assert_non_null(c);
     assert_int_equal(c->flags,
                      CONFIGURATION_DEVELOPMENT | CONFIGURATION_RINGS | CONFIGURATION_STATISTICS);
@@ -97,7 +96,7 @@ static void test_rest_of_the_last_page_is_zero(void **state)
 {
     (void)state;
     struct run_options o = options();
-    struct configuration *c = configuration_make(&o, 1);
+    struct configuration *c = configuration_make(&o);
     assert_non_null(c);
     assert_int_equal((uintptr_t)c % PAGE_SIZE, 0);
     for (uint64_t i = c->size; i % PAGE_SIZE; i++)
@@ -114,7 +113,7 @@ static void test_more_than_a_page(void **state)
     many[3000] = NULL;
     struct run_options o = options();
     o.arguments = many;
-    struct configuration *c = configuration_make(&o, 1);
+    struct configuration *c = configuration_make(&o);
     assert_non_null(c);
     assert_true(c->size > 3000 * (strlen(words[3]) + 5));
     assert_int_equal(c->arguments.count, 3000);
@@ -140,7 +139,7 @@ static void test_stack_follows_the_limit(void **state)
         limit = (struct rlimit){.rlim_cur = cases[i].limit, .rlim_max = old.rlim_max};
         if (setrlimit(RLIMIT_STACK, &limit))
             continue; /* above this user's hard limit */
-        struct configuration *c = configuration_make(&o, 1);
+        struct configuration *c = configuration_make(&o);
         setrlimit(RLIMIT_STACK, &old);
         assert_non_null(c);
         assert_int_equal(c->stack_size, cases[i].size);
@@ -160,7 +159,7 @@ static void test_too_much_is_refused(void **state)
     struct run_options o = options();
     o.arguments = one;
     errno = 0;
-    assert_null(configuration_make(&o, 1));
+    assert_null(configuration_make(&o));
     assert_int_equal(errno, E2BIG);
     free(huge);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Files whose bytes and position are kept inside: the program and the rest of the world see what they would
- * see without, in fewer exits. The test itself is the rest of the world, by system calls of its own.
+ * Files whose bytes and position are kept inside: the program and the rest of the world see what
+ * they would see without, in fewer exits. The test itself is the rest of the world, by system calls
+ * of its own.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "abi/file.h"
@@ -297,7 +299,8 @@ static void the_size_limit_is_found_in_time(void **state)
     write_pieces(fd, 0, 1000, 10);
     int64_t rest = CALL(write, fd, pattern + 1000, 10), none = CALL(write, fd, pattern + 1005, 10);
     write_pieces(other, 0, 1000, 10);
-    int64_t rest2 = CALL(write, other, pattern + 1000, 10), none2 = CALL(write, other, pattern + 1005, 10);
+    int64_t rest2 = CALL(write, other, pattern + 1000, 10),
+            none2 = CALL(write, other, pattern + 1005, 10);
     setrlimit(RLIMIT_FSIZE, &old);
     assert_int_equal(rest, 5);
     assert_int_equal(none, -EFBIG);
@@ -415,6 +418,39 @@ static void a_file_that_is_given_away_keeps_its_position(void **state)
     close(outside);
 }
 
+static void both_go_on_after_a_fork(void **state)
+{
+    (void)state;
+    int status, fd = create("forked", O_RDWR), other = create("forked too", O_RDWR);
+    outside_makes("forked read", 1 << 20);
+    int in = (int)CALL(open, path_of("forked read"), O_RDONLY);
+    write_pieces(fd, 0, 1000, 10);
+    write_pieces(other, 0, 1000, 10);
+    read_pieces(in, 0, 10000, 100);
+    files_surrender();
+    pid_t child = fork();
+    if (!child) {
+        extents_forked();
+        file_cache_restart();
+        write_pieces(fd, 1000, 2000, 10); /* at the position that both have */
+        read_pieces(in, 10000, 20000, 100);
+        int own = create("forked own", O_WRONLY);
+        write_pieces(own, 0, 3000, 10);
+        CALL(close_range, 3, ~0u, 0);
+        outside_sees("forked own", pattern, 3000);
+        _exit(0);
+    }
+    write_pieces(other, 1000, 2000, 10);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    write_pieces(fd, 2000, 3000, 10);
+    read_pieces(in, 20000, 30000, 100);
+    CALL(close, fd);
+    CALL(close, other);
+    outside_sees("forked", pattern, 3000);
+    outside_sees("forked too", pattern, 2000);
+}
+
 static void calls_that_use_the_position_find_it(void **state)
 {
     (void)state;
@@ -515,7 +551,8 @@ static void buffers_of_a_vector_are_filled_in_turn(void **state)
     outside_makes("vector", 3000000);
     int fd = (int)CALL(open, path_of("vector"), O_RDONLY);
     for (size_t at = 0; at + 1300 < 3000000; at += 1300) {
-        struct iovec v[4] = {{buffer, 100}, {buffer + 100, 0}, {buffer + 100, 1000}, {buffer + 1100, 200}};
+        struct iovec v[4] = {
+            {buffer, 100}, {buffer + 100, 0}, {buffer + 100, 1000}, {buffer + 1100, 200}};
         assert_int_equal(CALL(readv, fd, v, 4), 1300);
         assert_memory_equal(buffer, pattern + at, 1300);
     }
@@ -525,7 +562,8 @@ static void what_others_write_is_seen_at_once(void **state)
 {
     (void)state;
     outside_makes("changing", 1 << 20);
-    int fd = (int)CALL(open, path_of("changing"), O_RDONLY), outside = open(path_of("changing"), O_RDWR);
+    int fd = (int)CALL(open, path_of("changing"), O_RDONLY),
+        outside = open(path_of("changing"), O_RDWR);
     read_pieces(fd, 0, 20000, 1000);
     assert_int_equal(pwrite(outside, "changed", 7, 20100), 7);
     assert_int_equal(CALL(read, fd, buffer, 1000), 1000);
@@ -691,12 +729,14 @@ static void transfer(int i, bool write_it, bool here)
     for (uint32_t t = 0; t <= times; t++, at += n) {
         if (write_it) {
             const uint8_t *from = pattern + any(sizeof pattern - n);
-            check("write", here ? CALL(write, ours[i], from, n) : CALL(pwrite64, ours[i], from, n, at),
+            check("write",
+                  here ? CALL(write, ours[i], from, n) : CALL(pwrite64, ours[i], from, n, at),
                   answer(here ? write(theirs[i], from, n) : pwrite(theirs[i], from, n, at)));
             continue;
         }
         int64_t a = here ? CALL(read, ours[i], buffer, n) : CALL(pread64, ours[i], buffer, n, at);
-        int64_t b = answer(here ? read(theirs[i], their_buffer, n) : pread(theirs[i], their_buffer, n, at));
+        int64_t b =
+            answer(here ? read(theirs[i], their_buffer, n) : pread(theirs[i], their_buffer, n, at));
         check("read", a, b);
         if (a > 0)
             assert_memory_equal(buffer, their_buffer, a);
@@ -814,6 +854,7 @@ int main(void)
         T(appends_go_to_the_end),
         T(a_position_that_is_shared_stays_with_the_host),
         T(a_file_that_is_given_away_keeps_its_position),
+        T(both_go_on_after_a_fork),
         T(calls_that_use_the_position_find_it),
         T(duplicates_share_the_position),
         T(positions_are_linuxs),

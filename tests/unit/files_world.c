@@ -55,7 +55,7 @@ bool (*world_net_poll)(void);
 #define THREADS 4
 #define BOUNCE 0x20000
 #define POOL_START (THREADS * BOUNCE)
-#define POOL 0x1000000
+#define POOL 0x2000000
 #define ARENA (THREADS * BOUNCE + POOL)
 
 extern const char copy_begin[], copy_end[], copy_fault[];

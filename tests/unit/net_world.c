@@ -188,6 +188,14 @@ struct file *host_socket_new(int host_fd, int type, int flags)
     return NULL;
 }
 
+static int host_set_flags(struct file *f, int flags)
+{
+    (void)f, (void)flags;
+    return 0;
+}
+
+const struct file_ops host_file_ops = {.name = "of the host", .set_flags = host_set_flags};
+
 int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
     (void)f, (void)command, (void)argument;
@@ -765,6 +773,8 @@ int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
                  : level == SOL_SOCKET && name == SO_ERROR         ? error
                  : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
                  : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
+                 : level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL ? 1
+                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? IP_PMTUDISC_WANT
                                                                    : 0;
     memcpy(value, &answer, sizeof answer);
     *n = sizeof answer;

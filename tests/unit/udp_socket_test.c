@@ -759,7 +759,18 @@ static void a_filter_is_the_kernels_to_run(void **state)
     struct file *f = bound_socket();
     (void)state;
     assert_true(world_steered(0, PORT));
-    f->ops->socket->filtered(f);
+    f->ops->socket->by_kernel(f);
+    assert_false(world_steered(0, PORT));
+    close_socket(f);
+}
+
+static void signals_of_arrivals_are_the_kernels_to_send(void **state)
+{
+    struct file *f = bound_socket();
+    (void)state;
+    assert_int_equal(f->ops->set_flags(f, O_NONBLOCK), 0);
+    assert_true(world_steered(0, PORT));
+    assert_int_equal(f->ops->set_flags(f, O_ASYNC), 0);
     assert_false(world_steered(0, PORT));
     close_socket(f);
 }
@@ -1550,6 +1561,36 @@ static void a_row_is_cut_up_here_where_nothing_copies(void **state)
     close_socket(f);
 }
 
+static void zero_copy_is_answered_as_a_copy(void **state)
+{
+    struct file *f = bound_socket();
+    struct poll_wait wait;
+    _Alignas(8) char control[100];
+    struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
+    uint32_t report[4];
+    (void)state;
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_ZEROCOPY), 1);
+    assert_int_equal(world.sent, 1); /* by the ring as any other */
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_ERRQUEUE), -EAGAIN);
+    set_option(f, SOL_SOCKET, SO_ZEROCOPY, 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "x", 1, MSG_ZEROCOPY), 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "y", 1, 0), 1);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "z", 1, MSG_ZEROCOPY), 1);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), POLLERR);
+    m.msg_controllen = sizeof control;
+    assert_int_equal(f->ops->socket->recvmsg(f, &m, MSG_ERRQUEUE), 0);
+    assert_int_equal(m.msg_flags, MSG_ERRQUEUE);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    assert_int_equal(c->cmsg_type, IP_RECVERR);
+    memcpy(report, CMSG_DATA(c), sizeof report);
+    assert_int_equal(report[0], 0);
+    assert_int_equal(report[1], 5 | 1 << 16); /* SO_EE_ORIGIN_ZEROCOPY, SO_EE_CODE_ZEROCOPY_COPIED */
+    assert_int_equal(report[2], 0);
+    assert_int_equal(report[3], 1);
+    assert_int_equal(poll_it(f, POLLIN, 0, &wait), 0);
+    close_socket(f);
+}
+
 /* A connected sender that never receives learns of a closed port all the same. */
 static void an_error_meets_the_next_sender(void **state)
 {
@@ -2005,7 +2046,9 @@ int main(void)
         TEST(other_control_data_goes_by_the_host),
         TEST(a_row_is_cut_up_by_the_kernel_that_copies),
         TEST(a_row_is_cut_up_here_where_nothing_copies),
+        TEST(zero_copy_is_answered_as_a_copy),
         TEST(an_error_meets_the_next_sender),
+        TEST(signals_of_arrivals_are_the_kernels_to_send),
         TEST(an_option_that_only_the_kernel_honours_ends_steering),
         TEST(an_empty_queue_asks_the_host),
         TEST(what_the_enclave_sent_by_the_host_is_found),

@@ -175,6 +175,48 @@ static void too_long(void)
     close(fd);
 }
 
+/* The program's memory is read before the call returns, and it is told so. */
+static void without_copies(void)
+{
+    static char bytes[1000];
+    int fd = open_socket();
+    connect_to(fd, peer_address(PORT_ECHO));
+    say_result("MSG_ZEROCOPY without the option", send(fd, bytes, 100, MSG_ZEROCOPY));
+    receive(fd, bytes, 100);
+    say_error_queue("of which nothing is told", fd);
+    say_result("SO_ZEROCOPY", set_int(fd, SOL_SOCKET, SO_ZEROCOPY, 1));
+    for (int i = 0; i < 3; i++) {
+        send(fd, bytes, 500, MSG_ZEROCOPY);
+        receive(fd, bytes, 1000);
+    }
+    struct pollfd p = {.fd = fd};
+    say("poll of it", "%d %x", poll(&p, 1, 2000), (unsigned)p.revents);
+    unsigned told = 0;
+    for (int i = 0; i < 50 && told != 3; i++) {
+        _Alignas(8) char control[200];
+        struct msghdr m = {.msg_control = control, .msg_controllen = sizeof control};
+        if (recvmsg(fd, &m, MSG_ERRQUEUE) < 0) {
+            poll(&p, 1, 100);
+            continue;
+        }
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        struct sock_extended_err e;
+        memcpy(&e, CMSG_DATA(c), sizeof e);
+        if (!told)
+            say("told", "flags %x level %d type %d length %d, errno %u origin %d code %d",
+                (unsigned)m.msg_flags, c->cmsg_level, c->cmsg_type, (int)c->cmsg_len, e.ee_errno,
+                e.ee_origin, e.ee_code);
+        if (e.ee_info != told)
+            break;
+        told = e.ee_data + 1;
+    }
+    say("told of", "%u", told);
+    p.revents = 0;
+    poll(&p, 1, 0);
+    say("then no more", "%x", (unsigned)p.revents);
+    close(fd);
+}
+
 static void shut_down(void)
 {
     char byte;
@@ -217,5 +259,6 @@ void cases_errors(void)
     closed_ports();
     error_queue();
     too_long();
+    without_copies();
     shut_down();
 }

@@ -5,7 +5,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/select.h>
+#include <sys/sendfile.h>
 
 static void polls(void)
 {
@@ -155,6 +157,72 @@ static void signals(void)
     close(fd);
 }
 
+static void notification(void)
+{
+    int fd = open_bound(PORT_OWN);
+    struct timespec limit = {.tv_sec = 2};
+    sigset_t io;
+    sigemptyset(&io);
+    sigaddset(&io, SIGIO);
+    sigprocmask(SIG_BLOCK, &io, NULL);
+    say_result("F_SETOWN", fcntl(fd, F_SETOWN, getpid()));
+    say_result("O_ASYNC", fcntl(fd, F_SETFL, O_ASYNC));
+    say("F_GETFL", "%x", (unsigned)fcntl(fd, F_GETFL));
+    burst(PORT_OWN, 1, 10, 64, 0);
+    say("a signal comes", "%s", sigtimedwait(&io, NULL, &limit) == SIGIO ? "SIGIO" : "none");
+    say_received("with the datagram", fd);
+    fcntl(fd, F_SETFL, 0);
+    close(fd);
+}
+
+/* A descriptor that goes by way of another socket, and comes back. */
+static void passed_on(void)
+{
+    int pair[2], fd = open_bound(PORT_OWN), back = -1;
+    char byte = 'x';
+    _Alignas(8) char control[CMSG_SPACE(sizeof fd)] = {0};
+    struct iovec v = {&byte, 1};
+    struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+                       .msg_controllen = sizeof control};
+    socketpair(AF_UNIX, SOCK_DGRAM, 0, pair);
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    *c = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof fd), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(c), &fd, sizeof fd);
+    say_result("SCM_RIGHTS", sendmsg(pair[0], &m, 0));
+    say_result("received", recvmsg(pair[1], &m, 0));
+    c = CMSG_FIRSTHDR(&m);
+    if (c)
+        memcpy(&back, CMSG_DATA(c), sizeof back);
+    burst(PORT_OWN, 2, 10, 64, 0);
+    say_received("by the descriptor that was passed", back);
+    say_received("by the old one", fd);
+    close(fd);
+    burst(PORT_OWN, 1, 10, 64, 0);
+    say_received("when that is closed", back);
+    close(back);
+    close(pair[0]);
+    close(pair[1]);
+}
+
+static void spliced(void)
+{
+    int fd = open_socket(), file = memfd_create("spliced", 0), pipes[2];
+    off_t offset = 2;
+    connect_to(fd, peer_address(PORT_ECHO));
+    say_result("a file", write(file, "in a file", 9));
+    say_result("sendfile", sendfile(fd, file, &offset, 7));
+    say_received("sent from it", fd);
+    if (pipe(pipes))
+        return;
+    say_result("a pipe", write(pipes[1], "in a pipe", 9));
+    say_result("splice", splice(pipes[0], NULL, fd, NULL, 9, 0));
+    say_received("spliced", fd);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(file);
+    close(fd);
+}
+
 void cases_waiting(void)
 {
     polls();
@@ -162,4 +230,7 @@ void cases_waiting(void)
     epolls();
     threads();
     signals();
+    notification();
+    passed_on();
+    spliced();
 }
