@@ -68,9 +68,10 @@ void world_pause_end(void)
 
 void world_left(void)
 {
+    /* The count was changed before, and who stops the world looks at it after it has said that it does. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     const struct thread *stopper = __atomic_load_n(&world.stopper, __ATOMIC_RELAXED);
-    if (stopper)
+    if (stopper && stopper != current())
         unpark(stopper);
 }
 
