@@ -232,6 +232,7 @@ static void cost_measure(const struct platform *platform, uint64_t cycles, struc
     static const uint64_t sites[] = {CODE + ENCLU_AT};
     const struct machine_options options = {
         .size = ENCLAVE_SIZE,
+        .address = MACHINE_ANYWHERE,
         .ssa_frame_pages = 1,
         .attributes = ATTRIBUTE_MODE64BIT,
         .xfrm = XFRM_LEGACY,

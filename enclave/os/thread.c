@@ -84,7 +84,7 @@ _Noreturn void thread_vanish(void)
     struct thread *last = __atomic_load_n(&process.last, __ATOMIC_SEQ_CST);
     if (last)
         exit_checked(EXIT_UNPARK, 0, 0, last->index, 0, 0, 0, 0, 0);
-    world_thread_gone();
+    world_left();
     exit_thread();
 }
 
@@ -170,7 +170,7 @@ static void thread_unclaim(struct thread *t)
     t->live = false;
     process.threads_live--;
     lock_release(&process.threads_lock);
-    world_thread_gone();
+    world_left();
 }
 
 struct clone_request {
@@ -326,7 +326,7 @@ static _Noreturn void thread_end(int code)
     lock_release(&process.threads_lock);
     if (last)
         process_end(STATUS_EXITED(code));
-    world_thread_gone();
+    world_left();
     exit_thread();
 }
 

@@ -46,21 +46,14 @@ static void wait_for_resume(void)
     }
 }
 
-void world_thread_gone(void)
-{
-    lock_take(&world.lock);
-    struct thread *stopper = world.stopper;
-    lock_release(&world.lock);
-    if (stopper && stopper != current())
-        unpark(stopper);
-}
-
 void world_pause_begin(void)
 {
     lock_take(&world.lock);
     world.paused++;
+    struct thread *stopper = world.stopper;
     lock_release(&world.lock);
-    world_thread_gone();
+    if (stopper)
+        unpark(stopper);
 }
 
 void world_pause_end(void)
@@ -71,6 +64,15 @@ void world_pause_end(void)
     lock_release(&world.lock);
     if (__atomic_load_n(&current()->ending, __ATOMIC_RELAXED))
         thread_vanish();
+}
+
+void world_left(void)
+{
+    /* The count was changed before, and who stops the world looks at it after it has said that it does. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    const struct thread *stopper = __atomic_load_n(&world.stopper, __ATOMIC_RELAXED);
+    if (stopper && stopper != current())
+        unpark(stopper);
 }
 
 void world_point(void)

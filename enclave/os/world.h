@@ -24,8 +24,8 @@ void world_point(void);
 void world_pause_begin(void);
 void world_pause_end(void);
 
-/* A thread has ended, or could not be made after all: who waits for it to come to a point does so no longer. */
-void world_thread_gone(void);
+/* The calling thread no longer counts as live: who stops the world need not wait for it. Takes no lock. */
+void world_left(void);
 
 /* Ends all other threads; what they were in the middle of stays undone. Returns when they are gone. */
 void world_end_others(void);

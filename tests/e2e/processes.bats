@@ -350,6 +350,84 @@ END
     same /usr/bin/python3 inherit.py
 }
 
+@test "files over fork: what was gathered is written once, positions and mappings are shared" {
+    cat >files.py <<'END'
+import mmap, os
+f = os.open("file", os.O_RDWR | os.O_CREAT)
+def write(start):
+    for i in range(start, start + 200): os.write(f, b"%04d\n" % i)
+write(0)
+pid = os.fork()
+if pid == 0:
+    write(200)
+    os._exit(0)
+os.waitpid(pid, 0)
+write(400)
+print(open("file").read() == "".join("%04d\n" % i for i in range(600)))
+os.lseek(f, 0, 0)
+for i in range(100): os.read(f, 5)
+pid = os.fork()
+if pid == 0:
+    os._exit(0 if all(os.read(f, 5) == b"%04d\n" % i for i in range(100, 200)) else 1)
+print(os.waitpid(pid, 0)[1], os.read(f, 5))
+m = mmap.mmap(f, 3000)
+m[0:5] = b"paren"
+pid = os.fork()
+if pid == 0:
+    before = m[0:5]
+    m[10:15] = b"child"
+    m.flush()
+    os._exit(0 if before == b"paren" else 1)
+print(os.waitpid(pid, 0)[1], os.pread(f, 5, 10), os.pread(f, 5, 0))
+END
+    same /usr/bin/python3 files.py
+}
+
+@test "redis: clients go on while it saves, and one that does not read holds nothing up" {
+    local port=28767 pid
+    "$RAKIS" run --log error -- redis-server --port $port --save '' --dir "$PWD" >log 3>&- &
+    pid=$!
+    for i in $(seq 100); do redis-cli -p $port ping && break; sleep 0.1; done
+    cat >clients.py <<'END'
+import socket, sys, threading, time
+def connect():
+    s = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+    s.settimeout(30)
+    return s, s.makefile("rb")
+def command(s, *words):
+    s.sendall(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w) for w in words))
+wrong = []
+def count(n):
+    s, f = connect()
+    for i in range(1, 1001):
+        command(s, b"INCR", b"k%d" % n)
+        answer = f.readline()
+        if answer != b":%d\r\n" % i:
+            wrong.append((n, i, answer))
+            return
+stuck, _ = connect()
+command(stuck, b"SET", b"big", b"x" * 200000)
+stuck.recv(100)
+for i in range(100): command(stuck, b"GET", b"big")
+time.sleep(0.3)
+threads = [threading.Thread(target=count, args=(n,)) for n in range(4)]
+for t in threads: t.start()
+s, f = connect()
+started = 0
+while any(t.is_alive() for t in threads) or not started:
+    command(s, b"BGSAVE")
+    started += b"started" in f.readline()
+    time.sleep(0.05)
+for t in threads: t.join()
+left = 100 * (200000 + len(b"$200000\r\n\r\n"))
+while left > 0 and (data := stuck.recv(1 << 20)): left -= len(data)
+print(wrong, left)
+END
+    [ "$(timeout 60 /usr/bin/python3 clients.py $port)" = "[] 0" ]
+    redis-cli -p $port shutdown nosave || true
+    wait $pid
+}
+
 @test "an epoll set of the parent keeps what a child closes" {
     cat >epoll.py <<'END'
 import os, select
