@@ -67,6 +67,8 @@ struct stream {
     struct list of_thread;
     bool leave_wanted; /* another thread asks its thread */
     bool suspended;    /* nothing is to be started: the process forks */
+    bool contested;    /* that happened: several threads use it, and a ring is one thread's */
+    bool lingering;    /* off, but what is still here is reported from here */
 
     struct uring_op receiving, sending;
     struct uring_deferred arm, push;
@@ -407,7 +409,7 @@ static bool suits(struct file *f)
 void stream_offer(struct file *f)
 {
     struct stream *s = f->stream;
-    if (f->inherited || !epoll_watched(f) || (s && s->state != STREAM_OFF))
+    if (f->inherited || !epoll_watched(f) || (s && (s->state != STREAM_OFF || s->contested)))
         return;
     struct uring *u = uring_mine();
     if (!u || (!s && !suits(f)))
@@ -468,12 +470,22 @@ static void leave_here(struct stream *s)
         lock_release(&s->lock);
         if (off)
             break;
-        /* Sending waits for the peer. A signal waits for that: what was taken must not be lost. */
+        /* Sending waits for the peer. A signal waits for that: what was taken must not be lost. So does whoever
+         * asks us to leave, again and again: with that pending no exit would be made, nor anything end. */
+        thread_block()->pending = 0;
         uring_enter(u, 10000000);
         lock_take(&s->lock);
     }
+    thread_block()->pending = TB_PENDING_SIGNAL;
     list_remove(&s->of_thread);
-    epoll_answers_by_host(f);
+    lock_take(&s->lock);
+    bool lingering = s->lingering = s->first != NULL;
+    lock_release(&s->lock);
+    /* The host knows nothing of what has arrived here: it answers when that has been read. */
+    if (lingering)
+        epoll_changed(f);
+    else
+        epoll_answers_by_host(f);
     lock_take(&s->lock);
     s->file = NULL; /* it may be taken over again */
     lock_release(&s->lock);
@@ -481,6 +493,7 @@ static void leave_here(struct stream *s)
 
 static void ask_to_leave(struct stream *s)
 {
+    __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
     __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
@@ -497,6 +510,7 @@ static bool is_off(struct stream *s)
 void stream_leave(struct file *f)
 {
     struct stream *s = f->stream;
+    bool waited = false;
     if (!s)
         return;
     while (!is_off(s)) {
@@ -504,10 +518,16 @@ void stream_leave(struct file *f)
             leave_here(s);
             continue;
         }
+        waited = true;
         ask_to_leave(s);
         thread_sleep_prepare();
+        /* Two threads may want of each other what the other has. */
+        thread_block()->pending = 0;
+        streams_service();
         thread_sleep(200000);
     }
+    if (waited)
+        thread_block()->pending = TB_PENDING_SIGNAL; /* whatever came meanwhile is looked at later */
 }
 
 void streams_service(void)
@@ -777,7 +797,12 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
         lock_take(&s->lock);
         int64_t result = receive_now(s, v, count, &done, flags);
         bool again = home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
+        bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
+        if (drained)
+            s->lingering = false;
         lock_release(&s->lock);
+        if (drained)
+            epoll_answers_by_host(f);
         if (again)
             uring_defer(s->ring, &s->arm);
         if (bulk)
