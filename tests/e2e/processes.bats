@@ -507,6 +507,7 @@ $SIG{CHLD} = sub { 1 while waitpid(-1, 1) > 0; print "child\n" }; exit 0 unless 
 @test "make runs gcc on a small program, which runs" {
     printf '#include <stdio.h>\nint main(void) { puts("compiled"); return 0; }\n' >hello.c
     printf 'all: hello\n\t./hello\nhello: hello.o\n\tgcc -o $@ $^\nhello.o: hello.c\n\tgcc -O1 -c $<\n' >Makefile
+    unset MAKELEVEL MAKEFLAGS MFLAGS # of the make that runs these tests
     rakis -- make -j 2 >out 2>&1
     cat out
     [ "$(tail -n 1 out)" = compiled ]
