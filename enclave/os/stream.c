@@ -198,6 +198,14 @@ static void piece_pop(struct stream *s)
     alloc_free(p);
 }
 
+static void pieces_drop(struct stream *s)
+{
+    while (s->first) {
+        s->queued -= s->first->length;
+        piece_pop(s);
+    }
+}
+
 /* A piece with its bytes inside, NULL: no memory. */
 static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint32_t offset, uint32_t length)
 {
@@ -255,10 +263,19 @@ static bool drop_if_closed(struct stream *s)
     uring_defer_not(&s->arm);
     uring_defer_not(&s->push);
     list_remove(&s->of_thread);
-    while (s->first)
-        piece_pop(s);
+    pieces_drop(s);
     host_close(s->host_fd);
     alloc_free(s);
+    return true;
+}
+
+/* The end of a completion, with the lock, which is released. False: the stream is gone. */
+static bool completed(struct stream *s)
+{
+    finish_if_done(s);
+    if (drop_if_closed(s))
+        return false;
+    lock_release(&s->lock);
     return true;
 }
 
@@ -304,10 +321,8 @@ static void received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
                  !s->receive_error && s->queued < RECEIVE_PAUSE;
     struct file *f = s->file;
     struct uring *u = s->ring;
-    finish_if_done(s);
-    if (drop_if_closed(s))
+    if (!completed(s))
         return;
-    lock_release(&s->lock);
     if (again)
         uring_defer(u, &s->arm);
     if (f)
@@ -369,10 +384,8 @@ static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     }
     struct file *f = s->file;
     struct uring *u = s->ring;
-    finish_if_done(s);
-    if (drop_if_closed(s))
+    if (!completed(s))
         return;
-    lock_release(&s->lock);
     if (next)
         uring_defer(u, &s->push);
     if (f && tell)
@@ -450,6 +463,15 @@ void stream_offer(struct file *f)
     uring_defer(u, &s->arm);
 }
 
+/* What is still to be received outlives the ring, which ends with its thread. The lock is held. */
+static void leave_ring(struct stream *s)
+{
+    if (!move_inside(s))
+        return;
+    pieces_drop(s);
+    s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
+}
+
 /* By the stream's thread: ends its operations and waits for their ends. */
 static void leave_here(struct stream *s)
 {
@@ -479,6 +501,7 @@ static void leave_here(struct stream *s)
     thread_block()->pending = TB_PENDING_SIGNAL;
     list_remove(&s->of_thread);
     lock_take(&s->lock);
+    leave_ring(s);
     bool lingering = s->lingering = s->first != NULL;
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
@@ -675,8 +698,7 @@ void stream_release(struct file *f)
     lock_take(&s->lock);
     s->file = NULL;
     if (s->state == STREAM_OFF) {
-        while (s->first)
-            piece_pop(s);
+        pieces_drop(s);
         host_close(f->host_fd);
         alloc_free(s);
         return;
@@ -753,8 +775,7 @@ static int64_t receive_now(struct stream *s, const struct iovec *v, int count, u
     *done = (uint64_t)n;
     if (*done == total || (*done && !(flags & MSG_WAITALL)) || (*done && (flags & MSG_PEEK)))
         return n;
-    if (s->state == STREAM_OFF && !s->first)
-        return *done ? n : STREAM_NOT;
+    /* What the ring has met with the host does not tell again. */
     if (s->receive_error) {
         if (*done)
             return n;
@@ -763,6 +784,8 @@ static int64_t receive_now(struct stream *s, const struct iovec *v, int count, u
         s->end = true;
         return -error;
     }
+    if (s->state == STREAM_OFF && !s->first)
+        return *done ? n : STREAM_NOT;
     return s->end ? n : -EAGAIN;
 }
 
@@ -882,7 +905,8 @@ int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
     }
     for (;;) {
         lock_take(&s->lock);
-        if (s->state != STREAM_ACTIVE || (total - done >= SEND_DIRECT && !s->chunk && !done && !s->send_error)) {
+        if (!s->send_error &&
+            (s->state != STREAM_ACTIVE || (total - done >= SEND_DIRECT && !s->chunk && !done))) {
             lock_release(&s->lock);
             return STREAM_NOT;
         }

@@ -23,7 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
-static int port, client_saw;
+static int port, client_saw, left_open;
 static FILE *said; /* what the server has to say comes after all else */
 
 #define CHECK(call)                                                                                \
@@ -84,7 +84,7 @@ struct connection {
     size_t out_length, out_done;
 };
 
-static int set, wake;
+static int set, wake, listening_fd;
 static pthread_t server;
 
 static void watch(struct connection *c, uint32_t events, int operation)
@@ -142,7 +142,8 @@ static void *tell_from_thread(void *context)
 }
 
 /* e: echo n bytes of a pattern. p: peek first. t: another thread answers. w: MSG_WAITALL. f: FIONREAD.
- * m: send, then compute until the client has it. s: shut down. l: linger and close (a reset). b: poll it by poll(2). d: answer by a duplicate. */
+ * m: send, then compute until the client has it. s: shut down. z: the thread ends, and
+ * leaves the connection to others. l: linger and close (a reset). b: poll it by poll(2). d: answer by a duplicate. */
 static int serve(struct connection *c)
 {
     size_t n = (size_t)strtoul(c->command + 1, NULL, 10);
@@ -194,6 +195,13 @@ static int serve(struct connection *c)
                 __atomic_load_n(&client_saw, __ATOMIC_RELAXED) ? "seen" : "not seen");
         return 1;
     }
+    case 'z':
+        left_open = c->fd;
+        watch(c, 0, EPOLL_CTL_DEL);
+        CHECK(close(listening_fd));
+        CHECK(close(set));
+        CHECK(set = epoll_create1(0));
+        return -1;
     case 's':
         send_all(c->fd, "last words", 10);
         CHECK(shutdown(c->fd, SHUT_WR));
@@ -236,7 +244,10 @@ static void readable(struct connection *c)
         if (c->have < COMMAND)
             continue;
         c->have = 0;
-        if (!serve(c))
+        int goes_on = serve(c);
+        if (goes_on < 0)
+            pthread_exit(NULL);
+        if (!goes_on)
             return;
     }
 }
@@ -250,6 +261,7 @@ static void *serve_all(void *unused)
     CHECK(setsockopt(listening.fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
     CHECK(bind(listening.fd, (struct sockaddr *)&a, sizeof a));
     CHECK(listen(listening.fd, 1000));
+    listening_fd = listening.fd;
     watch(&listening, EPOLLIN, EPOLL_CTL_ADD);
     watch(&waking, EPOLLIN, EPOLL_CTL_ADD);
     CHECK(write(wake + 0, &(uint64_t){1}, 8)); /* seen first by this loop itself */
@@ -443,6 +455,31 @@ static void endings(void)
     usleep(50000);
 }
 
+/* What has come for a thread that ends is there for another, whatever else goes on meanwhile. */
+static void inherited(void)
+{
+    enum { LEFT = 3000 };
+    char text[COMMAND + LEFT + 1], got[LEFT];
+    int fd = warm();
+    snprintf(text, sizeof text, "z%-7d", 0);
+    for (int i = 0; i < LEFT; i++)
+        text[COMMAND + i] = (char)(i * 11);
+    send_all(fd, text, COMMAND + LEFT);
+    pthread_join(server, NULL);
+    int ours = left_open;
+    pthread_create(&server, NULL, serve_all, NULL);
+    usleep(100000);
+    pipelined(); /* the new thread has a ring, and fills its buffers */
+    receive_all(ours, got, LEFT);
+    printf("inherited: %s\n", memcmp(got, text + COMMAND, LEFT) ? "something else" : "good");
+    send_all(ours, "still here", 10);
+    expect(fd, "still here");
+    send_all(fd, "and there", 9);
+    expect(ours, "and there");
+    close(ours);
+    expect_end(fd);
+}
+
 int main(int count, char **words)
 {
     port = count > 1 ? atoi(words[1]) : 7400;
@@ -463,6 +500,7 @@ int main(int count, char **words)
     many();
     odd_ways();
     endings();
+    inherited();
     uint64_t stop = 1000;
     CHECK(write(wake, &stop, sizeof stop));
     pthread_join(server, NULL);
