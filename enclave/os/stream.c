@@ -43,12 +43,11 @@ struct piece {
     uint8_t bytes[];
 };
 
-/* Bytes to be sent, in the arena. The last, half-filled word is kept: it is written again with more. */
+/* Bytes to be sent, in the arena. */
 struct chunk {
     struct chunk *next;
     struct untrusted data;
     uint32_t start, length; /* from start on it is not sent yet, as far as is known */
-    uint64_t last_word;
 };
 
 enum stream_state {
@@ -128,7 +127,6 @@ static struct chunk *chunk_take(void)
     if (c) {
         c->next = NULL;
         c->start = c->length = 0;
-        c->last_word = 0;
     }
     return c;
 }
@@ -149,30 +147,11 @@ static void chunk_give(struct chunk *c)
     }
 }
 
-/* Appends bytes of the program, which there is room for: 0 or -EFAULT. Only whole words are written. */
+/* Appends bytes of the program, which there is room for: 0 or -EFAULT. */
 static int chunk_append(struct chunk *c, const uint8_t *from, uint32_t n)
 {
-    uint32_t within = c->length % 8;
-    if (within) {
-        uint32_t part = MIN(n, 8 - within);
-        uint64_t bits = 0;
-        if (user_read(&bits, from, part))
-            return -EFAULT;
-        c->last_word |= bits << (8 * within);
-        untrusted_store(untrusted_at(c->data, c->length - within), c->last_word);
-        c->length += part;
-        from += part;
-        n -= part;
-    }
-    if (!n)
-        return 0;
-    uint64_t last = 0;
-    if (user_read(&last, from + n - n % 8, n % 8) ||
-        untrusted_write(untrusted_at(c->data, c->length), from, n))
+    if (user_range(from, n) || untrusted_insert(untrusted_at(c->data, c->length), from, n))
         return -EFAULT;
-    if (n % 8) /* the same bytes as those that later ones join */
-        untrusted_store(untrusted_at(c->data, c->length + n - n % 8), last);
-    c->last_word = last;
     c->length += n;
     return 0;
 }
