@@ -19,29 +19,6 @@ bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value)
                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
-int untrusted_read(void *to, struct untrusted source, size_t length)
-{
-    uint8_t *out = to;
-    size_t skip = source.address & 7;
-    if (skip && length) {
-        struct untrusted word = {source.address - skip};
-        uint64_t first = untrusted_load(word) >> (8 * skip);
-        size_t n = length < 8 - skip ? length : 8 - skip;
-        if (copy_bytes(out, &first, n))
-            return -EFAULT;
-        out += n;
-        length -= n;
-        source = untrusted_at(source, n);
-    }
-    size_t words = length / 8, rest = length % 8;
-    if (copy_words(out, (const void *)source.address, words))
-        return -EFAULT;
-    if (!rest)
-        return 0;
-    uint64_t last = untrusted_load(untrusted_at(source, words * 8));
-    return copy_bytes(out + words * 8, &last, rest);
-}
-
 static int read_part(uint8_t *to, struct untrusted word, size_t skip, size_t length)
 {
     uint64_t whole;
@@ -50,7 +27,7 @@ static int read_part(uint8_t *to, struct untrusted word, size_t skip, size_t len
     return copy_bytes(to, (const uint8_t *)&whole + skip, length);
 }
 
-int untrusted_read_file(void *to, struct untrusted source, size_t length)
+int untrusted_read(void *to, struct untrusted source, size_t length)
 {
     uint8_t *out = to;
     size_t skip = source.address & 7;

@@ -32,12 +32,10 @@ bool untrusted_swap(struct untrusted u, uint64_t expected, uint64_t value);
 
 /*
  * Copy `length` bytes from untrusted memory into the enclave. `source` may have any alignment: whole
- * words around it are read. `to` may be the program's memory: 0, or -EFAULT when it cannot be written.
+ * words around it are read. `to` may be the program's memory: 0, or -EFAULT when it cannot be written, or
+ * the source has ceased to be there (a file that was cut shorter).
  */
 int untrusted_read(void *to, struct untrusted source, size_t length);
-
-/* The same where the source may have ceased to be there (a file that was cut shorter): -EFAULT then too. */
-int untrusted_read_file(void *to, struct untrusted source, size_t length);
 
 /* Copy into untrusted memory; `target` is 8-aligned; the last word is padded with zeros.
  * `from` may be the program's memory: 0 or -EFAULT. */

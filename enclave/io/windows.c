@@ -138,7 +138,7 @@ int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, 
     if (shows(w, f, offset)) {
         uint64_t at = offset - w->offset;
         n = (int64_t)MIN(MIN(length, end - offset), w->length - at);
-        if (untrusted_read_file(to, untrusted_at(arena_at(w->place), at), (uint64_t)n))
+        if (untrusted_read(to, untrusted_at(arena_at(w->place), at), (uint64_t)n))
             n = -EFAULT;
         __atomic_store_n(&w->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
     }
