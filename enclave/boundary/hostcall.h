@@ -53,6 +53,9 @@ void host_nap(uint32_t ns);
 
 /* ---- bytes ---- */
 
+/* Bytes that the buffers hold together; UINT64_MAX when that does not fit. No exit. */
+uint64_t iovec_length(const struct iovec *v, int count);
+
 /*
  * One exit's worth of readv/writev, beginning `skip` bytes into the buffers. offset -1: at the
  * file's position. rwf: RWF_*. Buffers may be the program's. At most as many bytes as the bounce

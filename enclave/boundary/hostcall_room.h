@@ -67,8 +67,6 @@ static inline int64_t room_call(uint64_t number, uint64_t exit_flags, uint64_t m
     return -EIO;
 }
 
-/* UINT64_MAX when the sum does not fit. */
-uint64_t iovec_length(const struct iovec *v, int count);
 /* From the room into buffers, `skip` bytes into them. 0 or -EFAULT. */
 int room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length);
 /* From buffers, `skip` bytes into them, into the room from `at` up to `end`; the iovec array for

@@ -9,6 +9,7 @@
 #include "abi/file.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/order.h"
 #include "enclave/boundary/untrusted.h"
 #include "enclave/lib/lib.h"
@@ -286,10 +287,8 @@ static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int
 
 int64_t extent_write(struct extent_file *f, int64_t offset, const struct iovec *v, int count)
 {
-    uint64_t total = 0, done = 0;
+    uint64_t total = iovec_length(v, count), done = 0;
     int64_t n = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
     struct extent *x = take(f);
     if (!x)
         return -EAGAIN;

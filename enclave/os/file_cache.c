@@ -275,14 +275,6 @@ void file_cache_restart(void)
 
 /* ---- transfers ---- */
 
-static uint64_t length_of(const struct iovec *v, int count)
-{
-    uint64_t total = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
-    return total;
-}
-
 /* Is this one more of a run? Its length so far. */
 static uint32_t run_note(struct run *r, int64_t offset)
 {
@@ -304,7 +296,7 @@ static int64_t by_host(struct file *f, struct file_cache *c, bool write, bool he
     bool ours = here && offset >= 0;
     if (!ours) {
         c->lent += here;
-        run_continue(r, offset, (int64_t)length_of(v, count));
+        run_continue(r, offset, (int64_t)iovec_length(v, count));
         lock_release(&c->lock);
     }
     int64_t n = host_file_transfer(f, write, v, count, (uint64_t)done, offset, flags);
@@ -419,7 +411,7 @@ int64_t file_cache_read(struct file *f, const struct iovec *v, int count, int64_
     struct file_cache *c = cache_of(f);
     if (!c || c->fitness == UNFIT)
         return host_file_transfer(f, false, v, count, 0, offset, flags);
-    uint64_t total = length_of(v, count), done = 0;
+    uint64_t total = iovec_length(v, count), done = 0;
     bool here = offset < 0;
     lock_take(&c->lock);
     if (here && flags)
@@ -500,7 +492,7 @@ int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64
     struct file_cache *c = cache_of(f);
     if (!c || c->fitness == UNFIT)
         return host_file_transfer(f, true, v, count, 0, offset, flags);
-    uint64_t total = length_of(v, count), now = tsc();
+    uint64_t total = iovec_length(v, count), now = tsc();
     bool here = offset < 0;
     lock_take(&c->lock);
     int64_t error = extent_error(&c->extent);

@@ -49,9 +49,7 @@ int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, in
 {
     int64_t (*call)(int, const struct iovec *, int, uint64_t, int64_t, int, uint64_t, uint64_t *) =
         write ? host_writev : host_readv;
-    uint64_t total = 0, done = skip;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
+    uint64_t total = iovec_length(v, count), done = skip;
     if (f->mode != S_IFREG)
         file_may_sleep(f);
     for (;;) {

@@ -144,9 +144,7 @@ static int host_socket_getsockopt(struct file *f, int level, int name, void *val
 static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int flags)
 {
     struct msghdr message = *m;
-    uint64_t total = 0, done = 0, asked;
-    for (size_t i = 0; i < m->msg_iovlen; i++)
-        total += m->msg_iov[i].iov_len;
+    uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0, asked;
     if (stream_on(f)) {
         int64_t result = stream_send(f, m, flags);
         if (result != STREAM_NOT)
@@ -178,9 +176,7 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
 static int64_t receive_rest(struct file *f, const struct iovec *v, int count, uint64_t done,
                             int flags)
 {
-    uint64_t total = 0, asked;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
+    uint64_t total = iovec_length(v, count), asked;
     while ((flags & (MSG_WAITALL | MSG_PEEK | MSG_TRUNC)) == MSG_WAITALL && done < total &&
            type_of(f) == SOCK_STREAM) {
         int64_t r = host_recv(f->host_fd, v, count, done, flags, EXIT_INTERRUPTIBLE, &asked);

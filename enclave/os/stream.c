@@ -736,18 +736,10 @@ static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, u
     return (int64_t)total;
 }
 
-static uint64_t length_of(const struct iovec *v, int count)
-{
-    uint64_t total = 0;
-    for (int i = 0; i < count; i++)
-        total += v[i].iov_len;
-    return total;
-}
-
 /* With the lock held: what the call returns now; -EAGAIN: wait; STREAM_NOT. */
 static int64_t receive_now(struct stream *s, const struct iovec *v, int count, uint64_t *done, int flags)
 {
-    uint64_t total = length_of(v, count);
+    uint64_t total = iovec_length(v, count);
     int64_t n = take_pieces(s, v, count, *done, flags);
     if (n < 0)
         return n;
@@ -876,7 +868,7 @@ static int64_t broken(struct stream *s, int flags)
 int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
 {
     struct stream *s = f->stream;
-    uint64_t total = length_of(m->msg_iov, (int)m->msg_iovlen), done = 0;
+    uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
     if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || !home(s)) {
         stream_leave(f);
