@@ -3,10 +3,8 @@
 #include <errno.h>
 #include <linux/bpf.h>
 #include <linux/capability.h>
-#include <linux/genetlink.h>
 #include <linux/if_link.h>
 #include <linux/io_uring.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,6 +19,7 @@
 
 #include "cli/doctor.h"
 #include "host/host.h"
+#include "host/netlink.h"
 #include "host/xdpd_client.h"
 
 /* ---- io_uring ---- */
@@ -196,35 +195,10 @@ void doctor_xdp(void)
 enum { DEV_GET = 1, DEV_IFINDEX = 1, DEV_XDP_FEATURES = 3 };
 enum { FEATURE_BASIC = 1, FEATURE_REDIRECT = 2, FEATURE_ZEROCOPY = 8 };
 
-struct question {
-    struct nlmsghdr header;
-    union {
-        struct genlmsghdr generic;
-        struct ifinfomsg link;
-        uint8_t room[64];
-    };
-};
-
 struct answer {
     _Alignas(struct nlmsghdr) uint8_t bytes[16384];
     const struct nlmsghdr *message;
 };
-
-static struct question question(uint16_t type, size_t size)
-{
-    return (struct question){.header = {.nlmsg_len = (uint32_t)NLMSG_LENGTH(size),
-                                        .nlmsg_type = type,
-                                        .nlmsg_flags = NLM_F_REQUEST}};
-}
-
-static void attribute_add(struct question *q, uint16_t type, const void *value, size_t size)
-{
-    struct rtattr *a = (void *)((uint8_t *)q + NLMSG_ALIGN(q->header.nlmsg_len));
-    a->rta_type = type;
-    a->rta_len = (uint16_t)RTA_LENGTH(size);
-    memcpy(RTA_DATA(a), value, size);
-    q->header.nlmsg_len = NLMSG_ALIGN(q->header.nlmsg_len) + (uint32_t)RTA_LENGTH(size);
-}
 
 /* True: the answer is there, and is none of an error. */
 static bool ask(int protocol, const struct question *q, struct answer *a)
@@ -263,7 +237,7 @@ static const struct rtattr *attribute_of(const struct answer *a, size_t header, 
 static uint16_t family_netdev(void)
 {
     static const char name[] = "netdev";
-    struct question q = question(GENL_ID_CTRL, GENL_HDRLEN);
+    struct question q = question(GENL_ID_CTRL, 0, GENL_HDRLEN);
     struct answer a;
     uint16_t id = 0;
     q.generic = (struct genlmsghdr){.cmd = CTRL_CMD_GETFAMILY, .version = 1};
@@ -281,7 +255,7 @@ static bool features_of(uint32_t index, uint64_t *features)
     uint16_t family = family_netdev();
     if (!family)
         return false;
-    struct question q = question(family, GENL_HDRLEN);
+    struct question q = question(family, 0, GENL_HDRLEN);
     struct answer a;
     q.generic = (struct genlmsghdr){.cmd = DEV_GET, .version = 1};
     attribute_add(&q, DEV_IFINDEX, &index, sizeof index);
@@ -296,7 +270,7 @@ static bool features_of(uint32_t index, uint64_t *features)
 /* An XDP program is attached to it. */
 static bool has_program(uint32_t index)
 {
-    struct question q = question(RTM_GETLINK, sizeof q.link);
+    struct question q = question(RTM_GETLINK, 0, sizeof q.link);
     struct answer a;
     q.link = (struct ifinfomsg){.ifi_index = (int)index};
     const struct rtattr *xdp =

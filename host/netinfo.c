@@ -7,8 +7,6 @@
 #include <linux/ethtool.h>
 #include <linux/if_link.h>
 #include <linux/ipv6.h>
-#include <linux/neighbour.h>
-#include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -23,6 +21,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/netlink.h"
 
 static struct {
     pthread_mutex_t lock; /* of a question and its answer */
@@ -30,34 +29,6 @@ static struct {
     uint32_t sequence;
     _Alignas(struct nlmsghdr) uint8_t answer[32768];
 } netlink = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* A question with room for its attributes. */
-struct question {
-    struct nlmsghdr header;
-    union {
-        struct ifinfomsg link;
-        struct ifaddrmsg address;
-        struct rtmsg route;
-        struct ndmsg neighbour;
-        uint8_t room[128];
-    };
-};
-
-static struct question question(uint16_t type, uint16_t flags, size_t size)
-{
-    return (struct question){.header = {.nlmsg_len = (uint32_t)NLMSG_LENGTH(size),
-                                        .nlmsg_type = type,
-                                        .nlmsg_flags = (uint16_t)(NLM_F_REQUEST | flags)}};
-}
-
-static void attribute_add(struct question *q, uint16_t type, const void *value, size_t size)
-{
-    struct rtattr *a = (void *)((uint8_t *)q + NLMSG_ALIGN(q->header.nlmsg_len));
-    a->rta_type = type;
-    a->rta_len = (uint16_t)RTA_LENGTH(size);
-    memcpy(RTA_DATA(a), value, size);
-    q->header.nlmsg_len = NLMSG_ALIGN(q->header.nlmsg_len) + (uint32_t)RTA_LENGTH(size);
-}
 
 /* ---- addresses ---- */
 
