@@ -180,14 +180,7 @@ static int pages_put(const struct platform *platform, struct machine *m, struct 
 
 static int sign(struct sgx_sigstruct *out, const struct machine_options *o)
 {
-    struct sigstruct_claims claims = {
-        .attributes = o->attributes,
-        .attributes_mask = UINT64_MAX,
-        .xfrm = o->xfrm,
-        .xfrm_mask = UINT64_MAX,
-        .miscselect = o->miscselect,
-        .miscselect_mask = UINT32_MAX,
-    };
+    struct sigstruct_claims claims = sigstruct_claims_of(o->attributes, o->xfrm, o->miscselect);
     struct measurement *measurement;
     int error = measure_create(&measurement, o->ssa_frame_pages, o->size);
     if (error)

@@ -35,14 +35,6 @@ const char *exit_name(uint64_t number)
     return "unknown";
 }
 
-/* A place in the arena, NULL: not within. */
-static void *arena_place(uint64_t offset, uint64_t length)
-{
-    if (offset > host.arena_size || length > host.arena_size - offset)
-        return NULL;
-    return host.arena + offset;
-}
-
 static int64_t serve_park(struct host_thread *t, uint64_t timeout_ns)
 {
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000),

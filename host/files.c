@@ -30,8 +30,7 @@ int64_t file_facts(int fd, uint64_t offset)
     struct stat s;
     struct statfs fs;
     struct rlimit limit;
-    if (offset % 8 || offset > host.arena_size ||
-        sizeof(struct file_facts) > host.arena_size - offset)
+    if (offset % 8 || !arena_place(offset, sizeof(struct file_facts)))
         return -EFAULT;
     if (fstat(fd, &s))
         return -errno;
@@ -103,7 +102,7 @@ int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
 {
     uint8_t *at = host.arena + offset;
     struct stat s;
-    if (offset % PAGE || offset > host.arena_size || WINDOW_BYTES > host.arena_size - offset ||
+    if (!arena_pages(offset, WINDOW_BYTES) ||
         length > WINDOW_BYTES || page > INT64_MAX / PAGE - WINDOW_BYTES / PAGE)
         return -EINVAL;
     if (fd == WINDOW_NO_FILE)
@@ -145,7 +144,7 @@ static struct {
 
 int64_t extents_open(uint64_t number, uint64_t offset)
 {
-    if (offset % PAGE || offset > host.arena_size || EXTENT_SIZE > host.arena_size - offset)
+    if (!arena_pages(offset, EXTENT_SIZE))
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
     int error =

@@ -55,6 +55,20 @@ struct host {
 
 extern struct host host;
 
+/* A place in the arena, NULL: not wholly within. */
+static inline void *arena_place(uint64_t offset, uint64_t length)
+{
+    if (offset > host.arena_size || length > host.arena_size - offset)
+        return NULL;
+    return host.arena + offset;
+}
+
+/* Is it pages of the arena, from its first byte on? */
+static inline bool arena_pages(uint64_t offset, uint64_t length)
+{
+    return length && offset % 4096 == 0 && arena_place(offset, length);
+}
+
 /* image.c: measure, create, add, initialise. 0, or -1 after a message on stderr. */
 int image_load(struct image *image, const struct run_options *options);
 /* The same once more, at the same addresses, in the child of a fork: the machine is new. */

@@ -262,14 +262,7 @@ static int put_all(const struct sink *s, const struct layout *l)
 static int measure_and_sign(struct signer *signer)
 {
     const struct machine_options *o = signer->options;
-    struct sigstruct_claims claims = {
-        .attributes = o->attributes,
-        .attributes_mask = UINT64_MAX,
-        .xfrm = o->xfrm,
-        .xfrm_mask = UINT64_MAX,
-        .miscselect = o->miscselect,
-        .miscselect_mask = UINT32_MAX,
-    };
+    struct sigstruct_claims claims = sigstruct_claims_of(o->attributes, o->xfrm, o->miscselect);
     struct sink sink = {0};
     int error = measure_create(&sink.measurement, o->ssa_frame_pages, o->size);
     if (!error) {

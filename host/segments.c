@@ -31,7 +31,7 @@ static struct {
 
 int64_t segments_open(uint64_t number, uint64_t offset)
 {
-    if (offset % 8 || offset > host.arena_size || SEGMENTS_SIZE > host.arena_size - offset)
+    if (offset % 8 || !arena_place(offset, SEGMENTS_SIZE))
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
     int error = number < SEGMENTS_MAX && number == atomic_load(&all.count) ? monitor_start() : -EINVAL;

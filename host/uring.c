@@ -40,12 +40,6 @@ static struct {
     bool told;
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-static bool within_arena(uint64_t offset, uint64_t length)
-{
-    return length && offset % 4096 == 0 && offset <= host.arena_size &&
-           length <= host.arena_size - offset;
-}
-
 /* What the enclave uses, and nothing else. */
 static const uint8_t operations[] = {IORING_OP_NOP, IORING_OP_POLL_ADD,  IORING_OP_SEND,
                                      IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE};
@@ -150,9 +144,9 @@ int64_t uring_open(struct uring_setup *s)
         .sq_off.resv2 = (uint64_t)(host.arena + s->sqes_offset),
         .cq_off.resv2 = (uint64_t)(host.arena + s->ring_offset),
     };
-    if (!within_arena(s->ring_offset, s->ring_space) || !within_arena(s->sqes_offset, s->sqes_space) ||
+    if (!arena_pages(s->ring_offset, s->ring_space) || !arena_pages(s->sqes_offset, s->sqes_space) ||
         s->sq_entries > 1u << 15 || s->buffers_count > 1u << 15 ||
-        !within_arena(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)))
+        !arena_pages(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)))
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
     int fd = (int)syscall(SYS_io_uring_setup, (uint32_t)s->sq_entries, &p), error = fd < 0 ? -errno : 0;

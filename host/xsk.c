@@ -146,12 +146,6 @@ int port_steer(int operation, const struct port_key *key)
 
 /* ---- one XSK ---- */
 
-static bool within_arena(uint64_t offset, uint64_t length)
-{
-    return length && offset % 4096 == 0 && offset <= host.arena_size &&
-           length <= host.arena_size - offset;
-}
-
 /* struct xdp_umem_reg since Linux 6.8; the headers of Debian 12 are older. */
 struct umem_reg {
     uint64_t addr, len;
@@ -290,10 +284,10 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
 
 static bool setup_sane(const struct xsk_setup *s)
 {
-    bool sane = within_arena(s->umem_offset, s->umem_size) && s->queue <= UINT32_MAX &&
+    bool sane = arena_pages(s->umem_offset, s->umem_size) && s->queue <= UINT32_MAX &&
                 s->frame_size <= UINT32_MAX && s->headroom <= UINT32_MAX;
     for (int i = 0; i < XSK_RINGS; i++)
-        sane = sane && within_arena(s->ring_offset[i], s->ring_space[i]) &&
+        sane = sane && arena_pages(s->ring_offset[i], s->ring_space[i]) &&
                s->entries[i] <= 1u << 24;
     return sane;
 }

@@ -18,6 +18,18 @@ struct sigstruct_claims {
     uint16_t isvprodid, isvsvn;
 };
 
+/* Of an enclave with just these attributes; its measurement is still to be filled in. */
+static inline struct sigstruct_claims sigstruct_claims_of(uint64_t attributes, uint64_t xfrm,
+                                                          uint32_t miscselect)
+{
+    return (struct sigstruct_claims){.attributes = attributes,
+                                     .attributes_mask = UINT64_MAX,
+                                     .xfrm = xfrm,
+                                     .xfrm_mask = UINT64_MAX,
+                                     .miscselect = miscselect,
+                                     .miscselect_mask = UINT32_MAX};
+}
+
 /*
  * Signs with the PEM key at key_path; NULL: with the development key of this user, which is made at
  * first use in ${XDG_CACHE_HOME:-~/.cache}/rakis, or in memory alone where that cannot be written.
