@@ -16,6 +16,7 @@
 
 __thread struct host_thread *self;
 static struct host_thread *table;
+static _Atomic uint32_t started; /* areas from here on never had a thread */
 
 /* Set by run.c before the first thread. */
 struct start_parameters start_parameters __attribute__((aligned(64)));
@@ -51,7 +52,8 @@ struct host_thread *host_thread(uint32_t index)
 
 void threads_remind(void)
 {
-    for (uint32_t i = 0; i < host.image.threads; i++) {
+    uint32_t count = atomic_load(&started);
+    for (uint32_t i = 0; i < count; i++) {
         struct host_thread *t = &table[i];
         if (!atomic_load_explicit(&t->tid, memory_order_relaxed))
             continue;
@@ -153,6 +155,9 @@ int thread_run(uint32_t index)
         syscall(SYS_futex, &t->busy, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
         idle = 0;
     }
+    uint32_t before = atomic_load(&started);
+    while (before <= index && !atomic_compare_exchange_weak(&started, &before, index + 1))
+        ;
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t all, old;
