@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread's io_uring against a kernel that is made up: an honest one, and one that lies. */
+#include <asm/prctl.h>
+#include <errno.h>
+#include <linux/io_uring.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "abi/exits.h"
+#include "abi/uring.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
+#include "enclave/enclave.h"
+#include "enclave/entry/thread_block.h"
+#include "enclave/io/uring.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+
+#define RING 77
+#define SOCKET 5
+#define NEVER_STALE (UINT64_MAX / 2)
+
+struct enclave enclave = {.rings = true};
+
+static struct thread_block block;
+static struct exit_slot slot;
+static uint64_t bounce_buffer[512];
+static jmp_buf stopped;
+
+/* ---- the kernel's side; offsets in the arena are addresses here ---- */
+
+static struct {
+    struct uring_setup setup;
+    void (*spoil)(struct uring_setup *);
+    int64_t refuse;
+    unsigned enters, violations;
+    uint64_t submitted; /* SQEs taken in all */
+    struct io_uring_sqe last[8];
+    uint32_t buffers_head;
+    void (*work)(void); /* in the next enter */
+} kernel;
+
+static uint32_t *index_at(uint64_t offset)
+{
+    return (uint32_t *)(kernel.setup.ring_offset + offset);
+}
+
+static void post(uint64_t user_data, int32_t result, uint32_t flags)
+{
+    struct io_uring_cqe *cqes = (struct io_uring_cqe *)(kernel.setup.ring_offset + kernel.setup.cqes);
+    struct io_uring_cqe *c = &cqes[*index_at(kernel.setup.cq_tail) % kernel.setup.cq_entries];
+    c->user_data = user_data;
+    c->res = result;
+    c->flags = flags;
+    ++*index_at(kernel.setup.cq_tail);
+}
+
+/* The next buffer of the ring of them: its number. */
+static uint32_t take_buffer(void **at)
+{
+    struct io_uring_buf_ring *ring = (struct io_uring_buf_ring *)kernel.setup.buffers_offset;
+    struct io_uring_buf b = ring->bufs[kernel.buffers_head % kernel.setup.buffers_count];
+    assert_true((uint16_t)kernel.buffers_head != ring->tail);
+    assert_int_equal(b.len, URING_BUFFER_SIZE);
+    kernel.buffers_head++;
+    *at = (void *)b.addr;
+    return b.bid;
+}
+
+static int64_t serve_open(struct uring_setup *s)
+{
+    if (kernel.refuse)
+        return kernel.refuse;
+    s->sq_head = 0;
+    s->sq_tail = 4;
+    s->cq_head = 8;
+    s->cq_tail = 12;
+    s->cqes = 64;
+    kernel.setup = *s;
+    if (kernel.spoil)
+        kernel.spoil(s);
+    return RING;
+}
+
+static int64_t serve_enter(uint32_t count)
+{
+    const struct io_uring_sqe *sqes = (const struct io_uring_sqe *)kernel.setup.sqes_offset;
+    kernel.enters++;
+    assert_int_equal(count, *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head));
+    for (uint32_t i = 0; i < count; i++)
+        kernel.last[kernel.submitted++ % 8] =
+            sqes[(*index_at(kernel.setup.sq_head))++ % kernel.setup.sq_entries];
+    if (kernel.work)
+        kernel.work();
+    kernel.work = NULL;
+    return count;
+}
+
+/* ---- the enclave's surroundings ---- */
+
+int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    (void)flags, (void)maximum, (void)a2, (void)a4, (void)a5;
+    if (number == EXIT_URING_OPEN)
+        return serve_open((struct uring_setup *)a0);
+    assert_int_equal(number, __NR_io_uring_enter);
+    assert_int_equal(a0, RING);
+    assert_true(a3 & IORING_ENTER_GETEVENTS);
+    return serve_enter((uint32_t)a1);
+}
+
+struct untrusted arena_at(uint64_t offset)
+{
+    return (struct untrusted){offset};
+}
+
+/* What an enclave that stopped had is still reachable. */
+static void *kept(void *p)
+{
+    static void *everything[128];
+    static size_t count;
+    assert_true(count < ARRAY_SIZE(everything));
+    return everything[count++] = p;
+}
+
+uint64_t arena_pool_take(uint64_t size)
+{
+    void *p = aligned_alloc(4096, (size + 4095) & ~4095ul);
+    memset(p, 0, size);
+    return (uint64_t)kept(p);
+}
+
+void arena_pool_free(uint64_t offset, uint64_t size)
+{
+    (void)size;
+    free((void *)offset);
+}
+
+struct untrusted bounce(void)
+{
+    return (struct untrusted){(uint64_t)bounce_buffer};
+}
+
+void violation(const char *format, ...)
+{
+    (void)format;
+    longjmp(stopped, 1);
+}
+
+void violation_count(void)
+{
+    kernel.violations++;
+}
+
+void lock_slow(struct lock *l)
+{
+    (void)l;
+    fail_msg("a lock is taken twice");
+}
+
+void *alloc(size_t size)
+{
+    return kept(calloc(1, size));
+}
+
+void *alloc_resize(void *p, size_t old_size, size_t new_size)
+{
+    char *q = realloc(p, new_size);
+    memset(q + old_size, 0, new_size - old_size);
+    return q;
+}
+
+void alloc_free(void *p)
+{
+    free(p);
+}
+
+int host_close(int fd)
+{
+    assert_int_equal(fd, RING);
+    return 0;
+}
+
+/* ---- an operation that notes what it is told ---- */
+
+struct noted {
+    struct uring_op op;
+    unsigned calls;
+    int32_t result;
+    uint32_t buffer;
+    bool more;
+};
+
+static void note(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+{
+    struct noted *n = container_of(op, struct noted, op);
+    n->calls++;
+    n->result = result;
+    n->buffer = buffer;
+    n->more = more;
+}
+
+static struct uring *ring;
+static struct noted one, two;
+
+static int fresh(void **state)
+{
+    (void)state;
+    memset(&kernel, 0, sizeof kernel);
+    one = two = (struct noted){.op.done = note};
+    block.self = &block;
+    block.slot_address = (uint64_t)&slot;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
+    uring_start(NEVER_STALE);
+    ring = uring_mine();
+    return ring ? 0 : -1;
+}
+
+static int over(void **state)
+{
+    (void)state;
+    uring_end();
+    return 0;
+}
+
+static uint64_t name_of(unsigned nth_last)
+{
+    return kernel.last[(kernel.submitted - 1 - nth_last) % 8].user_data;
+}
+
+/* ---- tests ---- */
+
+static void one_enter_submits_and_brings_back(void **state)
+{
+    (void)state;
+    void work(void)
+    {
+        post(name_of(1), 3, 0);
+        post(name_of(0), -EPIPE, 0);
+    }
+    kernel.work = work;
+    assert_int_equal(uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3), 0);
+    assert_int_equal(uring_poll(ring, &two.op, SOCKET + 1, 1), 0);
+    assert_int_equal(kernel.enters, 0);
+    assert_int_equal(uring_enter(ring, 0), 0);
+    assert_int_equal(kernel.enters, 1);
+    assert_int_equal(kernel.last[0].opcode, IORING_OP_SEND);
+    assert_int_equal(kernel.last[0].fd, SOCKET);
+    assert_int_equal(kernel.last[0].addr, 4096);
+    assert_int_equal(kernel.last[0].len, 3);
+    assert_int_equal(kernel.last[1].opcode, IORING_OP_POLL_ADD);
+    assert_int_equal(one.calls, 1);
+    assert_int_equal(one.result, 3);
+    assert_int_equal(one.op.slot, 0);
+    assert_int_equal(two.result, -EPIPE);
+    assert_int_equal(kernel.violations, 0);
+}
+
+static unsigned rounds;
+
+/* Every buffer many times over, so that their ring and its indices wrap. */
+static void buffers_go_round(void **state)
+{
+    (void)state;
+    void work(void)
+    {
+        void *at;
+        uint32_t b = take_buffer(&at);
+        memset(at, (int)(rounds & 0xff), 10);
+        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | b << 16);
+    }
+    assert_int_equal(uring_receive_multishot(ring, &one.op, SOCKET), 0);
+    for (rounds = 0; rounds < 70000; rounds++) {
+        kernel.work = work;
+        uring_enter(ring, 1000);
+        assert_int_equal(one.calls, rounds + 1);
+        assert_int_equal(one.result, 10);
+        assert_true(one.more && one.op.slot);
+        assert_int_equal(uring_buffers_left(ring), URING_BUFFERS - 1);
+        const uint8_t *bytes = (const uint8_t *)uring_buffer(ring, one.buffer).address;
+        assert_int_equal(bytes[9], rounds & 0xff);
+        uring_buffer_give(ring, one.buffer);
+    }
+    assert_int_equal(kernel.submitted, 1);
+    assert_int_equal(kernel.violations, 0);
+}
+
+static uint64_t stale;
+
+static void what_nobody_waits_for_is_dropped(void **state)
+{
+    (void)state;
+    void ends(void) { post(name_of(0), 1, 0); }
+    void lies(void)
+    {
+        post(stale, 1, 0);              /* that one has ended */
+        post(stale + (2ull << 32), 1, 0); /* a generation to come */
+        post(63, 1, 0);                 /* a free place */
+        post(64, 1, 0);                 /* beyond the table */
+        post(UINT32_MAX, 1, 0);
+        post(UINT64_MAX - 1, 1, 0);
+    }
+    uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
+    kernel.work = ends;
+    uring_enter(ring, 0);
+    stale = name_of(0);
+    assert_int_equal(one.calls, 1);
+    uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3); /* in the same place */
+    kernel.work = lies;
+    uring_enter(ring, 0);
+    assert_int_equal(one.calls, 1);
+    assert_int_equal(two.calls, 0);
+    assert_int_equal(kernel.violations, 6);
+    kernel.work = ends;
+    uring_enter(ring, 0);
+    assert_int_equal(two.calls, 1);
+}
+
+static void impossible_results_are_errors(void **state)
+{
+    static const int32_t table[] = {4, INT32_MAX, INT32_MIN, -4096};
+    static int32_t result;
+    (void)state;
+    void lies(void) { post(name_of(0), result, 0); }
+    for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
+        uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
+        result = table[i];
+        kernel.work = lies;
+        uring_enter(ring, 0);
+        assert_int_equal(one.calls, i + 1);
+        assert_int_equal(one.result, -EIO);
+        assert_int_equal(kernel.violations, i + 1);
+    }
+}
+
+static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
+{
+    static uint32_t buffer;
+    (void)state;
+    void fills(void)
+    {
+        void *at;
+        buffer = take_buffer(&at);
+        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
+    }
+    void lies(void)
+    {
+        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
+    }
+    uring_receive_multishot(ring, &one.op, SOCKET);
+    kernel.work = fills;
+    uring_enter(ring, 0);
+    assert_int_equal(one.buffer, buffer);
+    kernel.work = lies; /* it is ours, and being read */
+    uring_enter(ring, 0);
+    assert_int_equal(one.calls, 2);
+    assert_int_equal(one.result, -EIO);
+    assert_int_equal(one.buffer, URING_NO_BUFFER);
+    assert_int_equal(kernel.violations, 1);
+    static const uint32_t beyond[] = {URING_BUFFERS, 0xffff};
+    for (unsigned i = 0; i < ARRAY_SIZE(beyond); i++) {
+        buffer = beyond[i];
+        kernel.work = lies;
+        uring_enter(ring, 0);
+        assert_int_equal(one.buffer, URING_NO_BUFFER);
+        assert_int_equal(kernel.violations, i + 2);
+    }
+    assert_int_equal(uring_buffers_left(ring), URING_BUFFERS - 1);
+}
+
+struct later {
+    struct uring_deferred d;
+    unsigned submits;
+};
+
+static void submit(struct uring_deferred *d)
+{
+    container_of(d, struct later, d)->submits++;
+}
+
+static void what_is_put_off_goes_with_the_next_enter(void **state)
+{
+    struct later a = {.d.submit = submit}, b = {.d.submit = submit};
+    (void)state;
+    list_init(&a.d.in_ring);
+    list_init(&b.d.in_ring);
+    uring_enter(ring, 0); /* just now: no reason to hurry */
+    unsigned before = kernel.enters;
+    uring_defer(ring, &a.d);
+    uring_defer(ring, &a.d);
+    uring_defer(ring, &b.d);
+    assert_int_equal(kernel.enters, before);
+    assert_int_equal(slot.deferred, 1); /* the host is to remind us */
+    uring_defer_not(&b.d);
+    uring_flush();
+    assert_int_equal(kernel.enters, before + 1);
+    assert_int_equal(a.submits, 1);
+    assert_int_equal(b.submits, 0);
+    assert_int_equal(slot.deferred, 0);
+    uring_flush();
+    assert_int_equal(kernel.enters, before + 1); /* nothing is there: no exit */
+    uring_start(0); /* the last enter is long ago */
+    uring_defer(ring, &a.d);
+    assert_int_equal(kernel.enters, before + 2);
+    assert_int_equal(a.submits, 2);
+}
+
+static void a_full_ring_is_submitted(void **state)
+{
+    static struct noted many[2000];
+    (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++) {
+        many[i].op.done = note;
+        assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), 0);
+    }
+    assert_true(kernel.submitted > 1000);
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.submitted, ARRAY_SIZE(many));
+}
+
+static void cancelling_names_the_operation(void **state)
+{
+    (void)state;
+    uring_receive_multishot(ring, &one.op, SOCKET);
+    uring_enter(ring, 0);
+    uint64_t name = name_of(0);
+    uring_cancel(ring, &one.op);
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.last[1].opcode, IORING_OP_ASYNC_CANCEL);
+    assert_int_equal(kernel.last[1].addr, name);
+    assert_true(kernel.last[1].user_data != name);
+    uint64_t submitted = kernel.submitted;
+    assert_int_equal(uring_cancel(ring, &two.op), 0); /* is not in flight */
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.submitted, submitted);
+}
+
+static void overlap(struct uring_setup *s)
+{
+    s->cq_tail = s->sq_tail;
+}
+
+static void a_layout_that_does_not_hold_up_stops_the_enclave(void **state)
+{
+    (void)state;
+    uring_end();
+    kernel.spoil = overlap;
+    if (!setjmp(stopped)) {
+        uring_mine();
+        fail_msg("indices that lie over one another are believed");
+    }
+    kernel.spoil = NULL;
+    ring = uring_mine();
+    assert_non_null(ring);
+}
+
+static void where_it_is_refused_it_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    uring_end();
+    kernel.refuse = -EPERM;
+    assert_null(uring_mine());
+    kernel.refuse = 0;
+    assert_null(uring_mine());
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(one_enter_submits_and_brings_back),
+        TEST(buffers_go_round),
+        TEST(what_nobody_waits_for_is_dropped),
+        TEST(impossible_results_are_errors),
+        TEST(a_buffer_that_is_not_the_kernels_is_not_taken),
+        TEST(what_is_put_off_goes_with_the_next_enter),
+        TEST(a_full_ring_is_submitted),
+        TEST(cancelling_names_the_operation),
+        TEST(a_layout_that_does_not_hold_up_stops_the_enclave),
+        TEST(where_it_is_refused_it_is_not_asked_for_again), /* last: it stays so */
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
