@@ -30,11 +30,15 @@
 
 #define BOUNCE 0x100000ul
 #define MESSAGES 60
+#define HELLO_SIZE (32 + REPORT_SIZE) /* a key and a report go first */
 
 struct side {
     struct thread_block block;
     struct machine machine;
     struct channel channel;
+    uint8_t guard[2 * CHANNEL_BODY_MAX]; /* stays 0: a message does not run over its room */
+    struct sgx_targetinfo target;        /* of its last report */
+    const struct sgx_targetinfo *aim;    /* whom its reports are for, NULL: as it says itself */
     uint8_t bounce[BOUNCE];
     int in, out, result;
     bool first;
@@ -57,7 +61,8 @@ void fpu_reset(void) {}
 
 void sgx_report(const struct sgx_targetinfo *target, const uint8_t data[64], struct sgx_report *out)
 {
-    assert_true(emu_ereport(&me()->machine, target, data, out));
+    me()->target = *target;
+    assert_true(emu_ereport(&me()->machine, me()->aim ? me()->aim : target, data, out));
 }
 
 int sgx_key(const struct sgx_keyrequest *request, uint8_t key[16])
@@ -261,6 +266,53 @@ static void another_enclave_is_refused_by_both(void **state)
     sides[1]->machine = before;
 }
 
+/* A report that is made for the other side: the key is right, and who it is decides. */
+static void an_enclave_that_aims_at_another_is_refused(void **state)
+{
+    (void)state;
+    struct machine before = sides[1]->machine;
+    meet(0, FAITHFUL);
+    struct sgx_targetinfo aim __attribute__((aligned(512))) = sides[0]->target;
+    sides[1]->aim = &aim;
+    meet(0, FAITHFUL);
+    assert_int_equal(sides[0]->result, 0); /* as itself it is believed */
+    for (int what = 0; what < 3; what++) {
+        sides[1]->machine = before;
+        if (what == 0)
+            sides[1]->machine.mrenclave[31] ^= 1;
+        if (what == 1)
+            sides[1]->machine.options.attributes |= ATTRIBUTE_DEBUG;
+        if (what == 2)
+            sides[1]->machine.isvsvn++;
+        meet(0, FAITHFUL);
+        assert_int_equal(sides[0]->result, -EPROTO);
+    }
+    sides[1]->machine = before;
+    sides[1]->aim = NULL;
+}
+
+/* Where the length of each of the first messages is. */
+static uint64_t length_at(int message)
+{
+    uint64_t at = HELLO_SIZE;
+    for (int i = 0; i < message; i++)
+        at += 8 + ((CHANNEL_HEAD + size_of(i) + CIPHER_TAG_SIZE + 7) & ~7ul);
+    return at;
+}
+
+static void a_message_has_no_other_length(void **state)
+{
+    (void)state;
+    for (int message = 0; message < 16; message++)
+        for (unsigned byte = 0; byte < 8; byte++) {
+            meet(length_at(message) + byte, FLIP);
+            assert_int_equal(sides[1]->arrived, message);
+            assert_true(sides[1]->result == -EPROTO || sides[1]->result == -EPIPE);
+            for (size_t i = 0; i < sizeof sides[1]->guard; i++)
+                assert_int_equal(sides[1]->guard[i], 0);
+        }
+}
+
 /* The host gives a side its own words back, as if another one had said them. */
 static void nobody_speaks_with_itself(void **state)
 {
@@ -287,6 +339,8 @@ int main(void)
         cmocka_unit_test(messages_arrive),
         cmocka_unit_test(what_the_host_does_is_an_error),
         cmocka_unit_test(another_enclave_is_refused_by_both),
+        cmocka_unit_test(an_enclave_that_aims_at_another_is_refused),
+        cmocka_unit_test(a_message_has_no_other_length),
         cmocka_unit_test(nobody_speaks_with_itself),
     };
     return cmocka_run_group_tests(tests, setup, NULL);
