@@ -268,6 +268,26 @@ static void a_full_socket_loses_nothing(void **state)
     check(SEGMENTS_COUNT + 1, 1000);
 }
 
+/* After a shorter one there is no place for another: where it begins would be taken for a full one's. */
+static void a_shorter_one_is_the_last(void **state)
+{
+    (void)state;
+    host.full = true;
+    assert_int_equal(add(0, 100), 0);
+    assert_int_equal(add(1, 60), 0);
+    assert_int_equal(add(2, 60), -EAGAIN);
+    host.full = false;
+    assert_int_equal(add(2, 60), 0);
+    assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.count, 3);
+    static const size_t lengths[] = {100, 60, 60};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(host.datagram[i].length, lengths[i]);
+        assert_int_equal(host.datagram[i].first, i);
+        assert_int_equal(host.datagram[i].last, i);
+    }
+}
+
 static void errors_are_told_once(void **state)
 {
     (void)state;
@@ -344,6 +364,7 @@ int main(void)
         TEST(who_sleeps_sends_his_own),
         TEST(the_monitor_may_be_first),
         TEST(a_full_socket_loses_nothing),
+        TEST(a_shorter_one_is_the_last),
         TEST(errors_are_told_once),
         TEST(a_scribbling_host_changes_nothing_inside),
         TEST(a_host_that_refuses),
