@@ -59,6 +59,7 @@ enum route_kind { ROUTE_UNREACHABLE, ROUTE_UNICAST, ROUTE_LOCAL, ROUTE_BROADCAST
 struct port_key {
     struct ip_address address; /* or any of its family */
     uint64_t port;             /* host order */
+    uint64_t socket;           /* the host's descriptor of one that is bound to it: proof that it may be */
 };
 
 /* The four rings of an XSK, in this order. */

@@ -169,6 +169,8 @@ static int64_t serve_interfaces(uint64_t offset, uint64_t size)
     if (!shared || size < sizeof list)
         return -EFAULT;
     int error = netinfo_interfaces(host.options->interfaces, host.options->interface_count, &list);
+    for (uint64_t i = 0; i < list.count; i++)
+        list.interface[i].queues = xsk_host_queues(list.interface[i].index, list.interface[i].queues);
     memcpy(shared, &list, sizeof list);
     return error;
 }

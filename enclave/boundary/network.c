@@ -79,9 +79,10 @@ int network_route(struct route_query *q)
     return route_possible(q) ? 0 : impossible();
 }
 
-int network_port(enum port_operation operation, struct ip_address address, uint16_t port)
+int network_port(enum port_operation operation, struct ip_address address, uint16_t port, int socket)
 {
-    const struct port_key key = {.address = address, .port = port};
+    const struct port_key key = {
+        .address = address, .port = port, .socket = (uint64_t)(int64_t)socket};
     untrusted_write(bounce(), &key, sizeof key);
     return (int)exit_checked(EXIT_PORT, 0, 0, operation, bounce_offset(), 0, 0, 0, 0);
 }

@@ -76,6 +76,22 @@ open(f"counted.{port}", "w").write(str(count))' "$2" "$3" 3>&- &
     return 1
 }
 
+# The rakis-xdpd that a client in the namespace started: it is nobody's child.
+daemon_within() {
+    local pid
+    for pid in $(ip netns pids "$1"); do
+        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || echo "$pid"
+    done
+}
+
+# What a daemon's map holds, as JSON: map_dump PID NAME. Others on this machine have maps of that name too.
+map_dump() {
+    local id
+    for id in $(sed -n 's/^map_id:[[:space:]]*//p' "/proc/$1"/fdinfo/*); do
+        [ "$(bpftool -j map show id "$id" | jq -r .name)" != "$2" ] || bpftool -j map dump id "$id"
+    done
+}
+
 has_program() { ip -n "$1" -details link show "$2" | grep -q 'prog/xdp'; }
 
 # Until a condition holds, five seconds at most.
@@ -155,7 +171,7 @@ for line in sys.stdin.buffer:
     peer_start "$NS_A" v0
     ask add 5555
     ip -n "$NS_A" address add 10.78.0.50/24 dev v0
-    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    knows() { map_dump "$(daemon_within "$NS_A")" addresses | grep -q "$1"; }
     eventually knows '"0xff","0xff","0x0a","0x4e","0x00","0x32"' # 10.78.0.50
     send_from_b 5555 3 10.78.0.50
     ask receive 3 5000
@@ -178,7 +194,7 @@ for line in sys.stdin.buffer:
     ip -n "$NS_B" address add fd78::60/64 dev v1 nodad
     ip -n "$NS_A" address add fd78::60/64 dev v0 # another's
     ip -n "$NS_A" address add fd78::61/64 dev v0 # nobody's
-    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    knows() { map_dump "$(daemon_within "$NS_A")" addresses | grep -q "$1"; }
     eventually knows '"0xfd","0x78",\("0x00",\)*"0x61"'
     not knows '"0xfd","0x78",\("0x00",\)*"0x60"'
 }
@@ -397,14 +413,6 @@ for _ in range(100):
     [[ "$answer" = "route 4 "* ]]
 }
 
-# The rakis-xdpd that a client in the namespace started: it is nobody's child.
-daemon_within() {
-    local pid
-    for pid in $(ip netns pids "$1"); do
-        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || echo "$pid"
-    done
-}
-
 @test "the daemon that was started ends with its client, and the program is detached" {
     peer_start "$NS_A" v0
     has_program "$NS_A" v0
@@ -450,9 +458,9 @@ daemon_within() {
     ask add 5555
     ask add 5555
     ask del 5555
-    [ "$(in_a bpftool -j map dump name ports | grep -c key)" = 1 ]
+    [ "$(map_dump "$(daemon_within "$NS_A")" ports | jq length)" = 1 ]
     kill -9 "$(pgrep -P "$PEER_PID" -x xsk_peer)"
-    empty() { [ "$(in_a bpftool -j map dump name ports)" = "[]" ]; }
+    empty() { [ "$(map_dump "$(daemon_within "$NS_A")" ports)" = "[]" ]; }
     eventually empty
     peer_end
     rm commands answers
@@ -602,8 +610,8 @@ except OSError:
     chmod 755 "$there"
     cp "$PEER" "$there"
     user() { ip netns exec "$NS_A" setpriv --reuid "$1" --regid "$1" --clear-groups "$there/xsk_peer" v0; }
-    run user 4711 < <(printf 'add 5555\nadd 53\nquit\n')
-    [ "$output" = "$(printf 'ready 0 0\nok\nerror 13')" ]
+    run user 4711 < <(printf 'own 53\nadd 53\nadd 5555\nown 5555\nadd 5555\nadd 5556\nadd :: 5555\nquit\n')
+    [ "$output" = "$(printf '%s\n' 'ready 0 0' 'error 13' 'error 13' 'error 13' ok ok 'error 13' 'error 13')" ]
     run user 4712 </dev/null
     rm -r "$there"
     [[ "$output" = *"UDP goes over host sockets: the rakis-xdpd of v0 does not allow this user"* ]]
