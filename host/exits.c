@@ -14,6 +14,7 @@
 #include "abi/syscall_names.h"
 #include "host/files.h"
 #include "host/law4.h"
+#include "host/neighbours.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
@@ -195,6 +196,16 @@ static int64_t serve_port(int operation, uint64_t offset)
     return port_steer(operation, &key);
 }
 
+static int64_t serve_neighbour(uint64_t interface_index, uint64_t offset, uint64_t length)
+{
+    const uint8_t *frame = arena_place(offset, length);
+    if (!frame)
+        return -EFAULT;
+    if (xsk_host_takes_all(interface_index))
+        neighbours_take((unsigned)interface_index, frame, length);
+    return 0;
+}
+
 static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
 {
     void *out = arena_place(offset, size);
@@ -259,6 +270,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return serve_port((int)a[0], a[1]);
+    case EXIT_NEIGHBOUR:
+        return serve_neighbour(a[0], a[1], a[2]);
     case EXIT_THREAD_AREA:
         if (!host_thread((uint32_t)a[0]))
             return -EINVAL;

@@ -102,6 +102,8 @@ int64_t sites_of_file(int fd, void *out, size_t size);
 /* netinfo.c: answers of the host's tables by netlink. 0 or -errno. Thread-safe. */
 int netinfo_interfaces(const char *const *names, size_t count, struct interface_list *out);
 int netinfo_route(struct route_query *query);
+/* Tell the kernel where a neighbour is. -EPERM: that is not ours to do. */
+int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, uint64_t mac);
 
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
@@ -114,6 +116,8 @@ int xsk_host_start(const char *const *names, const struct queue_range *queues, s
 /* Of the queues that an interface has, how many are to be used, and which one the enclave calls `queue`. */
 uint64_t xsk_host_queues(uint64_t interface_index, uint64_t there);
 uint64_t xsk_host_queue(uint64_t interface_index, uint64_t queue);
+/* Do the XSKs of that interface get all that comes, neighbours' words included? */
+bool xsk_host_takes_all(uint64_t interface_index);
 void xsk_host_stop(void);
 void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
 

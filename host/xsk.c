@@ -167,6 +167,12 @@ uint64_t xsk_host_queue(uint64_t interface_index, uint64_t queue)
     return d ? d->first_queue + queue : queue;
 }
 
+bool xsk_host_takes_all(uint64_t interface_index)
+{
+    const struct xdpd *d = daemon_of(interface_index);
+    return d && d->map >= 0;
+}
+
 /* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
 static int steer(struct xdpd *d, int operation, const struct port_key *key)
 {
@@ -328,6 +334,7 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d, uint64_t queu
     if (error)
         return error;
     getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &size);
+    s->alone = d->map >= 0;
     s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
     /* In copy mode the stack sees to the checksum whatever the card can do; else the driver may not. */
     s->checksums = s->checksums && !s->zerocopy;

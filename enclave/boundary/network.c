@@ -87,6 +87,11 @@ int network_port(enum port_operation operation, struct ip_address address, uint1
     return (int)exit_checked(EXIT_PORT, 0, 0, operation, bounce_offset(), 0, 0, 0, 0);
 }
 
+void network_neighbour(uint64_t interface, struct untrusted frame, uint32_t length)
+{
+    exit_call(EXIT_NEIGHBOUR, 0, interface, frame.address - arena_at(0).address, length, 0, 0, 0);
+}
+
 void network_interrupt(uint64_t thread)
 {
     exit_call(EXIT_INTERRUPT, 0, thread, 0, 0, 0, 0, 0);
