@@ -185,5 +185,5 @@ int steering_xsk_add(int map, uint32_t queue, int xsk)
 
 void steering_room(struct steering *s, unsigned client, uint32_t bytes)
 {
-    s->program->bss->rooms[client] = bytes;
+    s->program->bss->rooms[client] = (uint16_t)(bytes < UINT16_MAX ? bytes : UINT16_MAX);
 }
