@@ -18,6 +18,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/net/endpoint.h"
+#include "enclave/net/ethernet.h"
 #include "enclave/net/interface.h"
 #include "enclave/net/route.h"
 #include "enclave/net/udp.h"
@@ -157,6 +158,9 @@ static bool believable(struct batch *b, struct ip_address source)
     return true;
 }
 
+/* Not dropped: the host has seen to it. */
+#define DROP_none DROP_COUNT
+
 /* True: a queue owns the frame. False: *cause. */
 static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *cause)
 {
@@ -167,6 +171,11 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
     uint32_t known = MIN(words * 8 - skip, p->length);
     untrusted_read(head, xsk_frame_at(b->xsk, p->frame, p->offset - skip), words * 8);
     int error = udp_parse((const uint8_t *)head + skip, known, p->length, &d);
+    if (error && ethernet_is_neighbour((const uint8_t *)head + skip, known)) {
+        network_neighbour(xsk_interface(b->xsk), xsk_frame_at(b->xsk, p->frame, p->offset), p->length);
+        *cause = DROP_none;
+        return false;
+    }
     if (error) {
         *cause = error == -EBADMSG ? DROP_checksum : DROP_malformed;
         return false;
@@ -201,7 +210,8 @@ static int drain(int index, struct xsk *x)
             enum drop_cause cause;
             if (input(&b, &packets[i], &cause))
                 continue;
-            count_drop(index, cause);
+            if (cause != DROP_none)
+                count_drop(index, cause);
             xsk_release(x, packets[i].frame);
         }
         udp_deliver_end();
