@@ -21,6 +21,7 @@
 struct set {
     pthread_mutex_t lock; /* one sends at a time, in order */
     struct segments_shared *shared;
+    _Atomic bool sent; /* by the enclave, since the monitor last looked */
 };
 
 static struct {
@@ -141,6 +142,7 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms)
     if (number >= atomic_load(&all.count))
         return -EINVAL;
     struct set *set = &all.set[number];
+    atomic_store(&set->sent, true);
     pthread_mutex_lock(&set->lock);
     int error = send_set(set->shared);
     if (error == -EAGAIN && wait_ms) {
@@ -158,6 +160,8 @@ bool segments_flush(void)
     bool whole = true;
     for (uint32_t i = 0; i < atomic_load(&all.count); i++) {
         struct set *set = &all.set[i];
+        if (atomic_exchange(&set->sent, false))
+            continue; /* so may the next be */
         if (__atomic_load_n(&set->shared->state, __ATOMIC_RELAXED) != SEGMENTS_READY)
             continue;
         pthread_mutex_lock(&set->lock);

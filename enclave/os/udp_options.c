@@ -155,7 +155,8 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
         udp_learn_name(f);
         break;
     case SO_REUSEPORT:
-        s->endpoint.shares = set(value, n);
+        s->shares = set(value, n);
+        udp_steer(f);
         break;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:

@@ -134,8 +134,8 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
     int64_t result;
-    if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
-        net_poll();
+    if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
+        net_poll(udp_xsks(s));
     bool queued = !udp_endpoint_empty(&s->endpoint);
     if (s->host_reported || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
         result = host_receive(f, m, flags);
@@ -155,12 +155,13 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
     if (!left)
         return -EAGAIN;
     io_flush();
-    if (udp_attached(s) && !signal_pending() && net_nap(left))
+    uint32_t xsks = udp_xsks(s);
+    if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;
     s->sends_seen = udp_host_sends();
     udp_endpoint_wait(&s->endpoint);
     if (udp_endpoint_empty(&s->endpoint))
-        result = net_sleep(f->host_fd, POLLIN, udp_attached(s), &reported, &left);
+        result = net_sleep(f->host_fd, POLLIN, xsks, &reported, &left);
     else
         reported = 0;
     udp_endpoint_wait_end(&s->endpoint);

@@ -46,7 +46,7 @@ bool udp_looked_within(const struct udp_socket *s, uint64_t part)
 
 bool udp_believed_empty(const struct udp_socket *s)
 {
-    return udp_attached(s) && udp_looked_within(s, UDP_BELIEF_PART) && s->sends_seen == udp_host_sends();
+    return udp_xsks(s) && udp_looked_within(s, UDP_BELIEF_PART) && s->sends_seen == udp_host_sends();
 }
 
 void udp_host_look(struct file *f)
@@ -105,7 +105,7 @@ static bool names_equal(const struct udp_name *a, const struct udp_name *b)
 {
     return ip_equal(a->address, b->address) && ip_equal(a->peer, b->peer) && a->device == b->device &&
            a->port == b->port && a->peer_port == b->peer_port && a->four == b->four &&
-           a->six == b->six && a->served == b->served;
+           a->six == b->six && a->served == b->served && a->shares == b->shares;
 }
 
 static void rename(struct file *f, struct udp_name *n)
@@ -114,6 +114,7 @@ static void rename(struct file *f, struct udp_name *n)
     /* What stays on this machine never comes by an XSK: such a name takes nothing from others. */
     bool here = ip_is_loopback(n->address);
     n->served = can_be_served(s, n);
+    n->shares = s->shares;
     if (here)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))
@@ -297,7 +298,7 @@ static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
     if (command == FIONREAD) {
         struct udp_endpoint *e = &socket_of(f)->endpoint;
         if (udp_endpoint_empty(e))
-            net_poll();
+            net_poll(udp_xsks(socket_of(f)));
         int length = udp_endpoint_first_length(e);
         if (length >= 0)
             return user_put((void *)argument, &length);
@@ -348,8 +349,9 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     uint32_t wanted = events | POLLERR | POLLHUP;
     take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
-    if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
-        net_poll();
+    wait->xsks = udp_xsks(s);
+    if (udp_endpoint_empty(&s->endpoint) && wait->xsks)
+        net_poll(wait->xsks);
     wait->host_fd = f->host_fd;
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)
@@ -357,7 +359,6 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     if (s->stream.blocked && (events & (POLLOUT | POLLWRNORM | POLLWRBAND)))
         wait->events |= POLLOUT;
     wait->answer = false;
-    wait->net = udp_attached(s);
     uint32_t ready = state(s) & wanted;
     /* What is ready inside must not hide what the host has to tell: it is looked at now and then. */
     if (ready && !udp_looked_within(s, ready & POLLIN ? UDP_LOOK_PART : UDP_BELIEF_PART)) {
@@ -452,7 +453,7 @@ static void leave(struct file *f)
 void udp_sockets_share(void)
 {
     if (net_active())
-        net_poll(); /* what has come is the parent's */
+        net_poll(NET_ALL); /* what has come is the parent's */
     files_visit(share);
 }
 

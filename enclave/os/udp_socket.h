@@ -70,6 +70,7 @@ struct udp_socket {
     bool receive_by_host; /* the same for receiving */
     bool bound_to_device; /* it was, once: the host knows whether it still is */
     bool shared;          /* with a child of fork */
+    bool shares;          /* SO_REUSEPORT */
     bool shut_read, shut_write;
     struct udp_reports reports;
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
@@ -95,10 +96,10 @@ static inline struct udp_socket *socket_of(struct file *f)
     return f->data;
 }
 
-/* Does anything come to it by XSKs? */
-static inline bool udp_attached(const struct udp_socket *s)
+/* By which XSKs does anything come to it? */
+static inline uint32_t udp_xsks(const struct udp_socket *s)
 {
-    return __atomic_load_n(&s->endpoint.attached, __ATOMIC_RELAXED);
+    return __atomic_load_n(&s->endpoint.xsks, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t udp_ticks(void)

@@ -67,7 +67,7 @@ static bool enter(struct udp_stream *t)
         return false;
     t->set = segments_take();
     if (t->set)
-        xsk_flush();
+        xsk_flush_all();
     return t->set;
 }
 

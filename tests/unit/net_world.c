@@ -352,6 +352,11 @@ uint32_t xsk_frame_size(const struct xsk *x)
     return WORLD_FRAME_SIZE;
 }
 
+uint32_t xsk_waiting(const struct xsk *x)
+{
+    return (uint32_t)x->ring_count;
+}
+
 uint64_t xsk_received(const struct xsk *x)
 {
     (void)x;
@@ -476,7 +481,7 @@ void files_visit(void (*visit)(struct file *f))
     (void)visit;
 }
 
-void xsk_flush(void)
+void xsk_flush_all(void)
 {
     world.exits.flushes++;
 }
