@@ -51,7 +51,7 @@ static uint32_t bucket_of(uint16_t port)
 static void thread_set_add(struct thread_set *s, uint64_t index)
 {
     s->words[index / 64] |= 1ull << (index % 64);
-    s->any = true;
+    __atomic_store_n(&s->any, true, __ATOMIC_RELAXED);
 }
 
 /* The caller itself needs no exit: its next one will not sleep. */
@@ -221,7 +221,7 @@ static void move_waiters(struct udp_endpoint *e, struct thread_set *wake)
         wake->words[i] |= e->waiters.words[i];
         e->waiters.words[i] = 0;
     }
-    e->waiters.any = false;
+    __atomic_store_n(&e->waiters.any, false, __ATOMIC_RELAXED);
     wake->any = true;
 }
 

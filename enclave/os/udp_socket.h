@@ -79,7 +79,7 @@ struct udp_socket {
     uint8_t *staging; /* from the first datagram on */
     size_t staging_size;
 
-    /* What is known of the host socket; racing threads at worst ask it once too often. */
+    /* What is known of the host socket, by hint() and hint_set(). */
     uint32_t host_reported; /* poll events that hold as far as is known */
     bool host_likely;       /* its last receive got something: there may be more */
     bool found_empty;       /* poll saw nothing last time: a sleep since then looked at the host socket */
@@ -90,6 +90,10 @@ struct udp_socket {
     uint64_t host_arrivals;
     uint64_t last_arrived;  /* TSC: of the datagram that was received last; 0: by the host socket, or none */
 };
+
+/* Of what several threads read and write at once: at worst they ask once too often. */
+#define hint(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define hint_set(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
 
 static inline struct udp_socket *socket_of(struct file *f)
 {
