@@ -371,6 +371,17 @@ int64_t xsk_host_kick(uint64_t index)
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
 }
 
+bool xsk_host_losses(uint64_t index, struct xsk_losses *out)
+{
+    struct xdp_statistics s = {0};
+    socklen_t size = sizeof s;
+    if (index >= atomic_load(&all.xsk_count) || getsockopt(all.xsks[index].fd, SOL_XDP, XDP_STATISTICS, &s, &size))
+        return false;
+    *out = (struct xsk_losses){
+        .no_frame = s.rx_dropped, .ring_full = s.rx_ring_full, .invalid = s.rx_invalid_descs + s.tx_invalid_descs};
+    return true;
+}
+
 void xsk_host_flush(void)
 {
     size_t count = atomic_load(&all.xsk_count);

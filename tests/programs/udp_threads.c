@@ -30,7 +30,7 @@
 
 #define THREADS_MOST 64
 #define NUMBERS_MOST (1 << 24)
-#define PAUSE_EVERY 32
+#define PAUSE_EVERY 16
 
 static uint32_t count;
 static int threads;
@@ -84,7 +84,7 @@ static void *receive(void *argument)
         ssize_t n = recv(sockets[thread], &number, sizeof number, 0);
         if (n == sizeof number)
             take(thread, number);
-        else if (n < 0 && errno != EAGAIN)
+        else if (n < 0 && errno != EAGAIN && errno != EINTR)
             die("recv");
     }
     return NULL;
@@ -135,10 +135,13 @@ static void *transmit(void *argument)
     uint32_t first = (uint32_t)(intptr_t)argument;
     int fd = socket(AF_INET, SOCK_DGRAM, 0);
     for (uint32_t n = first; n < count; n += (uint32_t)threads) {
-        if (sendto(fd, &n, sizeof n, 0, (struct sockaddr *)&to, sizeof to) != sizeof n)
+        /* Of changing length, so that it is no stream for the kernel to segment. */
+        uint32_t payload[4] = {n};
+        size_t length = sizeof n * (1 + n / (uint32_t)threads % 3);
+        if (sendto(fd, payload, length, 0, (struct sockaddr *)&to, sizeof to) != (ssize_t)length)
             die("sendto");
         if (n / (uint32_t)threads % PAUSE_EVERY == 0)
-            nanosleep(&(struct timespec){.tv_nsec = 500000}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = 4000000}, NULL); /* what is sent must not be more than is received */
     }
     close(fd);
     return NULL;
