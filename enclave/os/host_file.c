@@ -124,7 +124,7 @@ static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait
     wait->host_fd = f->host_fd;
     wait->events = events;
     wait->answer = true;
-    wait->net = false;
+    wait->xsks = 0;
     return 0;
 }
 
