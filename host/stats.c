@@ -162,6 +162,7 @@ static json_t *report(void)
     json_object_set_new(result, "syscalls", syscalls(s));
     json_object_set_new(result, "xsk", xsks(s));
     json_object_set_new(result, "sockets", sockets(s));
+    set(result, "arena_bytes", s->arena_bytes);
     set(result, "host_violations", s->violations);
     set(result, "transition_cycles", host.options->transition_cycles);
     json_object_set_new(result, "mrenclave", json_string(mrenclave));
