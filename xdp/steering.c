@@ -80,14 +80,19 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
     return 0;
 }
 
+void steering_detach(struct steering *s)
+{
+    if (s->link >= 0)
+        close(s->link);
+    s->link = -1;
+}
+
 void steering_stop(struct steering *s)
 {
     if (s->maker >= 0)
         close(s->maker);
     s->maker = -1;
-    if (s->link >= 0)
-        close(s->link);
-    s->link = -1;
+    steering_detach(s);
     steer__destroy(s->program);
     s->program = NULL;
 }
