@@ -39,6 +39,7 @@ static struct {
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
     struct moderation moderation; /* racing threads at worst nap once too often */
+    uint64_t sent;        /* datagrams; racing threads may lose some */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
 
@@ -256,6 +257,11 @@ void net_catch_up(void)
         continue;
 }
 
+void net_count_sent(void)
+{
+    __atomic_store_n(&net.sent, net.sent + 1, __ATOMIC_RELAXED);
+}
+
 void net_count_sleep(void)
 {
     int xsks = xsk_count();
@@ -279,7 +285,7 @@ bool net_nap(uint64_t left_ns)
     int xsks = xsk_count();
     for (int i = 0; i < xsks; i++)
         packets += xsk_received(xsk_at(i));
-    if (!moderate(&net.moderation, packets, __builtin_ia32_rdtsc(), net.second / 1000) ||
+    if (!moderate(&net.moderation, packets, net.sent, __builtin_ia32_rdtsc(), net.second / 1000) ||
         left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);
