@@ -53,6 +53,12 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
 {
     *s = (struct steering){.link = -1, .interface_index = index, .maker = -1};
     libbpf_set_print(say_nothing);
+    /* Before there is a link, which it would keep alive until it gets to close what it has inherited. */
+    s->maker = maker_start();
+    if (s->maker < 0) {
+        fprintf(stderr, "rakis-xdpd: cannot make a process: %s\n", strerror(-s->maker));
+        return -1;
+    }
     s->program = steer__open();
     if (!s->program || steer__load(s->program)) {
         if (errno == EPERM)
@@ -68,12 +74,6 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
         error = attach(s, tried = XDP_MODE_SKB);
     if (error) {
         attach_failed(interface, tried, error);
-        steering_stop(s);
-        return -1;
-    }
-    s->maker = maker_start();
-    if (s->maker < 0) {
-        fprintf(stderr, "rakis-xdpd: cannot make a process: %s\n", strerror(-s->maker));
         steering_stop(s);
         return -1;
     }
