@@ -58,8 +58,9 @@ struct signal_note {
  *                  with -EINTR, or enters the enclave with EVENT_SIGNAL 0) → 0
  * X(PAGES)         (enum pages_operation, offset within the enclave, length, PROT_* bits) → 0, -errno
  * X(CLOCK)         (offset of a struct clock_sample in the arena) → 0
- * X(SITES)         (host fd, arena offset of the answer, its size): list of the syscall sites of that
- *                  file, struct site_list → bytes written, -errno
+ * X(SITES)         (host fd, arena offset of the answer, its size; where the file is being mapped executable:
+ *                  offset within the enclave, length, offset in the file): list of the syscall sites of
+ *                  that file, struct site_list → bytes written, -errno
  * X(CPUID)         (leaf, subleaf, arena offset of four words) → 0: for the CPUID that enclaves lack
  * X(LOG)           (level, arena offset, length): print a line → 0
  * X(INTERFACES)    (arena offset of struct interface_list, size) → 0, -errno        [abi/net.h]

@@ -14,6 +14,7 @@
 #include "abi/syscall_names.h"
 #include "host/files.h"
 #include "host/law4.h"
+#include "host/mapped.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
@@ -240,10 +241,13 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return other ? 0 : -EINVAL;
     }
     case EXIT_PAGES:
+        if (a[0] == PAGES_UNMAP)
+            mapped_remove(a[1], a[2]);
         return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3]);
     case EXIT_CLOCK:
         return serve_clock(a[0]);
     case EXIT_SITES:
+        mapped_add((int)a[0], a[3], a[4], a[5]);
         return serve_sites((int)a[0], a[1], a[2]);
     case EXIT_CPUID:
         return serve_cpuid(a[0], a[1], a[2]);

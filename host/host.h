@@ -24,6 +24,7 @@ struct run_options {
     size_t interface_count;
     uint64_t transition_cycles;
     uint64_t enclave_size;
+    bool perf;                   /* write /tmp/perf-PID.map */
     const char *statistics_path; /* NULL: none, "-": statistics_fd */
     int statistics_fd;           /* a copy of stderr: the program may close its own */
     int log_level;
@@ -41,6 +42,7 @@ struct image {
     struct machine *machine;
     const struct platform *platform;
     uint64_t base, size;
+    uint64_t libos; /* address of its image */
     uint64_t threads, threads_offset;
     uint8_t mrenclave[32];
 };
