@@ -151,6 +151,8 @@ void syscall_dispatch(struct registers *r, bool trapped)
         handler *h = number < STATISTICS_SYSCALLS ? table[number] : NULL;
         result = h ? h(r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9) : unknown(number);
     } while (again(r, &result));
+    if (current()->restore_mask)
+        signal_mask_settle(result == -EINTR);
     if (log_threshold >= LOG_TRACE) {
         const uint64_t argument[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
         bool restarts = r->rip == (uint64_t)syscall_again;

@@ -16,6 +16,10 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 }
 
 @test "signals as natively" { same "$BUILD/tests/signals"; }
+@test "masks of waits as natively" {
+    same "$BUILD/tests/masks"
+    IO=exits same "$BUILD/tests/masks"
+}
 
 @test "threads as natively" { same "$BUILD/tests/threads"; }
 
