@@ -22,6 +22,7 @@
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/shm.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -301,6 +302,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     files_recount(files, PROGRAM_FILES);
     files_close_on_exec();
     timers_forget(false);
+    shm_forget();
     signal_reset();
     vfork_release();
     /* As the kernel has it of a process that executes a program. */

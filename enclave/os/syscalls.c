@@ -17,6 +17,7 @@
 #include "enclave/os/stream.h"
 #include "enclave/io/flush.h"
 #include "enclave/os/syscall_files.h"
+#include "enclave/os/syscall_ipc.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
 #include "enclave/os/thread.h"
@@ -58,7 +59,7 @@
 #define SYSCALLS(X)                                                                                \
     SYSCALLS_FILES(X) SYSCALLS_MEMORY(X) SYSCALLS_TIME(X) SYSCALLS_PROCESS(X) SYSCALLS_THREAD(X)   \
     SYSCALLS_SIGNAL(X) SYSCALLS_TIMER(X) SYSCALLS_CREDENTIALS(X) SYSCALLS_SCHEDULE(X)              \
-    SYSCALLS_PIDFD(X)
+    SYSCALLS_PIDFD(X) SYSCALLS_IPC(X)
 
 #define DECLARE(name) SYSCALL(name);
 SYSCALLS(DECLARE)
