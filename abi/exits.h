@@ -94,6 +94,9 @@ struct signal_note {
  * X(SIGNAL)        (signal, enum signal_way, SA_NOCLDSTOP and SA_NOCLDWAIT): what the kernel is to do with it
  *                  → 0, -errno
  * X(STOP)          (signal): stop the process as that signal does by default → 0 when it goes on
+ * X(TITLE)         (arena offset, length of a name, length of arguments after it): others see the process by that
+ *                  name and, unless there are none, those arguments, each with its NUL → 0. In a development
+ *                  configuration only
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -125,7 +128,8 @@ struct signal_note {
     X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
-    X(STOP)
+    X(STOP)                                                                                        \
+    X(TITLE)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -18,6 +18,7 @@
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
+#include "host/title.h"
 #include "host/uring.h"
 #include "host/xsk.h"
 
@@ -209,6 +210,17 @@ static int64_t serve_frame(const uint64_t a[EXIT_ARGUMENTS])
     return 0;
 }
 
+static int64_t serve_title(uint64_t offset, uint64_t name_size, uint64_t size)
+{
+    char name[32] = "";
+    const char *text = arena_place(offset, name_size), *arguments = arena_place(offset + name_size, size);
+    if (!text || !arguments)
+        return -EFAULT;
+    memcpy(name, text, name_size < sizeof name ? name_size : sizeof name - 1);
+    title_set(name, arguments, size);
+    return 0;
+}
+
 static int64_t serve_fork(uint64_t offset)
 {
     uint64_t *out = arena_place(offset, 2 * sizeof *out);
@@ -297,6 +309,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return signal_way((int)a[0], (int)a[1], (int)a[2]);
     case EXIT_STOP:
         return signal_stop((int)a[0]);
+    case EXIT_TITLE:
+        return serve_title(a[0], a[1], a[2]);
     }
     return -ENOSYS;
 }

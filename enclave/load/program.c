@@ -339,6 +339,9 @@ static void name_process(const struct program *p)
     memset(t->name, 0, sizeof t->name);
     memcpy(t->name, name, strnlen(name, sizeof t->name - 1));
     memcpy(process.name, t->name, sizeof process.name);
+    /* The first program's arguments are among those that rakis was started with. */
+    if (enclave.configuration->flags & CONFIGURATION_DEVELOPMENT)
+        host_title(t->name, p->arguments.bytes, process.image.path ? p->arguments.size : 0);
     alloc_free(process.image.path);
     process.image = (struct program_image){.path = resolved_path(p->loading->program.file)};
 }

@@ -165,6 +165,7 @@ SYSCALL(prctl)
             return -EFAULT;
         name[sizeof name - 1] = 0;
         memcpy(t->name, name, sizeof name);
+        thread_named(t);
         return 0;
     }
     case PR_GET_NAME:
