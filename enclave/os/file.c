@@ -110,6 +110,7 @@ void file_put(struct file *f)
     if (f->ops->release)
         f->ops->release(f);
     alloc_free(f->path);
+    alloc_free(f->real_path);
     alloc_free(f);
 }
 

@@ -55,16 +55,19 @@ static void write_line(struct writer *w, const struct area *a)
 static void write_details(struct writer *w, const struct memory_use *use)
 {
     uint64_t file = use->file / 1024, own = (use->resident - use->file) / 1024;
+    bool rollup = w->detail == MAPS_ROLLUP;
     const struct {
         const char *name;
         uint64_t kib;
-    } lines[] = {{"Rss:", file + own}, {"Pss:", file + own}, {"Pss_Dirty:", own}, {"Shared_Clean:", 0},
+    } lines[] = {{"Rss:", file + own}, {"Pss:", file + own}, {"Pss_Dirty:", own}, {"Pss_Anon:", own},
+                 {"Pss_File:", file}, {"Pss_Shmem:", 0}, {"Shared_Clean:", 0},
                  {"Shared_Dirty:", 0}, {"Private_Clean:", file}, {"Private_Dirty:", own},
                  {"Referenced:", file + own}, {"Anonymous:", own}, {"LazyFree:", 0}, {"AnonHugePages:", 0},
                  {"ShmemPmdMapped:", 0}, {"FilePmdMapped:", 0}, {"Shared_Hugetlb:", 0}, {"Private_Hugetlb:", 0},
                  {"Swap:", 0}, {"SwapPss:", 0}, {"Locked:", 0}};
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++)
-        WRITE(w, "%s%*s%8lu kB\n", lines[i].name, (int)(16 - strlen(lines[i].name)), "", lines[i].kib);
+        if (rollup || i < 3 || i > 5) /* the parts of Pss are told of the whole alone */
+            WRITE(w, "%s%*s%8lu kB\n", lines[i].name, (int)(16 - strlen(lines[i].name)), "", lines[i].kib);
 }
 
 static struct memory_use use_of(const struct area *a)

@@ -659,7 +659,7 @@ SYSCALL(mmap)
         }
     }
     int64_t result = memory_map(a0, a1, protection, flags, file, a5, file ? AREA_FILE : AREA_ANONYMOUS,
-                                file ? file->path : NULL);
+                                file ? file_real_path(file) : NULL);
     if (file)
         file_put(file);
     return result;

@@ -165,9 +165,6 @@ static int64_t comm_write(struct file *f, const struct iovec *v, int count, int6
         return -EFAULT;
     for (int i = 0; i < count; i++)
         total += (int64_t)v[i].iov_len;
-    char *end = strchr(name, '\n');
-    if (end)
-        *end = 0;
     memcpy(t->name, name, sizeof name);
     thread_named(t);
     return total;

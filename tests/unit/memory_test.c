@@ -189,6 +189,11 @@ static const struct file_ops file_operations = {.name = "file", .stat = file_sta
 static struct file file = {.ops = &file_operations, .path = "/lib/libfile.so", .references = 1, .flags = O_RDWR};
 static uint8_t contents[FILE_LENGTH];
 
+const char *file_real_path(struct file *f)
+{
+    return f->path;
+}
+
 struct file *file_get(int fd)
 {
     if (fd != 5)
