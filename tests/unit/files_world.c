@@ -475,7 +475,7 @@ int memory_print_maps(char *out, uint64_t size, enum maps_detail detail)
 
 void memory_usage(struct memory_use *use)
 {
-    *use = (struct memory_use){.total = 8 << 20, .resident = 4 << 20};
+    *use = (struct memory_use){.total = 8 << 20, .resident = 4 << 20, .file = 2 << 20, .code = 1 << 20, .data = 4 << 20};
 }
 
 void thread_named(const struct thread *t)
