@@ -307,7 +307,7 @@ static void proc_tells_of_the_program(void **state)
     assert_int_equal(CALL(write, comm, "worker\n", 7), 7);
     snprintf(path, sizeof path, "/proc/self/task/%d/comm", getpid());
     read_all(path, text, sizeof text);
-    assert_string_equal(text, "worker\n");
+    assert_string_equal(text, "worker\n\n");
     CALL(close, comm);
 }
 
