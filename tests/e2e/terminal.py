@@ -83,7 +83,7 @@ def python(prefix):
     t.say("\x03")
     t.see("KeyboardInterrupt")
     t.say("import getpass; print('length', len(getpass.getpass('secret: ')))\n")
-    t.until("secret: $")
+    t.until(r"\nsecret: $")
     t.say("hidden\n")
     t.see(r"length 6\r")
     t.say("input('x? ')\n")
@@ -153,15 +153,18 @@ def bash(prefix):
 def redis(prefix):
     port = os.environ["PORT"]
     t = Terminal(prefix + ["redis-cli", "-p", port])
-    t.until(rf"127.0.0.1:{port}> ")
-    t.say("set key 'a value'\r")
-    t.see(r"OK\r")
-    t.say("get kez\x7fy\r")
-    t.see(r'"a value"')
-    t.say("\x1b[A\r")  # the line before, from the history
-    t.see(r'"a value"')
-    t.say("lrange none 0 -1\r")
-    t.see(r"\(empty array\)")
+
+    def command(text, answer):
+        """What is typed before the prompt is thrown away."""
+        t.until(rf"127.0.0.1:{port}> $")
+        t.say(text)
+        t.see(answer + r"\r\n")
+
+    command("set key 'a value'\r", r"OK")
+    command("get kez\x7fy\r", r'"a value"')
+    command("\x1b[A\r", r'"a value"')  # the line before, from the history
+    command("lrange none 0 -1\r", r"\(empty array\)")
+    t.until(rf"127.0.0.1:{port}> $")
     t.say("quit\r")
     t.end()
 
