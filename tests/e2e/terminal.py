@@ -23,13 +23,13 @@ class Terminal:
         self.process, self.fd = pty.fork()
         if not self.process:
             os.environ.update(TERM="xterm", PS1="ready$ ", HISTFILE="/dev/null", INPUTRC="/dev/null", PAGER="cat")
+            self.fd = 0
+            self.size(33, 101)
             os.execvp(words[0], words)
-        self.size(33, 101, tell=False)
 
-    def size(self, rows, columns, tell=True):
+    def size(self, rows, columns):
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-        if tell:
-            time.sleep(0.2)
+        time.sleep(0.2)
 
     def say(self, text):
         os.write(self.fd, text.encode())
