@@ -141,6 +141,7 @@ static int open_given(struct program *p, int directory, uint64_t user, int flags
     if (path.text[0] != '/' && directory != AT_FDCWD) {
         print_format(name, sizeof name, "/dev/fd/%d", directory);
         text = name;
+        p->unreachable = file_closed_on_exec(directory);
     }
     size_t head = strlen(text), tail = text == name && path.text[0] ? strlen(path.text) + 1 : 0;
     if (!(p->name = alloc(head + tail + 1))) {
@@ -246,7 +247,7 @@ int program_resolve(struct program *p)
         char *interpreter = NULL, *argument = NULL;
         if (!error && script) {
             line[n] = 0;
-            error = depth == SCRIPT_DEPTH ? -ELOOP : script_parse(line + 2, &interpreter, &argument);
+            error = depth == SCRIPT_DEPTH ? -ELOOP : p->unreachable ? -ENOENT : script_parse(line + 2, &interpreter, &argument);
         }
         if (!error && script)
             error = script_arguments(p, interpreter, argument, name);

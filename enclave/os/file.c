@@ -159,6 +159,14 @@ int64_t file_install_or_put(struct file *f, int flags)
     return fd;
 }
 
+bool file_closed_on_exec(int fd)
+{
+    lock_take(&table.lock);
+    bool closed = fd >= 0 && (uint32_t)fd < table.size && (table.entries[fd] & CLOSE_ON_EXEC);
+    lock_release(&table.lock);
+    return closed;
+}
+
 bool file_listed(uint32_t fd)
 {
     lock_take(&table.lock);
