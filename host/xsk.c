@@ -432,6 +432,14 @@ int64_t xsk_host_kick(uint64_t index)
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
 }
 
+void xsk_host_kick_all(void)
+{
+    size_t count = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < count; i++)
+        if (transmit_left(&all.xsks[i]))
+            xsk_host_kick(i);
+}
+
 bool xsk_host_losses(uint64_t index, struct xsk_losses *out)
 {
     struct xdp_statistics s = {0};
