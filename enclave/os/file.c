@@ -14,6 +14,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
@@ -107,7 +108,9 @@ void file_put(struct file *f)
     lock_release(&every.lock);
     if (f->watchers)
         epoll_forget(f);
-    if (f->ops->release)
+    if (f->local)
+        local_release(f);
+    else if (f->ops->release)
         f->ops->release(f);
     alloc_free(f->path);
     alloc_free(f);
@@ -266,6 +269,7 @@ void files_recount(struct file *const *keep, int count)
         if (table.entries[fd])
             entry_file(table.entries[fd])->references++;
     memory_files(count_reference);
+    local_files_within(count_reference);
     for (int i = 0; i < count; i++)
         if (keep[i])
             keep[i]->references++;
@@ -421,7 +425,7 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
     return interrupted(result);
 }
 
-static int64_t control(struct file *f, int fd, int command, uint64_t argument)
+static int64_t control(struct file *f, int command, uint64_t argument)
 {
     int host = f->host_fd;
     switch (command) {
@@ -431,6 +435,10 @@ static int64_t control(struct file *f, int fd, int command, uint64_t argument)
         return f->flags & ~O_CLOEXEC;
     case F_SETFL:
         return file_set_flags(f, (int)argument);
+    case F_GETPIPE_SZ:
+        if (local_on(f) && local_pipe_size(f) > 0)
+            return local_pipe_size(f);
+        break;
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -443,19 +451,20 @@ static int64_t control(struct file *f, int fd, int command, uint64_t argument)
     case F_SETSIG:
     case F_GETSIG:
     case F_SETPIPE_SZ:
-    case F_GETPIPE_SZ:
     case F_ADD_SEALS:
     case F_GET_SEALS:
     case F_SETLEASE:
     case F_GETLEASE:
     case F_NOTIFY:
-        if (host < 0)
-            return -EINVAL;
-        return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, (uint64_t)command, argument, 0,
-                          0);
+        break;
+    default:
+        return -EINVAL;
     }
-    (void)fd;
-    return -EINVAL;
+    if (local_on(f) && local_leave(f))
+        return -ENFILE;
+    if (f->host_fd < 0)
+        return -EINVAL;
+    return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, (uint64_t)command, argument, 0, 0);
 }
 
 SYSCALL(fcntl)
@@ -475,7 +484,7 @@ SYSCALL(fcntl)
     struct file *f = file_get(fd);
     if (!f)
         return -EBADF;
-    int64_t result = control(f, fd, command, a2);
+    int64_t result = control(f, command, a2);
     file_put(f);
     return result;
 }

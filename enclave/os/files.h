@@ -137,8 +137,9 @@ bool epoll_watched(const struct file *f);
  * answers for it again. 0 or -errno of the host: then nothing has changed. */
 int epoll_answers_inside(struct file *f);
 void epoll_answers_by_host(struct file *f);
-/* Something happened to a file that answers inside. No lock of a file is held. */
-void epoll_changed(struct file *f);
+/* Something happened to a file that answers inside, by which `events` may hold that did not. No lock of a file is
+ * held. */
+void epoll_changed(struct file *f, uint32_t events);
 /* In the child of fork: its sets are its parent's too. */
 void epoll_forked(void);
 

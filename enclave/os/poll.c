@@ -21,6 +21,7 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
+#include "enclave/os/waiters.h"
 
 #define NANOSECONDS 1000000000ull
 #define LOOK_INTERVAL 1000000ull /* ns: for so long a busy file of the LibOS goes first */
@@ -97,6 +98,8 @@ struct set {
     int host_count;
     int answers; /* how many of them answer for their file */
     bool net;
+    bool inside; /* some change inside: their waiters are to be joined */
+    struct waiter *waiters; /* room for one for each entry, NULL: none yet */
     uint64_t key;
 };
 
@@ -105,7 +108,7 @@ static int ask(struct set *s)
 {
     int ready = 0;
     s->host_count = s->answers = 0;
-    s->net = false;
+    s->net = s->inside = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -122,6 +125,7 @@ static int ask(struct set *s)
         e->answer = wait.answer;
         ready += e->revents != 0;
         s->net |= wait.net;
+        s->inside |= e->file->ops->waiters != NULL;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -158,6 +162,49 @@ static int take_answers(struct set *s)
     return ready;
 }
 
+/* Joins those who wait for the files: until leave_waiters nothing may be a point of the world. 0 or -ENOMEM. */
+static int join_waiters(struct set *s)
+{
+    if (!s->waiters && !(s->waiters = alloc((size_t)s->count * sizeof *s->waiters)))
+        return -ENOMEM;
+    thread_sleep_prepare();
+    for (int i = 0; i < s->count; i++) {
+        struct file *f = s->entries[i].file;
+        const struct file_ops *ops = f ? f->ops : NULL;
+        if (ops && ops->waiters)
+            waiters_add(ops->waiters(f), &s->waiters[i], s->entries[i].events | POLLERR | POLLHUP, false);
+    }
+    return 0;
+}
+
+static void leave_waiters(struct set *s)
+{
+    for (int i = 0; s->waiters && i < s->count; i++)
+        waiter_remove(&s->waiters[i]);
+}
+
+/* What the host says of all that is its to say, after `left` at most. How many are ready by it, or -errno; *said:
+ * of how many it said anything, -EINTR: it is to be looked at all again. */
+static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
+{
+    int n = s->host_count;
+    if (left) {
+        n = add_xsks(s);
+        if (s->net)
+            net_count_sleep();
+    }
+    bool woken = left && s->inside && thread_wait_begin();
+    uint64_t timeout = woken ? 0 : left;
+    *said = host_ppoll(s->hosts, (unsigned)n, &timeout, timeout ? EXIT_INTERRUPTIBLE : 0);
+    thread_wait_end();
+    if (woken && !*said)
+        *said = -EINTR;
+    if (*said < 0)
+        return *said == -EINTR ? 0 : *said;
+    look_done(s->key);
+    return take_answers(s);
+}
+
 static int64_t wait_for(struct set *s, uint64_t deadline)
 {
     for (;;) {
@@ -174,22 +221,26 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return RESTART_NOHAND;
         if (!left && !s->host_count)
             return ready;
-        int n = s->host_count;
         if (left) {
             io_flush();
             if (s->net && net_nap(left))
                 continue;
-            n = add_xsks(s);
-            if (s->net)
-                net_count_sleep();
         }
-        int said = host_ppoll(s->hosts, (unsigned)n, &left, left ? EXIT_INTERRUPTIBLE : 0);
+        int said = 0;
+        int64_t more = left && s->inside ? join_waiters(s) : 0;
+        if (!more && left && s->inside && ask(s)) {
+            said = -EINTR; /* it came just now */
+        } else if (!more && left && s->inside && !s->host_count && !s->net) {
+            said = thread_sleep(left) == -ETIMEDOUT ? 0 : -EINTR;
+        } else if (!more) {
+            more = sleep_on_host(s, left, &said);
+        }
+        leave_waiters(s);
         if (said == -EINTR)
             continue; /* a signal, or one of our own threads: seen at the top */
-        if (said < 0)
-            return said;
-        look_done(s->key);
-        ready += take_answers(s);
+        if (more < 0)
+            return more;
+        ready += (int)more;
         if (ready)
             return ready;
         if (!said && !deadline_left(deadline))
@@ -206,6 +257,7 @@ int64_t poll_entries(struct poll_entry *entries, int count, uint64_t deadline)
     if (count > SMALL && !(s.hosts = alloc(((size_t)count + XSK_MAX) * sizeof *s.hosts)))
         return -ENOMEM;
     int64_t result = wait_for(&s, deadline);
+    alloc_free(s.waiters);
     if (s.hosts != small)
         alloc_free(s.hosts);
     return result;

@@ -305,7 +305,7 @@ static void received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
     if (again)
         uring_defer(u, &s->arm);
     if (f)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
 }
 
 static void arm(struct uring_deferred *d)
@@ -368,7 +368,7 @@ static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     if (next)
         uring_defer(u, &s->push);
     if (f && tell)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
 }
 
 static void push(struct uring_deferred *d)
@@ -485,7 +485,7 @@ static void leave_here(struct stream *s)
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
     if (lingering)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
     else
         epoll_answers_by_host(f);
     lock_take(&s->lock);

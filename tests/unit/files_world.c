@@ -429,6 +429,20 @@ int thread_sleep(uint64_t timeout_ns)
     return -EINTR;
 }
 
+bool thread_wait_begin(void)
+{
+    return false;
+}
+
+void thread_wait_end(void)
+{
+}
+
+void thread_wake(struct thread *t)
+{
+    exit_call(EXIT_INTERRUPT, 0, t->index, 0, 0, 0, 0, 0);
+}
+
 void world_signal(int signal, int pid)
 {
     signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER, .pid = pid});
@@ -458,6 +472,13 @@ int monitor_start(void)
 
 void monitor_wanted(void)
 {
+}
+
+uint64_t time_realtime_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t time_monotonic_ns(void)
