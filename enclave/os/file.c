@@ -425,6 +425,21 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
     return interrupted(result);
 }
 
+/* By F_SETOWN_EX and F_GETOWN_EX, which the C library uses for the plain ones. Threads of the host are not the program's. */
+static int64_t owner_command(struct file *f, int command, uint64_t user)
+{
+    struct f_owner_ex owner = {0};
+    bool set = command == F_SETOWN_EX;
+    int fd = host_fd_of(f);
+    if (set && user_get(&owner, (const void *)user))
+        return -EFAULT;
+    if (fd < 0 || (set && owner.type == F_OWNER_TID))
+        return -EINVAL;
+    int64_t result = host_fd_struct(__NR_fcntl, 0, fd, (uint64_t)command, &owner, set ? sizeof owner : 0,
+                                    set ? 0 : sizeof owner);
+    return !result && !set && user_put((void *)user, &owner) ? -EFAULT : result;
+}
+
 static int64_t control(struct file *f, int command, uint64_t argument)
 {
     int host = f->host_fd;
@@ -435,6 +450,9 @@ static int64_t control(struct file *f, int command, uint64_t argument)
         return f->flags & ~O_CLOEXEC;
     case F_SETFL:
         return file_set_flags(f, (int)argument);
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+        return owner_command(f, command, argument);
     case F_GETPIPE_SZ:
         if (local_on(f) && local_pipe_size(f) > 0)
             return local_pipe_size(f);
@@ -493,6 +511,7 @@ int64_t iovecs_one(struct iovecs *v, uint64_t user, uint64_t length)
 {
     v->v = v->small;
     v->count = 1;
+    v->vector = false;
     v->small[0] = (struct iovec){(void *)user, MIN(length, TRANSFER_MAX)};
     if (length && user_range((const void *)user, v->small[0].iov_len))
         return -EFAULT;
@@ -503,6 +522,7 @@ int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count)
 {
     v->v = v->small;
     v->count = 0;
+    v->vector = true;
     if (count > HOST_IOV_MAX)
         return -EINVAL;
     if (count > IOVECS_SMALL && !(v->v = alloc(count * sizeof *v->v)))

@@ -121,6 +121,7 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
 struct iovecs {
     struct iovec small[IOVECS_SMALL], *v;
     int count;
+    bool vector; /* by iovecs_take: of no bytes at all there is nothing to do, not even a message to send */
 };
 int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count);
 /* One buffer. */

@@ -241,6 +241,8 @@ static int64_t host_socket_read(struct file *f, const struct iovec *v, int count
 {
     if (offset >= 0)
         return -ESPIPE;
+    if (!iovec_length(v, count))
+        return 0;
     return host_socket_receive(f, v, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 

@@ -30,6 +30,7 @@
 #define CHUNK_MAX 36544u /* of a stream in one message */
 #define HEAD_STREAM 3776u
 #define HEAD_DATAGRAM 16064u
+#define PAGED_MAX (17u * (uint32_t)PAGE_SIZE)
 #define OVERHEAD 320u
 #define DESCRIPTION 256u
 #define IN ((uint32_t)(POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI))
@@ -75,6 +76,7 @@ static uint32_t charge_of(int type, uint32_t length)
 {
     uint32_t head = type == SOCK_STREAM ? HEAD_STREAM : HEAD_DATAGRAM;
     uint32_t paged = length > head ? (length - head + PAGE_SIZE - 1) & ~(uint32_t)(PAGE_SIZE - 1) : 0;
+    paged = MIN(paged, PAGED_MAX);
     uint32_t linear = 512;
     while (linear < (length > paged ? length - paged : 0) + OVERHEAD)
         linear *= 2;
@@ -168,12 +170,12 @@ static int may_send(struct pair *p, int side)
         mine->error = 0;
         return -error;
     }
-    if (mine->disconnected)
-        return -ENOTCONN;
     if (mine->shut & SHUT_OUT)
         return -EPIPE;
     if (p->half[!side].charged >= SEND_BUFFER)
         return -EAGAIN;
+    if (mine->disconnected)
+        return -ENOTCONN;
     if (gone) { /* of datagrams: else it is shut */
         mine->disconnected = true;
         return -ECONNREFUSED;
@@ -194,6 +196,12 @@ static int send_message(struct file *f, struct message *g, int flags)
         if (error != -EAGAIN || interrupted || (flags & MSG_DONTWAIT) || (f->flags & O_NONBLOCK))
             break;
         interrupted = local_wait(l, side, OUT);
+        /* A stream that was broken meanwhile says how, as one that was broken before does not. */
+        if (!l->outside && p->half[side].error) {
+            error = -p->half[side].error;
+            p->half[side].error = 0;
+            break;
+        }
     }
     if (error) {
         struct message *left = error == -ECONNREFUSED ? purge(&p->half[side]) : NULL; /* as the kernel has it */
@@ -276,13 +284,25 @@ static int64_t send_stream(struct file *f, const struct msghdr *m, int flags, st
     return done ? (int64_t)done : error;
 }
 
+/* Why a message that is too long is not sent: an error of the socket comes first. 1: it is outside. */
+static int too_long(struct pair *p, int side)
+{
+    lock_take(&p->local.lock);
+    struct half *mine = &p->half[side];
+    int error = p->local.outside ? 1 : mine->error ? -mine->error : -EMSGSIZE;
+    if (!p->local.outside)
+        mine->error = 0;
+    lock_release(&p->local.lock);
+    return error;
+}
+
 static int64_t send_packet(struct file *f, const struct msghdr *m, int flags, struct file_references *files)
 {
     struct pair *p = pair_of(f);
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen);
-    int error = 0;
-    if (total > DATAGRAM_MAX)
-        return -EMSGSIZE;
+    int error = total > DATAGRAM_MAX ? too_long(p, local_side(f)) : 0;
+    if (error)
+        return error == 1 ? send_outside(f, m, 0, flags) : error;
     struct message *g = message_new(p->type, m->msg_iov, (int)m->msg_iovlen, 0, (uint32_t)total, &error);
     if (!g)
         return error;
@@ -751,13 +771,14 @@ static int still_inside(struct file *f, void *context)
     return descriptor_of(f) == -EAGAIN;
 }
 
-static int message_out(struct message *g, int fd)
+/* By the host's socket `from`. What was read of it is read at `to`. */
+static int message_out(struct message *g, int from, int to)
 {
     union {
         struct cmsghdr header;
         uint8_t bytes[CMSG_SPACE(FILES_MOST * sizeof(int))];
     } control;
-    struct iovec v = {g->bytes + g->offset, g->length - g->offset};
+    struct iovec v = {g->bytes, g->length};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1};
     uint64_t done = 0, asked;
     size_t count = 0;
@@ -775,12 +796,19 @@ static int message_out(struct message *g, int fd)
         m.msg_controllen = CMSG_SPACE(count * sizeof(int));
     }
     do {
-        int64_t n = host_sendmsg(fd, &m, done, MSG_DONTWAIT | MSG_NOSIGNAL, 0, &asked);
+        int64_t n = host_sendmsg(from, &m, done, MSG_DONTWAIT | MSG_NOSIGNAL, 0, &asked);
         if (n < 0)
             return n == -EAGAIN ? -ENOBUFS : (int)n;
         m.msg_controllen = 0;
         done += (uint64_t)n;
     } while (done < v.iov_len);
+    v.iov_len = g->offset;
+    for (done = 0; done < v.iov_len;) {
+        int64_t n = host_recv(to, &v, 1, done, MSG_DONTWAIT, 0, &asked);
+        if (n <= 0)
+            return n < 0 && n != -EAGAIN ? (int)n : -EIO;
+        done += (uint64_t)n;
+    }
     return 0;
 }
 
@@ -794,7 +822,7 @@ static int pair_fill(struct local *l)
             continue;
         error = host_buffer(from, true, &before);
         for (struct message *g = p->half[to].first; g && !error; g = g->next)
-            error = message_out(g, from);
+            error = message_out(g, from, l->host[to]);
         host_buffer(from, false, &before);
     }
     for (int side = 0; side < 2 && !error; side++) {
@@ -807,6 +835,11 @@ static int pair_fill(struct local *l)
             host_sendmsg(l->host[side], &m, 0, MSG_DONTWAIT | MSG_NOSIGNAL, 0, &asked);
         if (shut && !error)
             error = (int)host_plain(__NR_shutdown, 0, 0, (uint32_t)l->host[side], shut - 1, 0, 0, 0);
+        if (p->half[side].disconnected && !error) { /* it is to have been told there as well */
+            host_close(l->host[!side]);
+            l->host[!side] = -1;
+            host_sendmsg(l->host[side], &m, 0, MSG_DONTWAIT | MSG_NOSIGNAL, 0, &asked);
+        }
     }
     return error;
 }

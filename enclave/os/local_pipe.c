@@ -302,22 +302,26 @@ static int pipe_make(const struct local *l, int fds[2])
     return host_pipe(fds, O_CLOEXEC | O_NONBLOCK); /* till it is handed over */
 }
 
-/* In one write: packed into pages it takes no more of them than here. But a user who has a great many pipes
- * gets small ones. */
+/* Page by page, so that they lie there as they do here. That they fit is not certain: a user who has a great many
+ * pipes gets small ones. */
 static int pipe_fill(struct local *l)
 {
+    static const uint8_t zeros[PIPE_BUF];
     struct pipe *p = (struct pipe *)l;
-    struct iovec v[SLOTS];
-    uint64_t done = 0, asked;
+    uint8_t gone[64];
     for (uint32_t i = 0; i < p->used; i++) {
         struct slot *s = slot_at(p, i);
-        v[i] = (struct iovec){s->page + s->offset, s->length};
-    }
-    while (done < p->bytes) {
-        int64_t n = host_writev(l->host[WRITER], v, (int)p->used, done, -1, 0, 0, &asked);
-        if (n <= 0)
+        struct iovec v[2] = {{(uint8_t *)(uintptr_t)zeros, s->offset}, {s->page + s->offset, s->length}};
+        uint64_t asked;
+        int64_t n = host_writev(l->host[WRITER], v, 2, 0, -1, 0, 0, &asked);
+        if (n != s->offset + s->length)
             return n < 0 && n != -EAGAIN ? (int)n : -ENOBUFS;
-        done += (uint64_t)n;
+        /* What was read of the first page is read there too. */
+        for (uint32_t left = s->offset; left; left -= (uint32_t)n) {
+            n = host_read(l->host[READER], gone, MIN(left, (uint32_t)sizeof gone), 0);
+            if (n <= 0)
+                return n < 0 && n != -EAGAIN ? (int)n : -EIO;
+        }
     }
     return 0;
 }
