@@ -477,7 +477,7 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
             }
             break;
         }
-        result = d->done && p->half[side].error ? 0 : end_of(p, h, wait);
+        result = end_of(p, h, wait); /* an error that comes after bytes is lost, as the kernel has it */
         if (result <= 0 || interrupted || !wait) {
             result = d->done ? (int64_t)d->done : result <= 0 ? result : interrupted ? interrupted : -EAGAIN;
             break;
