@@ -53,7 +53,8 @@ void udp_host_look(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     struct pollfd p = {.fd = f->host_fd, .events = POLLIN};
-    uint64_t now = 0, sends = udp_host_sends();
+    uint64_t now = 0;
+    uint32_t sends = udp_host_sends();
     int ready = host_ppoll(&p, 1, &now, 0);
     if (ready < 0)
         return;

@@ -171,6 +171,11 @@ static uint64_t next_random(void)
     return world.hostile >> 33;
 }
 
+struct extent_shared *world_extent(void)
+{
+    return (struct extent_shared *)(arena + POOL_START);
+}
+
 /* What a host may do to the answer of any call: a wrong result, wrong bytes where the call wrote.
  */
 static int64_t hostile(int64_t result)
@@ -183,7 +188,7 @@ static int64_t hostile(int64_t result)
         for (int n = 0; n < 16; n++)
             words[next_random() % (n < 12 ? 64 : BOUNCE / 8)] =
                 next_random() % 2 ? next_random() % 300 : next_random() << 33 | next_random();
-    struct extent_shared *extent = (struct extent_shared *)(arena + POOL_START);
+    struct extent_shared *extent = world_extent();
     if (pool_used > POOL_START && next_random() % 4 == 0) {
         extent->state = next_random() % 6;
         extent->error = next_random() % 2 ? next_random() % 5000 : 0;
