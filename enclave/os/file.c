@@ -443,11 +443,10 @@ static int64_t owner_command(struct file *f, int command, uint64_t user)
 
 static int64_t control(struct file *f, int command, uint64_t argument)
 {
-    int host = f->host_fd;
     switch (command) {
     case F_GETFL:
-        if (host >= 0 && f->ops == &host_file_ops) /* others may share it and change it */
-            return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, F_GETFL, 0, 0, 0);
+        if (f->ops == &host_file_ops && f->host_fd >= 0) /* others may share it and change it */
+            return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, F_GETFL, 0, 0, 0);
         return f->flags & ~O_CLOEXEC;
     case F_SETFL:
         return file_set_flags(f, (int)argument);

@@ -81,7 +81,7 @@ struct socket_ops {
 };
 
 struct file {
-    const struct file_ops *ops;
+    const struct file_ops *_Atomic ops; /* changes once at most: see local.h */
     uint32_t references;
     int host_fd;      /* -1: none */
     int flags;        /* O_ACCMODE, O_APPEND, O_NONBLOCK, ... as F_GETFL answers */

@@ -148,7 +148,7 @@ static void hand_over(struct local *l, struct file *tell[2])
         }
         f->host_fd = l->host[i];
         host_plain(__NR_fcntl, 0, 0, (uint32_t)f->host_fd, F_SETFL, (uint32_t)f->flags, 0, 0);
-        __atomic_store_n(&f->ops, l->kind->host_ops, __ATOMIC_RELEASE);
+        f->ops = l->kind->host_ops;
         tell[i] = file_still(f) ? f : NULL;
     }
     l->host[0] = l->host[1] = -1;
@@ -188,6 +188,7 @@ static int leave_within(struct local *l)
 static int leave(struct local *l)
 {
     struct file *tell[2] = {NULL, NULL};
+    void *left = NULL;
     if (l->outside || l->leaving)
         return 0;
     int error = l->kind->make(l, l->host);
@@ -201,8 +202,10 @@ static int leave(struct local *l)
         lock_take(&l->lock);
         if (!error)
             error = l->kind->fill(l);
-        if (!error)
+        if (!error) {
             hand_over(l, tell);
+            left = l->kind->empty ? l->kind->empty(l) : NULL;
+        }
         lock_release(&l->lock);
     } while (error == -EAGAIN); /* something came in meanwhile */
     l->leaving = false;
@@ -220,6 +223,8 @@ static int leave(struct local *l)
         if (tell[i])
             epoll_answers_by_host(tell[i]);
     }
+    if (left)
+        l->kind->discard(left);
     /* Now that nothing here is used any more. */
     for (int i = 0; i < 2; i++)
         file_put(tell[i]);

@@ -34,6 +34,8 @@ struct local_kind {
     /* An end is closed; the lock is held. What is left over is given to `discard` after. */
     void *(*close)(struct local *l, int side);
     void (*discard)(void *left);
+    /* All that it holds, which is outside now, for `discard`; the lock is held. NULL: nothing that matters. */
+    void *(*empty)(struct local *l);
     void (*free)(struct local *l); /* what belongs to it, not itself; NULL: nothing */
     /* With the lock held: calls `visit` for the files that messages in it carry, until it returns other than 0,
      * and returns that. NULL: it carries none. */

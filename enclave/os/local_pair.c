@@ -857,6 +857,16 @@ static void *pair_close(struct local *l, int side)
     return left;
 }
 
+static void *pair_empty(struct local *l)
+{
+    struct pair *p = (struct pair *)l;
+    struct message *one = purge(&p->half[0]), *other = purge(&p->half[1]), **end = &one;
+    while (*end)
+        end = &(*end)->next;
+    *end = other;
+    return one;
+}
+
 static const struct local_kind pair_kind = {
     .link = "socket:[%lu]",
     .host_ops = &host_socket_ops,
@@ -866,6 +876,7 @@ static const struct local_kind pair_kind = {
     .fill = pair_fill,
     .close = pair_close,
     .discard = messages_drop,
+    .empty = pair_empty,
     .within = pair_within,
 };
 
