@@ -141,7 +141,8 @@ static uint32_t event_poll(struct file *f, uint32_t events, struct poll_wait *wa
     lock_release(&l->lock);
     uint32_t ready = (count ? (uint32_t)POLLIN : 0) | (count < ROOM ? (uint32_t)POLLOUT : 0);
     wait->host_fd = -1;
-    wait->answer = wait->net = false;
+    wait->xsks = 0;
+    wait->answer = false;
     wait->tells = true;
     return ready & events;
 }

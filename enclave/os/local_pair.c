@@ -555,7 +555,8 @@ static uint32_t pair_poll(struct file *f, uint32_t events, struct poll_wait *wai
     ready |= writable(p, side) ? OUT : 0;
     lock_release(&l->lock);
     wait->host_fd = -1;
-    wait->answer = wait->net = false;
+    wait->xsks = 0;
+    wait->answer = false;
     wait->tells = true;
     return ready & (events | POLLERR | POLLHUP);
 }

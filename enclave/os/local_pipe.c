@@ -252,7 +252,8 @@ static uint32_t pipe_poll(struct file *f, uint32_t events, struct poll_wait *wai
     }
     lock_release(&l->lock);
     wait->host_fd = -1;
-    wait->answer = wait->net = false;
+    wait->xsks = 0;
+    wait->answer = false;
     wait->tells = true;
     return ready & (events | POLLERR | POLLHUP);
 }

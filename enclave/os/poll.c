@@ -97,7 +97,7 @@ struct set {
     struct pollfd *hosts; /* one for each entry with a host descriptor, in order; then the XSKs */
     int host_count;
     int answers; /* how many of them answer for their file */
-    bool net;
+    uint32_t xsks;
     bool inside; /* some change inside: their waiters are to be joined */
     struct waiter *waiters; /* room for one for each entry, NULL: none yet */
     uint64_t key;
@@ -108,7 +108,8 @@ static int ask(struct set *s)
 {
     int ready = 0;
     s->host_count = s->answers = 0;
-    s->net = s->inside = false;
+    s->xsks = 0;
+    s->inside = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -124,7 +125,7 @@ static int ask(struct set *s)
         e->host = wait.host_fd >= 0;
         e->answer = wait.answer;
         ready += e->revents != 0;
-        s->net |= wait.net;
+        s->xsks |= wait.xsks;
         s->inside |= e->file->ops->waiters != NULL;
         if (!e->host)
             continue;
@@ -138,8 +139,9 @@ static int ask(struct set *s)
 static int add_xsks(struct set *s)
 {
     int n = s->host_count;
-    for (int i = 0; s->net && i < xsk_count(); i++)
-        s->hosts[n++] = (struct pollfd){xsk_descriptor(xsk_at(i)), POLLIN, 0};
+    for (int i = 0; i < xsk_count(); i++)
+        if (s->xsks >> i & 1)
+            s->hosts[n++] = (struct pollfd){xsk_descriptor(xsk_at(i)), POLLIN, 0};
     return n;
 }
 
@@ -190,8 +192,8 @@ static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
     int n = s->host_count;
     if (left) {
         n = add_xsks(s);
-        if (s->net)
-            net_count_sleep();
+        if (s->xsks)
+            net_count_sleep(s->xsks);
     }
     bool woken = left && s->inside && thread_wait_begin();
     uint64_t timeout = woken ? 0 : left;
@@ -211,7 +213,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         /* Before the files are asked: what interrupts after that must still interrupt the wait. */
         bool signalled = signal_pending();
         int ready = ask(s);
-        if (!ready && s->net && net_poll())
+        if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         if (ready && (!s->answers || look_is_fresh(s->key)))
             return ready;
@@ -223,14 +225,14 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return ready;
         if (left) {
             io_flush();
-            if (s->net && net_nap(left))
+            if (s->xsks && net_nap(s->xsks, left))
                 continue;
         }
         int said = 0;
         int64_t more = left && s->inside ? join_waiters(s) : 0;
         if (!more && left && s->inside && ask(s)) {
             said = -EINTR; /* it came just now */
-        } else if (!more && left && s->inside && !s->host_count && !s->net) {
+        } else if (!more && left && s->inside && !s->host_count && !s->xsks) {
             said = thread_sleep(left) == -ETIMEDOUT ? 0 : -EINTR;
         } else if (!more) {
             more = sleep_on_host(s, left, &said);
