@@ -46,6 +46,7 @@
 #define ALWAYS ((uint32_t)(EPOLLERR | EPOLLHUP))
 #define MODES ((uint32_t)EPOLLET | (uint32_t)(EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE))
 #define NEST_MAX 5
+#define OWED_MOST 8u
 #define NEVER_SEEN UINT64_MAX
 #define MILLISECOND 1000000ull
 /* Tags in `sleep` besides those of items. */
@@ -93,6 +94,7 @@ struct epoll {
     uint32_t locals;               /* and that are the enclave's own */
     struct list changed;           /* those of both that may be ready */
     uint64_t round;                /* number of the last collect_first */
+    uint32_t owed;                 /* looks at the host's part that come before what is ready inside */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
     struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
     struct waiters waiters;        /* threads in epoll_wait of it, or in poll */
@@ -676,7 +678,8 @@ static uint32_t item_ask(struct item *i, bool take)
 
 /* What is ready inside: of `insides` files that are always asked, and of those that tell, but for what was reported
  * in this round. The set's lock is held. */
-static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides)
+static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides,
+                   bool *local)
 {
     uint32_t xsks = 0, n;
     int found = 0;
@@ -705,6 +708,7 @@ static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64
         if (!ready)
             continue;
         i->round = round;
+        *local |= i->local;
         out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
         if (!(i->events & ((uint32_t)EPOLLET | (uint32_t)EPOLLONESHOT)))
             list_append(&later, &i->inside);
@@ -776,13 +780,18 @@ struct kinds {
     bool hosts; /* files of the host, */
     uint32_t xsks; /* those that files of the LibOS wait for, */
     bool rings; /* and files that are on the ring of this thread */
+    bool local; /* one of those that were ready is the enclave's own */
 };
 
 static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
 {
     lock_take(&p->lock);
-    int n = collect(p, out, maximum, ++p->round, p->insides);
-    *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing()};
+    bool local = false;
+    int n = collect(p, out, maximum, ++p->round, p->insides, &local);
+    *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing(), local};
+    /* Where there was room for nothing else the host's files are next. */
+    if (local && p->hosts && n == maximum)
+        __atomic_store_n(&p->owed, MIN(p->hosts, OWED_MOST), __ATOMIC_RELAXED);
     lock_release(&p->lock);
     return n;
 }
@@ -797,7 +806,8 @@ static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
         return 0;
     streams_service();
     lock_take(&p->lock);
-    int n = collect(p, out, maximum, round, 0);
+    bool local = false;
+    int n = collect(p, out, maximum, round, 0, &local);
     lock_release(&p->lock);
     return n;
 }
@@ -936,17 +946,31 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     return found + collect_locked(p, out + found, maximum - found, k);
 }
 
+/* The host's part, where that comes first. */
+static int look_owed(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    uint32_t owed = __atomic_load_n(&p->owed, __ATOMIC_RELAXED);
+    if (!owed)
+        return 0;
+    int n = look(p, out, maximum);
+    __atomic_store_n(&p->owed, n ? owed - 1 : 0, __ATOMIC_RELAXED);
+    return n;
+}
+
 /* One look, and one sleep if there is nothing. Events found; 0: look again, *over: or the time is up. */
 static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline, bool whole_ms,
                      bool signalled, bool *over)
 {
     struct kinds k;
-    int n = collect_locked(p, out, maximum, &k);
+    int first = look_owed(p, out, maximum);
+    int n = first + collect_locked(p, out + first, maximum - first, &k);
     if (k.mixed && !n && k.xsks && net_poll(k.xsks))
         n = collect_locked(p, out, maximum, &k);
     if (n && k.rings)
         n += collect_news(p, out + n, maximum - n);
-    if (n && k.hosts && !look_is_fresh(set_key(p)))
+    /* Streams that are ready go first for a millisecond. A file of the enclave's own is no reason not to look: without
+     * it there would have been an exit as well. */
+    if (n && !first && k.hosts && (k.local || !look_is_fresh(set_key(p))))
         n += look(p, out + n, maximum - n);
     if (n) {
         if (k.rings)

@@ -99,6 +99,7 @@ struct set {
     int answers; /* how many of them answer for their file */
     uint32_t xsks;
     bool inside; /* some change inside: their waiters are to be joined */
+    bool local;  /* one that is ready is the enclave's own */
     struct waiter *waiters; /* room for one for each entry, NULL: none yet */
     uint64_t key;
 };
@@ -109,7 +110,7 @@ static int ask(struct set *s)
     int ready = 0;
     s->host_count = s->answers = 0;
     s->xsks = 0;
-    s->inside = false;
+    s->inside = s->local = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -127,6 +128,7 @@ static int ask(struct set *s)
         ready += e->revents != 0;
         s->xsks |= wait.xsks;
         s->inside |= e->file->ops->waiters != NULL;
+        s->local |= wait.tells && e->revents;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -215,7 +217,8 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         int ready = ask(s);
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
-        if (ready && (!s->answers || look_is_fresh(s->key)))
+        /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
+        if (ready && (!s->answers || (!s->local && look_is_fresh(s->key))))
             return ready;
 
         uint64_t left = ready ? 0 : deadline_left(deadline);

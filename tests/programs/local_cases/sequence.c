@@ -120,7 +120,6 @@ void sequence(uint64_t with, int steps)
             watch(ep, any(3) ? EPOLL_CTL_ADD : any(2) ? EPOLL_CTL_MOD : EPOLL_CTL_DEL, o->fd[any(2)],
                   EPOLLIN | (any(2) ? EPOLLOUT : 0) | (any(3) ? 0 : EPOLLONESHOT), (uint32_t)(o - objects));
         } else if (what < 99) {
-            usleep(1500); /* what the kernel has may be told a millisecond later than what is inside */
             events_told("events", ep, 0);
         } else if (any(8) == 0) {
             printf("%d child %ld\n", step, child(nothing, NULL));
