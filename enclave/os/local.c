@@ -62,6 +62,7 @@ int local_new(struct local *l, const struct local_kind *kind, const struct file_
     lock_take(&all.lock);
     if (!all.list.next)
         list_init(&all.list);
+    l->readable[0] = l->readable[1] = true; /* not looked at yet */
     l->number = FIRST_NUMBER + all.number++;
     list_append(&all.list, &l->all);
     lock_release(&all.lock);
@@ -82,7 +83,7 @@ void local_release(struct file *f)
     int side = local_side(f);
     bool outside = l->outside;
     void *left = outside ? NULL : l->kind->close(l, side);
-    l->end[side] = NULL;
+    __atomic_store_n(&l->end[side], NULL, __ATOMIC_RELAXED);
     local_unlock_tell(l, !side, ANY);
     if (outside)
         f->ops->release(f);
@@ -103,11 +104,21 @@ void local_release(struct file *f)
 
 /* ---- waiting and waking ---- */
 
+void local_unlock(struct local *l)
+{
+    for (int i = 0; i < 2; i++) {
+        bool readable = l->outside || l->kind->readable(l, i);
+        if (readable != l->readable[i])
+            __atomic_store_n(&l->readable[i], readable, __ATOMIC_RELEASE);
+    }
+    lock_release(&l->lock);
+}
+
 void local_unlock_tell(struct local *l, int side, uint32_t events)
 {
     struct file *f = l->end[side];
     bool watched = f && epoll_watched(f) && file_still(f);
-    lock_release(&l->lock);
+    local_unlock(l);
     waiters_wake(&l->waiters[side], events);
     if (!watched)
         return;
@@ -120,7 +131,7 @@ int local_wait(struct local *l, int side, uint32_t events)
     struct waiter w;
     thread_sleep_prepare();
     waiters_add(&l->waiters[side], &w, events, true);
-    lock_release(&l->lock);
+    local_unlock(l);
     int result = thread_sleep(UINT64_MAX);
     waiter_remove(&w);
     bool signalled = result == -EINTR && signal_pending();
@@ -206,7 +217,7 @@ static int leave(struct local *l)
             hand_over(l, tell);
             left = l->kind->empty ? l->kind->empty(l) : NULL;
         }
-        lock_release(&l->lock);
+        local_unlock(l);
     } while (error == -EAGAIN); /* something came in meanwhile */
     l->leaving = false;
     if (error) {

@@ -27,6 +27,8 @@ struct local_kind {
     const char *link;                /* in /proc/self/fd; with %lu where each has a number of its own */
     const struct file_ops *host_ops; /* of its files once they are the host's */
     uint32_t device, mode;           /* as stat tells */
+    /* With the lock held: is there something to be read at that end, or to be told by a read? */
+    bool (*readable)(const struct local *l, int side);
     /* The host's descriptors, one for each end: 0 or -errno, and nothing is made. */
     int (*make)(const struct local *l, int fds[2]);
     /* With the lock held: puts all that it holds into them; nothing changes here. 0 or -errno. */
@@ -50,6 +52,7 @@ struct local {
     bool leaving;        /* guarded by the lock of all that leave, as is the next */
     int host[2];         /* its descriptors there while it is leaving; -1: none */
     struct file *end[2]; /* NULL: closed */
+    bool readable[2];    /* atomic, for who only tries: false: a read finds nothing */
     uint32_t ends;       /* that are open: the last frees it */
     struct waiters waiters[2];
     uint64_t number;
@@ -67,7 +70,7 @@ int local_new(struct local *l, const struct local_kind *kind, const struct file_
 /* Which end the file is. */
 static inline int local_side(const struct file *f)
 {
-    return f->local->end[1] == f;
+    return __atomic_load_n(&f->local->end[1], __ATOMIC_RELAXED) == f;
 }
 
 static inline bool local_on(const struct file *f)
@@ -75,7 +78,9 @@ static inline bool local_on(const struct file *f)
     return f->local && !__atomic_load_n(&f->local->outside, __ATOMIC_ACQUIRE);
 }
 
-/* Releases the lock and tells who waits for that end, by whatever means, that `events` may hold. */
+/* Releases the lock after anything may have changed. */
+void local_unlock(struct local *l);
+/* The same, and tells who waits for that end, by whatever means, that `events` may hold. */
 void local_unlock_tell(struct local *l, int side, uint32_t events);
 /* Gives the lock up until that end may be ready for `events`; then it is held again. 0: look again; RESTART_SYS:
  * a signal is to be handled first. */
@@ -84,6 +89,12 @@ int local_wait(struct local *l, int side, uint32_t events);
 static inline bool local_may_wait(const struct file *f, int flags)
 {
     return !(f->flags & O_NONBLOCK) && !(flags & RWF_NOWAIT);
+}
+
+/* Is there nothing to be read, by a look without the lock? */
+static inline bool local_empty(const struct file *f)
+{
+    return !__atomic_load_n(&f->local->readable[local_side(f)], __ATOMIC_ACQUIRE);
 }
 
 /* The file is the host's from now on. 0; -errno: then nothing has changed. */

@@ -50,6 +50,8 @@ static int64_t event_read(struct file *f, const struct iovec *v, int count, int6
         return -ESPIPE;
     if (iovec_length(v, count) < sizeof e->count)
         return -EINVAL;
+    if (local_empty(f) && !local_may_wait(f, flags))
+        return -EAGAIN;
     lock_take(&l->lock);
     while (!l->outside) {
         if (e->count) {
@@ -62,12 +64,12 @@ static int64_t event_read(struct file *f, const struct iovec *v, int count, int6
             return give(v, count, value) ? -EFAULT : (int64_t)sizeof value;
         }
         if (interrupted || !local_may_wait(f, flags)) {
-            lock_release(&l->lock);
+            local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
         interrupted = local_wait(l, 0, POLLIN);
     }
-    lock_release(&l->lock);
+    local_unlock(l);
     return f->ops->read(f, v, count, offset, flags);
 }
 
@@ -94,12 +96,12 @@ static int64_t add(struct file *f, const struct iovec *v, int flags)
             return sizeof value;
         }
         if (interrupted || !local_may_wait(f, flags)) {
-            lock_release(&l->lock);
+            local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
         interrupted = local_wait(l, 0, POLLOUT);
     }
-    lock_release(&l->lock);
+    local_unlock(l);
     return f->ops->write(f, v, 1, -1, flags);
 }
 
@@ -134,11 +136,11 @@ static uint32_t event_poll(struct file *f, uint32_t events, struct poll_wait *wa
     struct local *l = &e->local;
     lock_take(&l->lock);
     if (l->outside) {
-        lock_release(&l->lock);
+        local_unlock(l);
         return f->ops->poll(f, events, wait);
     }
     uint64_t count = e->count;
-    lock_release(&l->lock);
+    local_unlock(l);
     uint32_t ready = (count ? (uint32_t)POLLIN : 0) | (count < ROOM ? (uint32_t)POLLOUT : 0);
     wait->host_fd = -1;
     wait->xsks = 0;
@@ -148,6 +150,11 @@ static uint32_t event_poll(struct file *f, uint32_t events, struct poll_wait *wa
 }
 
 /* ---- to the outside ---- */
+
+static bool event_readable(const struct local *l, int side)
+{
+    return side == 0 && ((const struct event *)l)->count;
+}
 
 static int event_make(const struct local *l, int fds[2])
 {
@@ -186,6 +193,7 @@ static const struct local_kind event_kind = {
     .host_ops = &host_file_ops,
     .device = 15,
     .mode = 0600,
+    .readable = event_readable,
     .make = event_make,
     .fill = event_fill,
     .close = event_close,

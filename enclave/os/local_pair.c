@@ -205,7 +205,7 @@ static int send_message(struct file *f, struct message *g, int flags)
     }
     if (error) {
         struct message *left = error == -ECONNREFUSED ? purge(&p->half[side]) : NULL; /* as the kernel has it */
-        lock_release(&l->lock);
+        local_unlock(l);
         messages_drop(left);
         return error == -EAGAIN && interrupted ? interrupted : error;
     }
@@ -221,7 +221,7 @@ static int may_send_locked(struct pair *p, int side)
 {
     lock_take(&p->local.lock);
     int error = p->local.outside ? 0 : may_send(p, side);
-    lock_release(&p->local.lock);
+    local_unlock(&p->local);
     return error;
 }
 
@@ -292,7 +292,7 @@ static int too_long(struct pair *p, int side)
     int error = p->local.outside ? 1 : mine->error ? -mine->error : -EMSGSIZE;
     if (!p->local.outside)
         mine->error = 0;
-    lock_release(&p->local.lock);
+    local_unlock(&p->local);
     return error;
 }
 
@@ -456,6 +456,8 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
     uint64_t target = flags & MSG_WAITALL && !peek && total ? total : 1;
     int interrupted = 0, error = 0;
     int64_t result;
+    if (!wait && local_empty(f))
+        return -EAGAIN;
     lock_take(&l->lock);
     int side = local_side(f);
     struct half *h = &p->half[side];
@@ -488,7 +490,7 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
     if (used && writable(p, !side))
         local_unlock_tell(l, !side, OUT);
     else
-        lock_release(&l->lock);
+        local_unlock(l);
     if (more && used)
         waiters_wake(&l->waiters[side], IN);
     messages_drop(used);
@@ -543,7 +545,7 @@ static uint32_t pair_poll(struct file *f, uint32_t events, struct poll_wait *wai
     uint32_t ready = 0;
     lock_take(&l->lock);
     if (l->outside) {
-        lock_release(&l->lock);
+        local_unlock(l);
         return f->ops->poll(f, events, wait);
     }
     int side = local_side(f);
@@ -553,7 +555,7 @@ static uint32_t pair_poll(struct file *f, uint32_t events, struct poll_wait *wai
     ready |= h->shut & SHUT_IN ? (uint32_t)(POLLRDHUP | POLLIN | POLLRDNORM) : 0;
     ready |= h->first ? (uint32_t)(POLLIN | POLLRDNORM) : 0;
     ready |= writable(p, side) ? OUT : 0;
-    lock_release(&l->lock);
+    local_unlock(l);
     wait->host_fd = -1;
     wait->xsks = 0;
     wait->answer = false;
@@ -572,7 +574,7 @@ static int64_t pair_ioctl(struct file *f, uint64_t command, uint64_t argument)
     int n = (int)p->half[!side].charged;
     if (command == FIONREAD)
         n = p->type == SOCK_DGRAM ? h->first ? (int)h->first->length : 0 : (int)h->bytes;
-    lock_release(&p->local.lock);
+    local_unlock(&p->local);
     return user_put((int *)argument, &n);
 }
 
@@ -585,7 +587,7 @@ static int pair_shutdown(struct file *f, int how)
     uint32_t mine = (uint32_t)how + 1;
     lock_take(&l->lock);
     if (l->outside) {
-        lock_release(&l->lock);
+        local_unlock(l);
         return f->ops->socket->shutdown(f, how);
     }
     int side = local_side(f);
@@ -614,7 +616,7 @@ static int pair_getpeername(struct file *f, struct sockaddr_storage *a, socklen_
     struct pair *p = pair_of(f);
     lock_take(&p->local.lock);
     bool disconnected = p->half[local_side(f)].disconnected;
-    lock_release(&p->local.lock);
+    local_unlock(&p->local);
     return disconnected ? -ENOTCONN : pair_getsockname(f, a, n);
 }
 
@@ -646,7 +648,7 @@ static int option(struct file *f, int name, int *out)
             *out = h->error;
             h->error = 0;
         }
-        lock_release(&p->local.lock);
+        local_unlock(&p->local);
         return outside ? -ENOENT : 0;
     }
     }
@@ -741,6 +743,12 @@ static int pair_within(struct local *l, int (*visit)(struct file *f, void *conte
             for (int i = 0; i < g->files.count && !result; i++)
                 result = visit(g->files.files[i], context);
     return result;
+}
+
+static bool pair_readable(const struct local *l, int side)
+{
+    const struct half *h = &((const struct pair *)l)->half[side];
+    return h->first || h->error || h->shut & SHUT_IN;
 }
 
 static int pair_make(const struct local *l, int fds[2])
@@ -873,6 +881,7 @@ static const struct local_kind pair_kind = {
     .host_ops = &host_socket_ops,
     .device = 8,
     .mode = S_IFSOCK | 0777,
+    .readable = pair_readable,
     .make = pair_make,
     .fill = pair_fill,
     .close = pair_close,

@@ -119,6 +119,8 @@ static int64_t pipe_read(struct file *f, const struct iovec *v, int count, int64
     int interrupted = 0;
     if (offset >= 0)
         return -ESPIPE;
+    if (total && local_empty(f) && !local_may_wait(f, flags))
+        return -EAGAIN;
     lock_take(&l->lock);
     while (!l->outside) {
         bool full = p->used == SLOTS;
@@ -128,18 +130,18 @@ static int64_t pipe_read(struct file *f, const struct iovec *v, int count, int64
             if (room)
                 local_unlock_tell(l, WRITER, OUT);
             else
-                lock_release(&l->lock);
+                local_unlock(l);
             if (more)
                 waiters_wake(&l->waiters[READER], IN);
             return c.done ? (int64_t)c.done : error;
         }
         if (interrupted || !local_may_wait(f, flags)) {
-            lock_release(&l->lock);
+            local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
         interrupted = local_wait(l, READER, IN);
     }
-    lock_release(&l->lock);
+    local_unlock(l);
     return f->ops->read(f, v, count, offset, flags);
 }
 
@@ -203,7 +205,7 @@ static int64_t pipe_write(struct file *f, const struct iovec *v, int count, int6
     lock_take(&l->lock);
     while (!l->outside) {
         if (total && !l->end[READER]) {
-            lock_release(&l->lock);
+            local_unlock(l);
             return broken(c.done);
         }
         uint64_t before = c.done;
@@ -216,14 +218,14 @@ static int64_t pipe_write(struct file *f, const struct iovec *v, int count, int6
             if (wait)
                 lock_take(&l->lock);
         } else if (!wait) {
-            lock_release(&l->lock);
+            local_unlock(l);
         }
         if (!wait)
             return c.done ? (int64_t)c.done : error == -EAGAIN && interrupted ? interrupted : error;
         if (p->used == SLOTS && !l->outside && l->end[READER])
             interrupted = local_wait(l, WRITER, OUT);
     }
-    lock_release(&l->lock);
+    local_unlock(l);
     if (!c.done)
         return f->ops->write(f, v, count, offset, flags);
     /* What is left of it goes after what is there already. */
@@ -240,7 +242,7 @@ static uint32_t pipe_poll(struct file *f, uint32_t events, struct poll_wait *wai
     uint32_t ready = 0;
     lock_take(&l->lock);
     if (l->outside) {
-        lock_release(&l->lock);
+        local_unlock(l);
         return f->ops->poll(f, events, wait);
     }
     if (local_side(f) == READER) {
@@ -250,7 +252,7 @@ static uint32_t pipe_poll(struct file *f, uint32_t events, struct poll_wait *wai
         ready |= p->used < SLOTS ? OUT : 0;
         ready |= l->end[READER] ? 0 : (uint32_t)POLLERR;
     }
-    lock_release(&l->lock);
+    local_unlock(l);
     wait->host_fd = -1;
     wait->xsks = 0;
     wait->answer = false;
@@ -265,7 +267,7 @@ static int64_t pipe_ioctl(struct file *f, uint64_t command, uint64_t argument)
         return local_ioctl_other(f, command, argument);
     lock_take(&l->lock);
     int bytes = (int)pipe_of(f)->bytes;
-    lock_release(&l->lock);
+    local_unlock(l);
     return user_put((int *)argument, &bytes);
 }
 
@@ -296,6 +298,11 @@ int64_t local_pipe_size(struct file *f)
 }
 
 /* ---- to the outside ---- */
+
+static bool pipe_readable(const struct local *l, int side)
+{
+    return side == READER && (((const struct pipe *)l)->used || !l->end[WRITER]);
+}
 
 static int pipe_make(const struct local *l, int fds[2])
 {
@@ -347,6 +354,7 @@ static const struct local_kind pipe_kind = {
     .host_ops = &host_file_ops,
     .device = 14,
     .mode = S_IFIFO | 0600,
+    .readable = pipe_readable,
     .make = pipe_make,
     .fill = pipe_fill,
     .close = pipe_close,

@@ -31,10 +31,11 @@ compare() {
     done
 }
 
-# The exits of 3000 rounds between two threads to $exits: pingpong KIND HOW
+# The exits of 3000 rounds between two threads to $exits, but for those by which a thread gives way to who holds a lock
+# and does not run: pingpong KIND HOW
 pingpong() {
     rakis --stats stats.json -- "$BUILD/tests/local_cases" pingpong "$1" "$2" 3000
-    exits=$(field stats.json exits.total)
+    exits=$(($(field stats.json exits.total) - $(field stats.json exits.by_name.sched_yield || echo 0)))
     echo "kind $1 by $2: $exits exits"
 }
 
@@ -48,10 +49,9 @@ pingpong() {
         echo "kind $kind: $exits exits, of which $alone are for nothing"
         [ "$exits" -le $((alone + 5)) ]
     done
-    # Two of them on few cores: one has to wait for the other where it holds a lock, but not for each message.
-    for kind in 0 1 2; do
+    for kind in 0 1 2 3 4; do
         pingpong $kind try
-        [ "$exits" -lt 1500 ]
+        [ "$exits" -le $((alone + 100)) ] # some of time alone
     done
 }
 
