@@ -46,7 +46,8 @@ struct local_kind {
 
 /* The beginning of a pipe, a counter or a pair. Of a pipe, end 0 is read from; a counter has only that. */
 struct local {
-    struct lock lock; /* guards it, and what it is the beginning of */
+    /* Guards it, and what it is the beginning of. After a set's lock of epoll: nothing of epoll is called with it. */
+    struct lock lock;
     const struct local_kind *kind;
     bool outside;        /* the host has it: what is here is stale */
     bool leaving;        /* guarded by the lock of all that leave, as is the next */
