@@ -957,6 +957,22 @@ static int look_owed(struct epoll *p, struct epoll_event *out, int maximum)
     return n;
 }
 
+/* Where what can happen to the set is heard of. As sleep_mixed. */
+static int sleep_somehow(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left,
+                         struct kinds *k, bool *over)
+{
+    int n = k->rings ? sleep_ring(p, out, maximum, left, k, over) : -EAGAIN;
+    if (n != -EAGAIN)
+        return n;
+    if (k->rings)
+        uring_flush();
+    if (k->mixed)
+        return sleep_mixed(p, out, maximum, left, k, over);
+    if (k->hosts || k->rings)
+        return sleep_plain(p, out, maximum, left, over);
+    return sleep_inside(left, over);
+}
+
 /* One look, and one sleep if there is nothing. Events found; 0: look again, *over: or the time is up. */
 static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline, bool whole_ms,
                      bool signalled, bool *over)
@@ -978,9 +994,11 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
         return n;
     }
 
+    /* What has come counts more than a signal: one more look, which does not sleep. */
     uint64_t left = deadline_left(deadline);
-    if (left && signalled)
-        return RESTART_NOHAND;
+    bool interrupted = left && signalled;
+    if (interrupted)
+        left = 0;
     if (whole_ms && left != DEADLINE_NEVER)
         left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
     if (left && k.rings)
@@ -989,16 +1007,8 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
         io_flush();
     if (left && k.xsks && net_nap(k.xsks, left)) /* a signal that ends it is seen at the top */
         return 0;
-    n = k.rings ? sleep_ring(p, out, maximum, left, &k, over) : -EAGAIN;
-    if (n != -EAGAIN)
-        return n;
-    if (k.rings)
-        uring_flush();
-    if (k.mixed)
-        return sleep_mixed(p, out, maximum, left, &k, over);
-    if (k.hosts || k.rings)
-        return sleep_plain(p, out, maximum, left, over);
-    return sleep_inside(left, over);
+    n = sleep_somehow(p, out, maximum, left, &k, over);
+    return n || !interrupted ? n : RESTART_NOHAND;
 }
 
 /* Up to `maximum` events; 0: the time is up. whole_ms: sleep in whole milliseconds, as epoll_wait
