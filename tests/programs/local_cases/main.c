@@ -3,13 +3,13 @@
  * What pipes, event counters and socket pairs do, told line by line: the same natively as in an enclave, whether
  * they stay inside or become the kernel's on the way.
  *
- *   local cases             each kind, case by case
- *   local waiting           threads, signals, poll, select and epoll
- *   local leaving           the same objects before and after something that only the kernel does
- *   local random SEED       any sequence of operations on many of them; some lines make one the kernel's
- *   local pingpong KIND HOW COUNT   two threads and two pipes, events or pairs: "try" (they never sleep), "read", "poll",
+ *   local_cases cases             each kind, case by case
+ *   local_cases waiting           threads, signals, poll, select and epoll
+ *   local_cases leaving           the same objects before and after something that only the kernel does
+ *   local_cases random SEED       any sequence of operations on many of them; some lines make one the kernel's
+ *   local_cases pingpong KIND HOW COUNT   two threads and two pipes, events or pairs: "try" (they never sleep), "read", "poll",
  *                           "epoll"
- *   local alone KIND COUNT  one thread that talks to itself
+ *   local_cases alone KIND COUNT  one thread that talks to itself
  */
 #include "local.h"
 
@@ -177,7 +177,7 @@ int main(int count, char **argument)
     } else if (count == 4 && !strcmp(argument[1], "alone")) {
         alone(atoi(argument[2]), atoi(argument[3]));
     } else {
-        fprintf(stderr, "usage: local cases|waiting|leaving|random SEED|pingpong KIND HOW COUNT|alone KIND COUNT\n");
+        fprintf(stderr, "usage: local_cases cases|waiting|leaving|random SEED|pingpong KIND HOW COUNT|alone KIND COUNT\n");
         return 2;
     }
     return 0;
