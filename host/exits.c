@@ -401,6 +401,7 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         return result;
     }
     int64_t result = plain_syscall(number, argument);
+    atomic_store_explicit(&t->entering, false, memory_order_relaxed);
     if (!result && changes_identity(number))
         identity_changed();
     return result;
