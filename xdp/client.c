@@ -69,7 +69,10 @@ void client_free(struct client *c, struct steering *s)
 /* A client that does not read its answers loses them: nobody else waits for it. */
 static void answer(struct client *c, const char *message, int fd)
 {
-    pass_send(c->socket, message, strlen(message), fd);
+    int error = pass_send(c->socket, message, strlen(message), fd);
+    /* A descriptor that the kernel does not carry: too many of the user's are under way (ETOOMANYREFS). */
+    if (fd >= 0 && error == -ETOOMANYREFS)
+        pass_send(c->socket, XDPD_FD_NAK, strlen(XDPD_FD_NAK), -1);
 }
 
 static void answer_result(struct client *c, const char *good, const char *bad, int error)
