@@ -299,7 +299,8 @@ void neighbours_find(struct route_query *query)
 
 /* ---- what comes ---- */
 
-static void arp_take(unsigned interface, const struct interface_info *own, const uint8_t *frame, size_t length)
+static void arp_take(unsigned interface, const struct interface_info *own, const uint8_t *frame,
+                     size_t length)
 {
     struct ether_arp arp;
     if (length < ETH_HLEN + sizeof arp)
@@ -367,7 +368,8 @@ static void discovery_take(unsigned interface, const struct interface_info *own,
         solicited(interface, own, from, target,
                   option_of(message, size, ND_OPT_SOURCE_LINKADDR) ?: mac_load(frame + ETH_ALEN));
     else if (message[0] == ND_NEIGHBOR_ADVERT && !owns(own, target))
-        learn(interface, target, option_of(message, size, ND_OPT_TARGET_LINKADDR) ?: mac_load(frame + ETH_ALEN));
+        learn(interface, target,
+              option_of(message, size, ND_OPT_TARGET_LINKADDR) ?: mac_load(frame + ETH_ALEN));
 }
 
 void neighbours_take(unsigned interface_index, const uint8_t *shared, size_t length)

@@ -124,8 +124,8 @@ static int xsk_make(const struct xdpd *d, int *fd)
         return 0;
     int error = -errno;
     if (error == -EPERM)
-        fprintf(stderr, "rakis: no privilege for AF_XDP on %s: with a device plugin rakis needs CAP_NET_RAW; UDP "
-                        "goes over host sockets\n", d->interface);
+        fprintf(stderr, "rakis: no privilege for AF_XDP on %s: with a device plugin rakis needs "
+                        "CAP_NET_RAW; UDP goes over host sockets\n", d->interface);
     return error;
 }
 
@@ -148,8 +148,8 @@ static int map_enter(const struct xdpd *d, uint64_t queue, int fd)
         return 0;
     int error = -errno;
     if (error == -EPERM)
-        fprintf(stderr, "rakis: no privilege for the map of the device plugin: before Linux 5.19 rakis needs "
-                        "CAP_BPF\n");
+        fprintf(stderr, "rakis: no privilege for the map of the device plugin: before Linux 5.19 "
+                        "rakis needs CAP_BPF\n");
     return error;
 }
 
@@ -535,8 +535,8 @@ void xdpd_stop(struct xdpd *d)
     pthread_mutex_lock(&d->lock);
     if (d->socket >= 0) {
         char message[XDPD_MESSAGE_MAX + 1];
-        /* The answer tells that our ports and XSKs are out of the maps, and the program off the interface if we were
-         * the last client. One that we started serves others if there are any. */
+        /* The answer tells that our ports and XSKs are out of the maps, and the program off the
+         * interface if we were the last client. One that we started serves others if there are any. */
         if (converse_plain(d->socket, XDPD_FIN, message, STOP_MS) && d->child >= 0)
             child_end(d);
         close(d->socket);

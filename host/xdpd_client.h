@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Our side of the conversation with who makes AF_XDP possible on one interface: its rakis-xdpd, or an AF_XDP device
- * plugin of Kubernetes. docs/xdpd-protocol.md.
+ * Our side of the conversation with who makes AF_XDP possible on one interface: its rakis-xdpd, or an
+ * AF_XDP device plugin of Kubernetes. docs/xdpd-protocol.md.
  */
 #ifndef HOST_XDPD_CLIENT_H
 #define HOST_XDPD_CLIENT_H
@@ -20,7 +20,7 @@ struct xdpd {
     unsigned index; /* of the interface */
     uint64_t first_queue, queues; /* that are to be used; none: all */
     int child;      /* pidfd of the one that we started; -1: it was there */
-    int map;        /* a device plugin's map of XSKs by queue, which takes all that comes; -1: rakis-xdpd serves */
+    int map;        /* a device plugin's map, whose XSKs get all that comes; -1: rakis-xdpd serves */
     int xsks;       /* opened by way of it, atomic */
 
     pthread_mutex_t lock; /* of a question and its answer */

@@ -93,7 +93,8 @@ static void daemons_start(size_t count)
     }
 }
 
-int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count, const char *path)
+int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count,
+                   const char *path)
 {
     if (count > INTERFACES_MAX) {
         fprintf(stderr, "rakis: at most %d interfaces\n", INTERFACES_MAX);
