@@ -68,6 +68,7 @@ static void lost(struct xdpd *d)
             d->interface);
     close(d->socket);
     d->socket = -1;
+    d->lost = *d->path;
 }
 
 void xdpd_look(struct xdpd *d)
@@ -160,6 +161,13 @@ int xdpd_bound(struct xdpd *d, uint64_t queue, uint64_t room, int fd)
         return map_enter(d, queue, fd);
     snprintf(question, sizeof question, XDPD_BOUND ",%lu,%lu", queue, room);
     return ask(d, question, -1, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
+}
+
+int xdpd_bound_again(struct xdpd *d, uint64_t queue, uint64_t room, int fd)
+{
+    char question[XDPD_MESSAGE_MAX + 1];
+    snprintf(question, sizeof question, XDPD_BOUND ",%lu,%lu", queue, room);
+    return ask(d, question, fd, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
 }
 
 int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
@@ -313,6 +321,7 @@ int xdpd_find_at(struct xdpd *const *d, size_t count, const char *path, char *wh
         return plugin_ask(fd, d, count, who, why, size) ? -1 : 0;
     if (count == 1) {
         d[0]->socket = fd;
+        strcpy(d[0]->path, path);
         return 0;
     }
     close(fd);
@@ -331,23 +340,41 @@ static bool trusted(const char *path)
 int xdpd_find(struct xdpd *d, char *why, size_t size)
 {
     struct stat namespace;
-    char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
+    char who[64];
     clear(d);
     if (stat("/proc/self/ns/net", &namespace))
         return -ENOENT;
-    snprintf(path, sizeof path, XDPD_SOCKET_FORMAT, (unsigned long)namespace.st_ino, d->interface);
-    int fd = connect_to(path);
+    snprintf(d->path, sizeof d->path, XDPD_SOCKET_FORMAT, (unsigned long)namespace.st_ino, d->interface);
+    int fd = connect_to(d->path);
     if (fd >= 0) {
         d->socket = fd;
         return 0;
     }
     /* One that was about to end when we came. */
-    if ((fd == -EPIPE || fd == -ECONNRESET) && access(path, F_OK))
+    if ((fd == -EPIPE || fd == -ECONNRESET) && access(d->path, F_OK))
         fd = -ENOENT;
     snprintf(who, sizeof who, "the rakis-xdpd of %s", d->interface);
     if (fd != -ENOENT)
         why_not(fd, who, why, size);
     return fd;
+}
+
+bool xdpd_return(struct xdpd *d)
+{
+    char answer[XDPD_MESSAGE_MAX + 1];
+    int fd = connect_to(d->path);
+    if (fd < 0)
+        return false;
+    bool ours = !converse_plain(fd, XDPD_PORTS_REQUEST, answer, ANSWER_MS) && !strcmp(answer, XDPD_PORTS);
+    if (!ours) {
+        close(fd);
+        return false;
+    }
+    pthread_mutex_lock(&d->lock);
+    d->socket = fd;
+    d->lost = false;
+    pthread_mutex_unlock(&d->lock);
+    return true;
 }
 
 /* It serves one connection in its life: nobody asks it who does not mean to use it. */

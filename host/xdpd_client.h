@@ -25,6 +25,8 @@ struct xdpd {
 
     pthread_mutex_t lock; /* of a question and its answer */
     int socket;           /* -1: gone, or never there */
+    bool lost;            /* gone, and may come back */
+    char path[108];       /* where it listens, as far as we know */
 };
 
 /* Find who serves d->interface, or start a rakis-xdpd. 0, or -1 with the reason in `why`. */
@@ -42,10 +44,16 @@ void xdpd_stop(struct xdpd *d);
 int xdpd_xsk(struct xdpd *d, uint64_t queue, int *fd); /* the caller closes it */
 /* `room`: bytes of the longest frame that it takes. */
 int xdpd_bound(struct xdpd *d, uint64_t queue, uint64_t room, int fd);
+/* The same for an XSK that an earlier daemon entered. */
+int xdpd_bound_again(struct xdpd *d, uint64_t queue, uint64_t room, int fd);
 int xdpd_port(struct xdpd *d, int operation, const struct port_key *key);
 
-/* xdpd_watch.c: say so when one of them goes, at once. More than once does nothing. 0 or -errno. */
-int xdpd_watch_start(struct xdpd *daemons, size_t count);
+/* Connect to one that was lost, if there is another at its place. */
+bool xdpd_return(struct xdpd *d);
+
+/* xdpd_watch.c: say so when one of them goes, at once; and when `returned` has made of another one at its place what
+ * it was. More than once does nothing. 0 or -errno. */
+int xdpd_watch_start(struct xdpd *daemons, size_t count, int returned(struct xdpd *));
 void xdpd_watch_stop(void);
 void xdpd_watch_forked(void); /* in the child of a fork, which has no such thread */
 /* Its socket is closed from the other end: nobody asks it any more. */
