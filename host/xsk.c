@@ -455,6 +455,11 @@ int64_t xsk_host_open(struct xsk_setup *setup)
     int error = count == XSKS_MAX ? -ENFILE : monitor_start();
     if (!error)
         error = xdpd_xsk(d, d->first_queue + setup->queue, &fd);
+    if (error == -ETOOMANYREFS)
+        fprintf(stderr,
+                "rakis: rakis-xdpd cannot pass a socket for %s: too many descriptors of its user are "
+                "on their way (its RLIMIT_NOFILE counts); UDP goes over host sockets\n",
+                d->interface);
     if (!error)
         error = setup_make(fd, setup, d);
     if (error && fd >= 0)

@@ -69,10 +69,12 @@ void client_free(struct client *c, struct steering *s)
 /* A client that does not read its answers loses them: nobody else waits for it. */
 static void answer(struct client *c, const char *message, int fd)
 {
+    char refusal[XDPD_MESSAGE_MAX + 1];
     int error = pass_send(c->socket, message, strlen(message), fd);
-    /* A descriptor that the kernel does not carry: too many of the user's are under way (ETOOMANYREFS). */
-    if (fd >= 0 && error == -ETOOMANYREFS)
-        pass_send(c->socket, XDPD_FD_NAK, strlen(XDPD_FD_NAK), -1);
+    if (fd < 0 || error != -ETOOMANYREFS)
+        return;
+    snprintf(refusal, sizeof refusal, "%s,%d", XDPD_FD_NAK, -error);
+    pass_send(c->socket, refusal, strlen(refusal), -1);
 }
 
 static void answer_result(struct client *c, const char *good, const char *bad, int error)

@@ -30,7 +30,7 @@ static _Noreturn void serve(int from)
         int map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "client_xsks", sizeof(uint32_t),
                                  sizeof(uint32_t), STEERING_QUEUES, NULL);
         int32_t error = map < 0 ? -errno : 0;
-        /* The kernel may refuse to carry it: of a user's descriptors, only so many may be under way. */
+        /* The kernel may refuse to carry it. */
         int unsent = pass_send(from, &error, sizeof error, map);
         if (unsent)
             pass_send(from, &(int32_t){unsent}, sizeof error, -1);

@@ -601,6 +601,36 @@ for _ in range(300):
     stop "$DAEMON_PID"
 }
 
+# The kernel limits how many descriptors of a user may be on their way in messages that nobody has received.
+@test "a descriptor that the kernel does not carry now is said, and one that it carries soon is waited for" {
+    ip netns exec "$NS_A" bash -c "ulimit -n 64; exec '$XDPD' -i v0 --socket '$PWD/s'" 2>daemon.err 3>&- &
+    DAEMON_PID=$!
+    eventually grep -q . daemon.err
+    in_a timeout 20 /usr/bin/python3 -c '
+import os, socket, threading, time
+left, right = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect("s")
+def ask(question):
+    s.send(question)
+    answer, fds, _, _ = socket.recv_fds(s, 100, 4)
+    for fd in fds: os.close(fd)
+    return answer.decode(), len(fds)
+def take():
+    for _ in range(4):
+        for fd in socket.recv_fds(right, 100, 100)[1]: os.close(fd)
+assert ask(b"/connect,x") == ("/host_ok", 0)
+for i in range(4):
+    socket.send_fds(left, [b"x"], [0] * 50)
+print(ask(b"/xsk,0"), ask(b"/xsk_map_fd,v0")[0], ask(b"/version"), flush=True)
+threading.Timer(0.05, take).start()
+print(ask(b"/xsk,0"), ask(b"/xsk_map_fd,v0"))' >answers
+    cat answers
+    [ "$(head -1 answers)" = "('/fd_nak,109', 0) /fd_nak ('0.1', 0)" ]
+    [ "$(tail -1 answers)" = "('/fd_ack', 1) ('/fd_ack', 1)" ]
+    stop "$DAEMON_PID"
+}
+
 # status_of PID FIELD
 status_of() { awk -v field="$2:" '$1 == field { print $2 }' "/proc/$1/status"; }
 
