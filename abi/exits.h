@@ -20,9 +20,15 @@ struct exit_slot {
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
-    uint64_t deferred;                 /* enclave → host: 1: interrupt the thread (EXIT_INTERRUPT) when it has
-                                          made no exit for a millisecond */
+    uint64_t deferred;                 /* enclave → host: enum exit_deferred */
     uint64_t reserved[5];
+};
+
+/* What of its io_uring only the thread itself can go on with. The host interrupts it for that (EXIT_INTERRUPT). */
+enum exit_deferred {
+    DEFERRED_NOTHING,
+    DEFERRED_SUBMISSION, /* something is to be submitted: when it has made no exit for a millisecond */
+    DEFERRED_COMPLETION, /* something is in flight: when the ring has work and the thread is elsewhere */
 };
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */

@@ -370,10 +370,12 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
         monitor_armed();
+    atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)
             atomic_store(&t->kicked, 0);
+        atomic_store_explicit(&t->entering, false, memory_order_relaxed);
         return result;
     }
     int64_t result = plain_syscall(number, argument);
