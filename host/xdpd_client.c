@@ -377,12 +377,17 @@ bool xdpd_return(struct xdpd *d)
     return true;
 }
 
+bool xdpd_plugin(const char *interface, char *path, size_t size)
+{
+    snprintf(path, size, XDPD_PLUGIN_FORMAT, interface);
+    return trusted(path);
+}
+
 /* It serves one connection in its life: nobody asks it who does not mean to use it. */
 static int plugin_find(struct xdpd *d, char *why, size_t size)
 {
     char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
-    snprintf(path, sizeof path, XDPD_PLUGIN_FORMAT, d->interface);
-    if (!trusted(path))
+    if (!xdpd_plugin(d->interface, path, sizeof path))
         return -ENOENT;
     snprintf(who, sizeof who, "the device plugin of %s", d->interface);
     int fd = connect_to(path);

@@ -35,6 +35,8 @@ int xdpd_start(struct xdpd *d, char *why, size_t size);
 int xdpd_find(struct xdpd *d, char *why, size_t size);
 /* For each of the interfaces, who listens at this path: 0, or -1 with the reason in `why`. */
 int xdpd_find_at(struct xdpd *const *d, size_t count, const char *path, char *why, size_t size);
+/* Where a device plugin listens for that interface. False: none is there to be believed. */
+bool xdpd_plugin(const char *interface, char *path, size_t size);
 /* Where the daemon's program is, beside this one. False: it is not. */
 bool xdpd_program(char *path, size_t size);
 /* Say goodbye. One that we started has detached its program, if no other client has come, when this returns. */

@@ -435,7 +435,7 @@ static int setup_make(int fd, struct xsk_setup *s, struct xdpd *d)
     if (!error && (error = queue_bind(fd, s, d, queue)))
         rings_unmap(s, XSK_RINGS);
     if (error == -EBUSY)
-        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP goes over host sockets\n", queue,
+        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP that comes by it goes over host sockets\n", queue,
                 d->interface);
     else if (error)
         fprintf(stderr, "rakis: cannot use queue %lu of %s: %s; UDP goes over host sockets\n",

@@ -104,6 +104,9 @@ LOG
 @test "a plugin where it listens in a pod is found, and neighbours are told to the kernel by who may" {
     mkdir -p /tmp/afxdp_dp/v0
     plugin_start /tmp/afxdp_dp/v0/afxdp.sock "$(hostname)" v0
+    # The doctor sees it, and leaves its only connection to others.
+    in_a "$RAKIS" doctor --json >doctor.json || true
+    [ "$(jq '.checks[] | select(.name == "v0") | .plugin' doctor.json)" = true ]
     in_b timeout 20 /usr/bin/python3 "$THERE/echo.py" >ready_b 3>&- &
     ECHO_PID=$!
     wait_for "grep -q ready ready_b"

@@ -436,7 +436,7 @@ PYTHON
     echo_start 7777 --iface v0 --stats stats.json
     local first=$ECHO_PID
     echo_start 7778 --iface v0
-    grep -q "queue 0 of v0 is in use: UDP goes over host sockets" messages.7778
+    grep -q "queue 0 of v0 is in use: UDP that comes by it goes over host sockets" messages.7778
     ask 10.78.0.1 7778 20
     ask 10.78.0.1 7777 20
     ECHO_PID=$first
