@@ -9,6 +9,7 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     netns_up
     public_make
+    SOMEBODY=$((200000 + $$ % 100000)) # locked memory is counted by user, over all of the machine
     DAEMON_PID='' ECHO_PIDS=()
     cat >"$THERE/echo.py" <<'PYTHON'
 import select, socket, sys
@@ -82,7 +83,7 @@ echo_start() {
 echo_start_as() {
     local capabilities=$1 port=$2
     shift 2
-    ip netns exec "$NS_A" setpriv --reuid 4711 --regid 4711 --clear-groups --inh-caps "$capabilities" \
+    ip netns exec "$NS_A" setpriv --reuid "$SOMEBODY" --regid "$SOMEBODY" --clear-groups --inh-caps "$capabilities" \
         --ambient-caps "$capabilities" env HOME="$THERE/home" "$THERE/rakis" run --log warning "$@" -- \
         /usr/bin/python3 "$THERE/echo.py" "$port" >"ready.$port" 2>"messages.$port" 3>&- &
     ECHO_PID=$!
@@ -220,10 +221,10 @@ s.recv(100)'
 }
 
 @test "a daemon that comes back, of a user without privilege" {
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     echo_start_as -all 7777 --iface v0 --stats "$THERE/home/stats.json"
     ln -s "$THERE/home/stats.json" stats.json
-    comes_back -i v0 --allow-uid 4711
+    comes_back -i v0 --allow-uid "$SOMEBODY"
 }
 
 @test "the interface goes down and up" {
@@ -447,7 +448,7 @@ PYTHON
 }
 
 @test "a user without privilege, by a daemon that allows it" {
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     echo_start_as -all 7777 --iface v0 --stats "$THERE/home/stats.json"
     ask 10.78.0.1 7777 20
     ask fd78::1 7777 20
@@ -464,7 +465,7 @@ PYTHON
 }
 
 @test "a privileged port is steered for a user who may bind it" {
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     echo_start_as +net_bind_service 53 --iface v0
     ask 10.78.0.1 53 20
     [ "$(steered)" = 2 ]
@@ -479,7 +480,7 @@ PYTHON
     kill -9 "$DAEMON_PID"
     wait "$DAEMON_PID" || true
     rm daemon.err
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     ulimit -l 64
     echo_start_as -all 7778 --iface v0
     ask 10.78.0.1 7778 20
