@@ -32,6 +32,7 @@
 #define OPERATIONS_MAX 65536u
 #define STALE_PART 10 /* of a millisecond */
 #define NO_SLOT UINT32_MAX
+#define BUFFERS_STEP 64u
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
 #define RECV_MULTISHOT (1u << 1)
@@ -62,6 +63,7 @@ struct uring {
     struct untrusted buffers, buffer_ring;
     uint8_t lent[URING_BUFFERS]; /* the kernel may fill it */
     uint32_t left;               /* how many are lent */
+    uint32_t used;               /* those from here on were never lent: memory that nobody needed */
     uint16_t tail;
     uint64_t first_word; /* the second word of the first entry, without the tail that lies in it */
     struct uring_setup setup;
@@ -117,7 +119,14 @@ void uring_buffer_give(struct uring *u, uint32_t buffer)
 
 uint32_t uring_buffers_left(const struct uring *u)
 {
-    return __atomic_load_n(&u->left, __ATOMIC_RELAXED);
+    return __atomic_load_n(&u->left, __ATOMIC_RELAXED) + URING_BUFFERS - __atomic_load_n(&u->used, __ATOMIC_RELAXED);
+}
+
+static void more_buffers(struct uring *u)
+{
+    for (uint32_t i = 0; i < BUFFERS_STEP && u->used < URING_BUFFERS; i++)
+        lend(u, u->used++);
+    show_buffers(u);
 }
 
 /* The kernel says that it has filled this one: ours now, if it was its to fill. */
@@ -129,6 +138,8 @@ static bool accept_buffer(struct uring *u, uint32_t buffer)
         u->lent[buffer] = 0;
         u->left--;
         good = true;
+        if (u->left < BUFFERS_STEP / 2 && u->used < URING_BUFFERS)
+            more_buffers(u);
     }
     lock_release(&u->lock);
     return good;
@@ -186,7 +197,7 @@ static struct uring *make(void)
     bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && buffers;
     int fd = whole ? open_ring(s) : -ENOMEM;
     if (fd < 0) {
-        all.unavailable = true;
+        all.unavailable |= whole; /* another thread may end, and leave room */
         space_free(s, buffers);
         alloc_free(u);
         return NULL;
@@ -200,9 +211,7 @@ static struct uring *make(void)
     list_init(&u->deferred);
     u->buffers = arena_at(buffers);
     u->buffer_ring = arena_at(s->buffers_offset);
-    for (uint32_t i = 0; i < URING_BUFFERS; i++)
-        lend(u, i);
-    show_buffers(u);
+    more_buffers(u);
     return u;
 }
 
@@ -294,6 +303,13 @@ static uint64_t user_data(const struct uring *u, uint32_t slot)
 
 static int64_t enter(struct uring *u, uint64_t timeout_ns);
 
+/* What the host is to remind the thread of: enum exit_deferred. */
+static void want_interrupt(uint64_t of)
+{
+    struct untrusted slot = {thread_block()->slot_address};
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
+}
+
 /* Where there is no place in the ring, what there is is submitted first. */
 static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
 {
@@ -314,6 +330,7 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     }
     memcpy(words, sqe, sizeof words);
     uring_ring_put(&u->ring, words);
+    want_interrupt(DEFERRED_SUBMISSION);
     return 0;
 }
 
@@ -408,13 +425,6 @@ static void take_completions(struct uring *u)
 
 /* ---- entering ---- */
 
-/* What the host is to remind the thread of: enum exit_deferred. */
-static void want_interrupt(uint64_t of)
-{
-    struct untrusted slot = {thread_block()->slot_address};
-    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
-}
-
 void uring_defer(struct uring *u, struct uring_deferred *d)
 {
     if (!list_empty(&d->in_ring))
@@ -473,6 +483,12 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
                         (uint32_t)u->host_fd, waiting, w.least, flags, argument, size);
 }
 
+/* Is there something to be submitted? */
+static bool waits(const struct uring *u)
+{
+    return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
+}
+
 int uring_enter(struct uring *u, uint64_t timeout_ns)
 {
     submit_deferred(u);
@@ -481,8 +497,7 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
     u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
     u->came = 0;
     take_completions(u);
-    if (u->sending && list_empty(&u->deferred))
-        want_interrupt(DEFERRED_COMPLETION);
+    want_interrupt(waits(u) ? DEFERRED_SUBMISSION : u->sending ? DEFERRED_COMPLETION : DEFERRED_NOTHING);
     if (timeout_ns)
         expectation_came(&u->expectation, u->came);
     return result == -EINTR ? -EINTR : 0;
@@ -495,11 +510,6 @@ bool uring_enter_if_news(struct uring *u)
         return false;
     uring_enter(u, 0);
     return true;
-}
-
-static bool waits(const struct uring *u)
-{
-    return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
 }
 
 void uring_submit(void)

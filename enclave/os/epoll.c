@@ -87,7 +87,8 @@ struct epoll {
     struct list inside;            /* rotated, so that each gets its turn */
     uint32_t tellers;              /* items that tell */
     struct list changed;           /* those of them that may be ready */
-    uint64_t round;                /* number of the last collect_first */
+    uint64_t round;                /* number of the last collect_locked */
+    bool hosts_turn;               /* the host's part goes first next time */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
     struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
     uint64_t
@@ -737,21 +738,6 @@ static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum,
     return n;
 }
 
-/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
-static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
-{
-    lock_take(&p->lock);
-    uint64_t round = p->round;
-    lock_release(&p->lock);
-    if (!maximum || !uring_enter_if_news(uring_existing()))
-        return 0;
-    streams_service();
-    lock_take(&p->lock);
-    int n = collect(p, out, maximum, round, 0);
-    lock_release(&p->lock);
-    return n;
-}
-
 /* Sleep on a set that has files of the LibOS. Events found; 0: look again, *over: or the time is
  * up. */
 static int sleep_mixed(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left,
@@ -854,6 +840,25 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     return found + collect_locked(p, out + found, maximum - found, k);
 }
 
+/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
+static int collect_news(struct epoll *p, struct epoll_event *out, int maximum, bool hosts)
+{
+    struct uring *u = uring_existing();
+    lock_take(&p->lock);
+    uint64_t round = p->round;
+    if (hosts)
+        ring_poll_arm(p, u);
+    lock_release(&p->lock);
+    if (!maximum || !uring_enter_if_news(u))
+        return 0;
+    streams_service();
+    int n = hosts && ring_poll_fired(p) ? look(p, out, maximum) : 0;
+    lock_take(&p->lock);
+    n += collect(p, out + n, maximum - n, round, 0);
+    lock_release(&p->lock);
+    return n;
+}
+
 /* Up to `maximum` events; 0: the time is up. whole_ms: sleep in whole milliseconds, as epoll_wait
  * does.
  */
@@ -864,14 +869,18 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
         /* Before anything is asked: what interrupts after that must still interrupt the sleep. */
         bool signalled = signal_pending(), over = false;
         struct kinds k;
-        int n = collect_locked(p, out, maximum, &k);
+        bool looked = p->hosts_turn;
+        int n = looked ? look(p, out, maximum) : 0;
+        p->hosts_turn = false;
+        n += collect_locked(p, out + n, maximum - n, &k);
         if (k.mixed && !n && k.xsks && net_poll())
             n = collect_locked(p, out, maximum, &k);
         if (n && k.rings)
-            n += collect_news(p, out + n, maximum - n);
+            n += collect_news(p, out + n, maximum - n, k.hosts && !k.mixed && !looked);
         if (n && k.hosts && !look_is_fresh(set_key(p)))
             n += look(p, out + n, maximum - n);
         if (n) {
+            p->hosts_turn = k.hosts && n == maximum;
             if (k.rings)
                 uring_flush(); /* the next call may not sleep either */
             return n;

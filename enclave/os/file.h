@@ -27,6 +27,7 @@ struct poll_wait {
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
     bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
+    bool on_ring;      /* that is how to wait for it */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };

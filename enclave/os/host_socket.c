@@ -24,6 +24,7 @@
 #define SMALL_ONE 0x100ul
 #define SMALL_RUN 0xff00ul
 #define OFFER_FROM 4
+#define NO_RING 0x10000ul /* more than bytes comes by it: descriptors, credentials */
 #define SMALL_MOST 8192 /* bytes */
 
 static uintptr_t known(const struct file *f)
@@ -58,7 +59,7 @@ static void note_receive(struct file *f, int64_t received)
         know(f, SMALL_RUN, (known(f) & SMALL_RUN) + SMALL_ONE);
         return;
     }
-    if (known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT) || type_of(f) != SOCK_STREAM)
+    if (known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT | NO_RING) || type_of(f) != SOCK_STREAM)
         return;
     know(f, SMALL_RUN, 0);
     stream_offer(f);
@@ -132,6 +133,18 @@ static int host_socket_getpeername(struct file *f, struct sockaddr_storage *a, s
     return host_getpeername(f->host_fd, a, n);
 }
 
+/* Of a Unix socket, whose messages carry more than bytes. */
+static void no_ring(struct file *f)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    if (known(f) & NO_RING || host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) || domain != AF_UNIX)
+        return;
+    know(f, 0, NO_RING);
+    if (stream_on(f))
+        stream_leave(f);
+}
+
 static bool zero(const void *value, socklen_t n)
 {
     const uint8_t *p = value;
@@ -144,7 +157,9 @@ static bool zero(const void *value, socklen_t n)
 static int host_socket_setsockopt(struct file *f, int level, int name, const void *value,
                                   socklen_t n)
 {
-    if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+    if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
+        no_ring(f);
+    if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_PEEK_OFF ||
                                                 name == SO_RCVLOWAT || name == SO_LINGER))
         stream_leave(f);
     int result = host_setsockopt(f->host_fd, level, name, value, n);
@@ -219,6 +234,8 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
+    if (m->msg_controllen && type_of(f) == SOCK_STREAM)
+        no_ring(f);
     if (stream_on(f)) {
         int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
         if (result != STREAM_NOT) {
@@ -327,10 +344,12 @@ static int64_t host_socket_ioctl(struct file *f, uint64_t command, uint64_t argu
 
 static void host_socket_release(struct file *f)
 {
-    if (stream_on(f))
+    if (stream_on(f)) {
         stream_release(f);
-    else
-        host_close(f->host_fd);
+        return;
+    }
+    uring_submit(); /* what holds on to it is to let go */
+    host_close(f->host_fd);
 }
 
 static const struct socket_ops host_socket_calls = {

@@ -12,12 +12,15 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
+#include "enclave/os/ring_watch.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
@@ -97,6 +100,8 @@ struct set {
     int host_count;
     int answers; /* how many of them answer for their file */
     bool net;
+    struct uring *ring; /* this thread's, NULL: not to be slept in */
+    bool on_ring;       /* an entry is waited for there */
     uint64_t key;
 };
 
@@ -105,13 +110,13 @@ static int ask(struct set *s)
 {
     int ready = 0;
     s->host_count = s->answers = 0;
-    s->net = false;
+    s->net = s->on_ring = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
         if (!e->file)
             continue;
-        struct poll_wait wait = {.host_fd = -1, .reported = e->reported};
+        struct poll_wait wait = {.host_fd = -1, .reported = e->reported, .ring = s->ring};
         uint32_t allowed = e->events | POLLERR | POLLHUP;
         /* A file without such an operation is always ready, as a regular file is. */
         e->revents = (e->file->ops->poll ? e->file->ops->poll(e->file, e->events, &wait)
@@ -122,6 +127,7 @@ static int ask(struct set *s)
         e->answer = wait.answer;
         ready += e->revents != 0;
         s->net |= wait.net;
+        s->on_ring |= wait.on_ring;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -158,32 +164,77 @@ static int take_answers(struct set *s)
     return ready;
 }
 
+#define RING_WATCHES 8
+
+/* As host_ppoll, in this thread's ring. -EOPNOTSUPP: that cannot be. */
+static int ring_sleep(struct set *s, uint64_t left)
+{
+    struct ring_watch *watches[RING_WATCHES];
+    int started = 0, ready = 0;
+    if (s->net || s->host_count > RING_WATCHES)
+        return -EOPNOTSUPP;
+    while (started < s->host_count) {
+        const struct pollfd *p = &s->hosts[started];
+        if (!(watches[started] = ring_watch_start(s->ring, p->fd, (uint16_t)p->events)))
+            break;
+        started++;
+    }
+    int result = started == s->host_count ? uring_enter(s->ring, left) : -EOPNOTSUPP;
+    for (int i = 0; i < started; i++) {
+        uint32_t reported = ring_watch_end(watches[i]);
+        s->hosts[i].revents = (short)(reported & ((uint16_t)s->hosts[i].events | POLLERR | POLLHUP | POLLNVAL));
+        ready += s->hosts[i].revents != 0;
+    }
+    streams_service();
+    return result ? result : ready;
+}
+
+static int host_sleep(struct set *s, int n, uint64_t left)
+{
+    if (left && s->on_ring)
+        return ring_sleep(s, left);
+    return host_ppoll(s->hosts, (unsigned)n, &left, left ? EXIT_INTERRUPTIBLE : 0);
+}
+
 static int64_t wait_for(struct set *s, uint64_t deadline)
 {
+    bool news = false, looked = false;
     for (;;) {
         /* Before the files are asked: what interrupts after that must still interrupt the wait. */
         bool signalled = signal_pending();
         int ready = ask(s);
         if (!ready && s->net && net_poll())
             ready = ask(s);
-        if (ready && (!s->answers || look_is_fresh(s->key)))
+        if (ready && (!s->answers || (s->on_ring ? looked : look_is_fresh(s->key))))
             return ready;
 
         uint64_t left = ready ? 0 : deadline_left(deadline);
         if (left && signalled)
             return RESTART_NOHAND;
+        if (!left && !ready && s->on_ring && !news) {
+            news = true;
+            if (uring_enter_if_news(s->ring))
+                continue;
+        }
         if (!left && !s->host_count)
             return ready;
         int n = s->host_count;
         if (left) {
-            io_flush();
+            if (s->on_ring)
+                io_flush_for_ring();
+            else
+                io_flush();
             if (s->net && net_nap(left))
                 continue;
             n = add_xsks(s);
             if (s->net)
                 net_count_sleep();
         }
-        int said = host_ppoll(s->hosts, (unsigned)n, &left, left ? EXIT_INTERRUPTIBLE : 0);
+        int said = host_sleep(s, n, left);
+        if (said == -EOPNOTSUPP && s->on_ring) {
+            s->ring = NULL;
+            continue;
+        }
         if (said == -EINTR)
             continue; /* a signal, or one of our own threads: seen at the top */
         if (said < 0)
@@ -192,6 +243,9 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         ready += take_answers(s);
         if (ready)
             return ready;
+        looked = left && s->on_ring;
+        if (!said && looked)
+            continue;
         if (!said && !deadline_left(deadline))
             return 0;
         if (said && deadline == DEADLINE_NOW)
@@ -202,7 +256,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
 int64_t poll_entries(struct poll_entry *entries, int count, uint64_t deadline)
 {
     struct pollfd small[SMALL + XSK_MAX];
-    struct set s = {.entries = entries, .count = count, .hosts = small};
+    struct set s = {.entries = entries, .count = count, .hosts = small, .ring = uring_existing()};
     if (count > SMALL && !(s.hosts = alloc(((size_t)count + XSK_MAX) * sizeof *s.hosts)))
         return -ENOMEM;
     int64_t result = wait_for(&s, deadline);

@@ -86,13 +86,15 @@ bool stream_completed(struct stream *s)
 
 /* ---- taking over, giving back ---- */
 
-static bool suits(struct file *f)
+/* What is waited for by epoll, or by a thread that sleeps in recv. */
+static bool suits(struct file *f, bool *local)
 {
     int domain = 0, low = 0, error;
     socklen_t n = sizeof domain;
     error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-    if (error || (domain != AF_INET && domain != AF_INET6))
+    if (error || (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX))
         return false;
+    *local = domain == AF_UNIX;
     n = sizeof low;
     error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_RCVLOWAT, &low, &n);
     return !error && low <= 1;
@@ -101,15 +103,18 @@ static bool suits(struct file *f)
 void stream_offer(struct file *f)
 {
     struct stream *s = f->stream;
-    if (f->inherited || !epoll_watched(f) || (s && (s->state != STREAM_OFF || s->contested)))
+    bool watched = epoll_watched(f);
+    if (f->inherited || (!watched && (f->flags & O_NONBLOCK)) || (s && (s->state != STREAM_OFF || s->contested)))
         return;
     struct uring *u = uring_mine();
-    if (!u || (!s && !suits(f)))
+    bool local = false;
+    if (!u || (!s && !suits(f, &local)))
         return;
     if (!s) {
         if (!(s = alloc(sizeof *s)))
             return;
         s->state = STREAM_OFF;
+        s->local = local;
         list_init(&s->of_thread);
         list_init(&s->arm.in_ring);
         list_init(&s->push.in_ring);
@@ -135,7 +140,7 @@ void stream_offer(struct file *f)
     list_append(streams_mine(), &s->of_thread);
     lock_release(&s->lock);
     __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
-    if (epoll_answers_inside(f)) {
+    if (watched && epoll_answers_inside(f)) {
         stream_leave(f);
         return;
     }
@@ -193,11 +198,16 @@ static void leave_here(struct stream *s)
     lock_release(&s->lock);
 }
 
+void stream_leave_soon(struct stream *s)
+{
+    __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
+}
+
 static void ask_to_leave(struct stream *s)
 {
     __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
+    stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }
 
@@ -433,12 +443,14 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
     bool readable = s->first;
     lock_release(&s->lock);
     if (off) {
-        *ready = readable ? events & (POLLIN | POLLRDNORM) : 0;
+        now &= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP;
+        *ready = readable ? events & now : 0;
         return readable;
     }
     wait->host_fd = -1;
     wait->events = 0;
     wait->answer = wait->net = false;
+    wait->on_ring = true;
     *ready = now;
     return true;
 }

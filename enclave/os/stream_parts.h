@@ -32,6 +32,7 @@ struct stream {
     struct list of_thread;
     bool leave_wanted; /* another thread asks its thread */
     bool suspended;    /* nothing is to be started: the process forks */
+    bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */
 
@@ -56,6 +57,8 @@ struct list *streams_mine(void);
 bool stream_home(const struct stream *s);
 /* The end of a completion, with the lock, which is released. False: the stream is gone. */
 bool stream_completed(struct stream *s);
+/* Its thread makes it leave when it next looks. */
+void stream_leave_soon(struct stream *s);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
 

@@ -132,6 +132,8 @@ void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
         take_arrived(s, (uint32_t)result, buffer);
     } else if (result == 0) {
         s->end = true;
+        if (s->local && s->file)
+            stream_leave_soon(s); /* the kernel knows what kind of end it is */
     } else if (result > 0) {
         s->receive_error = EIO; /* bytes that are nowhere: the host's doing */
     } else if (result != -ECANCELED && result != -ENOBUFS && result != -EINTR && result != -EAGAIN) {
