@@ -40,3 +40,24 @@ compare() {
     [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 25000 ]
     [ "$(field stats.json host_violations)" -eq 0 ]
 }
+
+# exits_of WAY COUNT: a server of that way answers so many requests, one at a time; its exits
+exits_of() {
+    timeout 60 "$RAKIS" run --log error --stats stats.json -- "$BUILD/tests/connections" "$1" 7414 >served 3>&- &
+    local pid=$!
+    wait_for "grep -q ready served"
+    "$BUILD/tests/connections" ping 7414 "$2" >/dev/null
+    "$BUILD/tests/connections" stop 7414
+    wait $pid
+    field stats.json exits.total
+}
+
+@test "threads that wait in recv, or in poll, answer a request in one exit" {
+    local way
+    for way in threads polls; do
+        exits_of $way 5000 >exits
+        echo "$way: $(cat exits) exits"
+        [ "$(cat exits)" -lt 6000 ]
+        [ "$(field stats.json host_violations)" -eq 0 ]
+    done
+}
