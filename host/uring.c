@@ -43,7 +43,7 @@ static struct {
 
 /* What the enclave uses, and nothing else. */
 static const uint8_t operations[] = {IORING_OP_NOP, IORING_OP_POLL_ADD,  IORING_OP_SEND,
-                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE};
+                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT};
 
 static int restrict_ring(int fd)
 {

@@ -36,6 +36,7 @@
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
 #define RECV_MULTISHOT (1u << 1)
+#define ACCEPT_MULTISHOT (1u << 0)
 
 /* An operation in flight. What the kernel says of it names the place and the generation. */
 struct place {
@@ -342,6 +343,17 @@ int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
                                .ioprio = RECV_MULTISHOT,
                                .buf_group = URING_BUFFER_GROUP};
     op->limit = URING_BUFFER_SIZE;
+    op->receives = true;
+    return start(u, op, &sqe);
+}
+
+int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_ACCEPT,
+                               .fd = host_fd,
+                               .ioprio = ACCEPT_MULTISHOT,
+                               .accept_flags = (uint32_t)(flags | SOCK_CLOEXEC)};
+    op->limit = INT32_MAX;
     op->receives = true;
     return start(u, op, &sqe);
 }

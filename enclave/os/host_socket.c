@@ -65,6 +65,19 @@ static void note_receive(struct file *f, int64_t received)
     stream_offer(f);
 }
 
+/* Accepts as servers do: many. */
+static void note_accept(struct file *f, int flags)
+{
+    if ((known(f) & SMALL_RUN) / SMALL_ONE < OFFER_FROM) {
+        know(f, SMALL_RUN, (known(f) & SMALL_RUN) + SMALL_ONE);
+        return;
+    }
+    if (known(f) & RECEIVE_TIMEOUT || type_of(f) != SOCK_STREAM)
+        return;
+    know(f, SMALL_RUN, 0);
+    stream_offer_listening(f, flags);
+}
+
 static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
 {
     return result == -EINTR && !(known(f) & timeout) ? RESTART_SYS : result;
@@ -114,11 +127,17 @@ static int host_socket_listen(struct file *f, int backlog)
 static int host_socket_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n,
                               struct file **out)
 {
-    file_may_sleep(f);
-    int fd = host_accept(f->host_fd, a, n, flags & SOCK_NONBLOCK, EXIT_INTERRUPTIBLE);
+    int64_t fd = stream_on(f) ? stream_accept(f, flags, a, n) : STREAM_NOT;
+    if (fd == STREAM_NOT) {
+        file_may_sleep(f);
+        fd = host_accept(f->host_fd, a, n, flags & SOCK_NONBLOCK, EXIT_INTERRUPTIBLE);
+        if (fd < 0)
+            return (int)interrupted_unless(f, RECEIVE_TIMEOUT, fd);
+        note_accept(f, flags);
+    }
     if (fd < 0)
-        return (int)interrupted_unless(f, RECEIVE_TIMEOUT, fd);
-    *out = host_socket_new(fd, (int)(known(f) & KNOWN_TYPE),
+        return (int)fd;
+    *out = host_socket_new((int)fd, (int)(known(f) & KNOWN_TYPE),
                            O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
     return *out ? 0 : -ENOMEM;
 }

@@ -100,7 +100,7 @@ static bool suits(struct file *f, bool *local)
     return !error && low <= 1;
 }
 
-void stream_offer(struct file *f)
+static void offer(struct file *f, bool listening, int accept_flags)
 {
     struct stream *s = f->stream;
     bool watched = epoll_watched(f);
@@ -136,6 +136,8 @@ void stream_offer(struct file *f)
     s->chunk_last = &s->chunk;
     s->end = s->dead = s->unread = s->paused = s->leave_wanted = s->was_full = s->suspended = false;
     s->bulk = 0;
+    s->listening = listening;
+    s->accept_flags = accept_flags;
     s->state = STREAM_ACTIVE;
     list_append(streams_mine(), &s->of_thread);
     lock_release(&s->lock);
@@ -145,6 +147,16 @@ void stream_offer(struct file *f)
         return;
     }
     uring_defer(u, &s->arm);
+}
+
+void stream_offer(struct file *f)
+{
+    offer(f, false, 0);
+}
+
+void stream_offer_listening(struct file *f, int flags)
+{
+    offer(f, true, flags & SOCK_NONBLOCK);
 }
 
 /* What is still to be received outlives the ring, which ends with its thread. The lock is held. */
@@ -435,9 +447,9 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
         now |= POLLRDHUP;
     if (s->dead)
         now |= POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP;
-    if (s->receive_error || s->send_error > 0)
+    if ((s->receive_error || s->send_error > 0) && !s->listening)
         now |= POLLERR;
-    if (!s->was_full || s->dead)
+    if ((!s->was_full || s->dead) && !s->listening)
         now |= POLLOUT | POLLWRNORM;
     bool off = s->state == STREAM_OFF;
     bool readable = s->first;

@@ -196,7 +196,8 @@ int64_t stream_send(struct file *f, const struct msghdr *m, int flags, bool dire
     uint64_t tried = UINT64_MAX;
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
-    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || (s->local && s->end)) {
+    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || s->listening ||
+        (s->local && s->end)) {
         stream_leave(f);
         return STREAM_NOT;
     }
