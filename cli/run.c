@@ -37,6 +37,8 @@ void help_run(void)
          "                           keeps nothing secret; auto: the CPU if it can (default)\n"
          "  --io rings|exits         I/O over rings shared with the kernel (default), or by an\n"
          "                           exit for each call\n"
+         "  --sqpoll                 a thread of the kernel submits for the io_urings, which takes\n"
+         "                           a core while there is I/O: for machines with cores to spare\n"
          "  --iface IF               serve UDP on this interface over AF_XDP; may be repeated\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
@@ -127,6 +129,9 @@ static int parse_option(struct run_options *o, int option, const char *value)
     case 'i':
         o->rings = !strcmp(value, "rings");
         return o->rings || !strcmp(value, "exits") ? 0 : usage("--io", value, "rings or exits");
+    case 'q':
+        o->sqpoll = true;
+        return 0;
     case 'f':
         return parse_interface(o, value);
     case 't':
@@ -152,6 +157,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
     static const struct option options[] = {
         {"platform", required_argument, NULL, 'p'},
         {"io", required_argument, NULL, 'i'},
+        {"sqpoll", no_argument, NULL, 'q'},
         {"iface", required_argument, NULL, 'f'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},

@@ -36,6 +36,7 @@
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
 #define RECV_MULTISHOT (1u << 1)
+#define ENTER_SQ_WAIT (1u << 2)
 #define ACCEPT_MULTISHOT (1u << 0)
 
 /* An operation in flight. What the kernel says of it names the place and the generation. */
@@ -175,6 +176,7 @@ static int open_ring(struct uring_setup *s)
     s->cq_head = answer.cq_head;
     s->cq_tail = answer.cq_tail;
     s->cqes = answer.cqes;
+    s->sq_flags = answer.sq_flags;
     return (int)fd;
 }
 
@@ -193,6 +195,7 @@ static struct uring *make(void)
         .sqes_space = SQES_SPACE,
         .buffers_offset = arena_pool_take(BUFFER_RING_SPACE),
         .buffers_count = URING_BUFFERS,
+        .sqpoll = enclave.sqpoll,
     };
     uint64_t buffers = arena_pool_take(BUFFERS_SPACE);
     bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && buffers;
@@ -318,6 +321,8 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     _Static_assert(sizeof *sqe == sizeof words, "");
     if (!uring_ring_space(&u->ring)) {
         enter(u, 0); /* completions stay where they are: who starts something may hold a lock */
+        if (u->setup.sqpoll && !uring_ring_space(&u->ring))
+            exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, ENTER_SQ_WAIT, 0, 0);
         if (!uring_ring_space(&u->ring))
             return -EAGAIN;
     }
@@ -442,7 +447,7 @@ void uring_defer(struct uring *u, struct uring_deferred *d)
     if (!list_empty(&d->in_ring))
         return;
     list_append(&u->deferred, &d->in_ring);
-    if (__builtin_ia32_rdtsc() - u->last > all.per_ms && !u->taking)
+    if ((u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms) && !u->taking)
         uring_enter(u, 0);
     else
         want_interrupt(DEFERRED_SUBMISSION);
@@ -471,16 +476,29 @@ static void submit_deferred(struct uring *u)
     want_interrupt(DEFERRED_NOTHING);
 }
 
+/* A thread of the kernel takes what it is shown, and completions come by themselves: no exit, unless it sleeps. */
+static int64_t wake(struct uring *u)
+{
+    uring_ring_show(&u->ring);
+    if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(&u->ring))
+        return 0;
+    return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
+}
+
 static int64_t enter(struct uring *u, uint64_t timeout_ns)
 {
+    if (u->setup.sqpoll && !timeout_ns)
+        return wake(u);
     const uint64_t time = sizeof(struct io_uring_getevents_arg);
     uint64_t flags = IORING_ENTER_GETEVENTS, argument = 0, size = 0;
     struct expectation_wait w = {0, 0};
     uring_ring_show(&u->ring);
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
-        w = expectation_next(&u->expectation, u->sends);
+        w = expectation_next(&u->expectation, u->setup.sqpoll ? u->sending : u->sends);
     u->sends = 0;
+    if (u->setup.sqpoll)
+        flags |= IORING_ENTER_SQ_WAKEUP;
     if (w.us || (timeout_ns && timeout_ns != NO_TIMEOUT)) {
         struct io_uring_getevents_arg a = {.ts = timeout_ns == NO_TIMEOUT ? 0 : room_address(time),
                                            .pad = w.us}; /* min_wait_usec, since Linux 6.12 */
@@ -501,9 +519,23 @@ static bool waits(const struct uring *u)
     return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
 }
 
+/* Before a sleep, where completions come by themselves: was there anything to wake up for? */
+static bool found_something(struct uring *u)
+{
+    u->came = 0;
+    take_completions(u);
+    if (!u->came && list_empty(&u->deferred))
+        return false;
+    submit_deferred(u);
+    wake(u);
+    return true;
+}
+
 int uring_enter(struct uring *u, uint64_t timeout_ns)
 {
     submit_deferred(u);
+    if (u->setup.sqpoll && timeout_ns && found_something(u))
+        return 0;
     int64_t result = enter(u, timeout_ns);
     u->last = __builtin_ia32_rdtsc();
     u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
@@ -517,7 +549,7 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
 
 bool uring_enter_if_news(struct uring *u)
 {
-    if (u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
+    if (!u->setup.sqpoll && u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
         __builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
         return false;
     uring_enter(u, 0);

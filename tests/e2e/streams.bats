@@ -61,3 +61,16 @@ exits_of() {
         [ "$(field stats.json host_violations)" -eq 0 ]
     done
 }
+
+@test "a thread of the kernel submits, where that is asked for" {
+    timeout 60 "$RAKIS" run --log error --sqpoll --stats stats.json -- redis-server --port 7415 --save '' >/dev/null 3>&- &
+    local pid=$! i
+    for i in $(seq 100); do redis-cli -p 7415 ping >/dev/null 2>&1 && break; sleep 0.05; done
+    redis-benchmark -p 7415 -t set,get -n 2000 -r 100 -c 20 -q >/dev/null
+    grep -l '^iou-sqp' /proc/[0-9]*/task/*/comm | grep -q .
+    for i in $(seq 200); do echo "set key:$i value:$((i * 7))"; done | redis-cli -p 7415 >/dev/null
+    for i in $(seq 200); do echo "get key:$i"; done | redis-cli -p 7415 >got
+    for i in $(seq 200); do echo "value:$((i * 7))"; done | diff - got
+    stop $pid
+    [ "$(field stats.json host_violations)" -eq 0 ]
+}
