@@ -31,6 +31,7 @@
 #define NANOSECONDS 1000000000ull
 #define OPERATIONS_MAX 65536u
 #define STALE_PART 10 /* of a millisecond */
+#define LATE_PART 50  /* of a millisecond: what waits longer to be submitted keeps its receiver waiting */
 #define NO_SLOT UINT32_MAX
 #define BUFFERS_STEP 64u
 #define CQE_BUFFER_SHIFT 16
@@ -447,7 +448,7 @@ void uring_defer(struct uring *u, struct uring_deferred *d)
     if (!list_empty(&d->in_ring))
         return;
     list_append(&u->deferred, &d->in_ring);
-    if ((u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms) && !u->taking)
+    if ((u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART) && !u->taking)
         uring_enter(u, 0);
     else
         want_interrupt(DEFERRED_SUBMISSION);

@@ -461,8 +461,9 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
     }
     wait->host_fd = -1;
     wait->events = 0;
-    wait->answer = wait->net = false;
+    wait->answer = false;
     wait->on_ring = true;
+    wait->xsks = 0;
     *ready = now;
     return true;
 }
