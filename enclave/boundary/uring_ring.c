@@ -54,7 +54,6 @@ bool uring_ring_start(struct uring_ring *r, struct untrusted base, struct untrus
     //@ assert s->cqes + 16 * cq <= s->ring_space && base.address + s->cqes + 16 * cq <= UINT64_MAX;
     r->sq_head = untrusted_at(base, s->sq_head);
     r->sq_tail = untrusted_at(base, s->sq_tail);
-    r->sq_flags = untrusted_at(base, s->sq_flags);
     r->cq_head = untrusted_at(base, s->cq_head);
     r->cq_tail = untrusted_at(base, s->cq_tail);
     r->cqes = untrusted_at(base, s->cqes);
@@ -93,10 +92,10 @@ uint32_t uring_ring_waiting(struct uring_ring *r)
 
 #define SQ_NEED_WAKEUP 1u /* IORING_SQ_NEED_WAKEUP */
 
-bool uring_ring_asleep(const struct uring_ring *r)
+bool uring_ring_asleep(struct untrusted flags)
 {
     /* The store of the tail, with what is around it, comes before this load for all to see. */
-    return shared_half(r->sq_flags) & SQ_NEED_WAKEUP;
+    return shared_half(flags) & SQ_NEED_WAKEUP;
 }
 
 void uring_ring_put(struct uring_ring *r, const uint64_t sqe[8])

@@ -16,7 +16,7 @@
 #include "enclave/boundary/untrusted.h"
 
 struct uring_ring {
-    struct untrusted sq_head, sq_tail, sq_flags, cq_head, cq_tail, sqes, cqes;
+    struct untrusted sq_head, sq_tail, cq_head, cq_tail, sqes, cqes;
     uint32_t sq_entries, cq_entries; /* powers of two */
     uint32_t sq_own, sq_other;       /* SQEs written; taken by the kernel, as last accepted */
     uint32_t sq_shown;               /* SQEs that the kernel was shown */
@@ -72,11 +72,10 @@ void uring_ring_put(struct uring_ring *r, const uint64_t sqe[8]);
 */
 void uring_ring_show(struct uring_ring *r);
 
-/* Of a ring whose SQEs a thread of the kernel takes: does it sleep, and is to be woken for what it was shown? */
-/*@ requires \valid_read(r);
-    assigns \nothing;
-*/
-bool uring_ring_asleep(const struct uring_ring *r);
+/* Of a ring whose SQEs a thread of the kernel takes, and whose flags are there (uring_ring_start has checked that
+ * they are apart from all else): does it sleep, and is to be woken for what it was shown? */
+/*@ assigns \nothing; */
+bool uring_ring_asleep(struct untrusted flags);
 
 /* SQEs that the kernel has not taken yet. */
 /*@ requires \valid(r) && uring_ring_is_valid(r);

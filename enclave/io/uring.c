@@ -49,6 +49,7 @@ struct place {
 
 struct uring {
     struct uring_ring ring;
+    struct untrusted sq_flags;
     int host_fd;
     uint32_t thread;
     struct place *places;
@@ -211,6 +212,7 @@ static struct uring *make(void)
         violation("io_uring: indices at %lu, %lu, %lu, %lu, CQEs at %lu of %lu bytes", s->sq_head,
                   s->sq_tail, s->cq_head, s->cq_tail, s->cqes, s->ring_space);
     u->host_fd = fd;
+    u->sq_flags = untrusted_at(arena_at(s->ring_offset), s->sq_flags);
     u->thread = (uint32_t)thread_block()->index;
     u->place_free = NO_SLOT;
     list_init(&u->deferred);
@@ -481,7 +483,7 @@ static void submit_deferred(struct uring *u)
 static int64_t wake(struct uring *u)
 {
     uring_ring_show(&u->ring);
-    if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(&u->ring))
+    if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(u->sq_flags))
         return 0;
     return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
 }
