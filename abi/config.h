@@ -13,6 +13,7 @@
 enum configuration_flag {
     CONFIGURATION_DEVELOPMENT = 1u << 0, /* everything allowed, sites taken from the host */
     CONFIGURATION_RINGS = 1u << 1,       /* --io rings (else exits) */
+    CONFIGURATION_SQPOLL = 1u << 3,      /* --sqpoll */
     CONFIGURATION_STATISTICS = 1u << 2,  /* publish counters in the arena */
 };
 

@@ -37,6 +37,8 @@ void help_run(void)
          "                           keeps nothing secret; auto: the CPU if it can (default)\n"
          "  --io rings|exits         I/O over rings shared with the kernel (default), or by an\n"
          "                           exit for each call\n"
+         "  --sqpoll                 a thread of the kernel submits for the io_urings, which takes\n"
+         "                           a core while there is I/O: for machines with cores to spare\n"
          "  --iface IF[:QUEUES]      serve UDP on this interface over AF_XDP, by all of its queues\n"
          "                           or those given, as in eth0:2-3; may be repeated\n"
          "  --xsk-uds PATH           where rakis-xdpd, or an AF_XDP device plugin, listens\n"
@@ -152,6 +154,9 @@ static int parse_option(struct run_options *o, int option, char *value)
     case 'i':
         o->rings = !strcmp(value, "rings");
         return o->rings || !strcmp(value, "exits") ? 0 : usage("--io", value, "rings or exits");
+    case 'q':
+        o->sqpoll = true;
+        return 0;
     case 'f':
         return parse_interface(o, value);
     case 'u':
@@ -183,6 +188,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
     static const struct option options[] = {
         {"platform", required_argument, NULL, 'p'},
         {"io", required_argument, NULL, 'i'},
+        {"sqpoll", no_argument, NULL, 'q'},
         {"iface", required_argument, NULL, 'f'},
         {"xsk-uds", required_argument, NULL, 'u'},
         {"transition-cycles", required_argument, NULL, 't'},
