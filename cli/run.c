@@ -22,6 +22,8 @@
 #define SIZE_LEAST (1ul << 20)
 #define SIZE_MOST (1ul << 45)
 
+#define NET_THREADS_MAX 16 /* one an XSK */
+
 extern char **environ;
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace"};
@@ -38,6 +40,8 @@ void help_run(void)
          "  --io rings|exits         I/O over rings shared with the kernel (default), or by an\n"
          "                           exit for each call\n"
          "  --iface IF               serve UDP on this interface over AF_XDP; may be repeated\n"
+         "  --net-threads N          threads in the enclave that do nothing but receive for the\n"
+         "                           others: for machines with many cores (default 0)\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
          "  --stats FILE             write statistics as JSON at the end and on SIGUSR2;\n"
@@ -121,6 +125,7 @@ static int parse_interface(struct run_options *o, const char *text)
 
 static int parse_option(struct run_options *o, int option, const char *value)
 {
+    uint64_t number;
     switch (option) {
     case 'p':
         return parse_platform(o, value);
@@ -129,6 +134,11 @@ static int parse_option(struct run_options *o, int option, const char *value)
         return o->rings || !strcmp(value, "exits") ? 0 : usage("--io", value, "rings or exits");
     case 'f':
         return parse_interface(o, value);
+    case 'n':
+        if (!number_parse(value, "", &number) || number > NET_THREADS_MAX)
+            return usage("--net-threads", value, "a number of threads, at most 16");
+        o->net_threads = (unsigned)number;
+        return 0;
     case 't':
         if (!number_parse(value, "", &o->transition_cycles) ||
             o->transition_cycles > TRANSITION_MAX)
@@ -153,6 +163,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
         {"platform", required_argument, NULL, 'p'},
         {"io", required_argument, NULL, 'i'},
         {"iface", required_argument, NULL, 'f'},
+        {"net-threads", required_argument, NULL, 'n'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},
         {"stats", required_argument, NULL, 's'},

@@ -20,6 +20,7 @@
 struct run_options {
     const struct platform *platform;
     bool rings;
+    unsigned net_threads; /* in the enclave */
     const char *interfaces[INTERFACES_MAX];
     size_t interface_count;
     uint64_t transition_cycles;

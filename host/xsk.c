@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
@@ -369,6 +370,15 @@ int64_t xsk_host_kick(uint64_t index)
         result = transmit(x->fd);
     monitor_armed();
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
+}
+
+size_t xsk_host_pollfds(uint64_t xsks, struct pollfd out[64])
+{
+    size_t count = atomic_load(&all.xsk_count), n = 0;
+    for (size_t i = 0; i < count && i < 64; i++)
+        if (xsks >> i & 1)
+            out[n++] = (struct pollfd){.fd = all.xsks[i].fd, .events = POLLIN};
+    return n;
 }
 
 bool xsk_host_losses(uint64_t index, struct xsk_losses *out)

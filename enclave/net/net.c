@@ -41,6 +41,7 @@ static struct {
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
     uint64_t sleeps;
+    uint32_t served;      /* XSKs that have threads of their own */
     struct moderation moderation[THREADS_MAX]; /* of each thread its own */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
@@ -114,9 +115,20 @@ void net_start(void)
     net.active = xsk_count() > 0;
 }
 
+void net_serve(uint32_t xsks)
+{
+    net.served = xsks;
+}
+
+uint32_t net_unserved(uint32_t xsks)
+{
+    return xsks & ~net.served;
+}
+
 void net_leave(void)
 {
     net.active = false;
+    net.served = 0;
     for (int i = 0; i < xsk_count(); i++)
         host_close(xsk_descriptor(xsk_at(i)));
     xsk_leave();
@@ -298,15 +310,20 @@ uint64_t net_sleeps(void)
     return __atomic_load_n(&net.sleeps, __ATOMIC_RELAXED);
 }
 
-bool net_nap(uint32_t xsks, uint64_t left_ns)
+bool net_thick(uint32_t xsks)
 {
     uint64_t packets = 0;
-    bool readable = false;
     int count = xsk_count();
     for (int i = 0; i < count; i++)
         packets += xsks >> i & 1 ? xsk_received(xsk_at(i)) : 0;
-    if (!moderate(&net.moderation[thread_block()->index], packets, __builtin_ia32_rdtsc(), net.second / 1000) ||
-        left_ns < 2 * NAP_NS)
+    return moderate(&net.moderation[thread_block()->index], packets, __builtin_ia32_rdtsc(), net.second / 1000);
+}
+
+bool net_nap(uint32_t xsks, uint64_t left_ns)
+{
+    bool readable = false;
+    int count = xsk_count();
+    if (!net_thick(xsks) || left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);
     for (int i = 0; i < count; i++)

@@ -29,6 +29,7 @@
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/net_thread.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/snapshot.h"
@@ -171,6 +172,7 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
  * child's as well, and nothing may come by it that the child could ask for. */
 static void share_all(void)
 {
+    net_threads_pause();
     world_suspend();
     memory_push_all();
     io_flush_all();
@@ -196,6 +198,7 @@ int64_t process_create(const struct process_request *q)
         result = child_make(c, t, q);
         if (result < 0)
             children_remove(0); /* with none left sockets are the process's own again */
+        net_threads_resume();
         world_resume();
         if (result > 0 && (q->flags & CLONE_PIDFD)) {
             int fd = (int)process_descriptor((int)result, 0);
@@ -274,6 +277,7 @@ static void become_child(void)
     streams_forked();
     uring_forked();
     segments_forked();
+    net_threads_forked();
     net_leave();
     udp_sockets_leave();
     epoll_forked();

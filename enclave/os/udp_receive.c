@@ -156,7 +156,7 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
     if (!left)
         return -EAGAIN;
     io_flush();
-    uint32_t xsks = udp_xsks(s);
+    uint32_t xsks = net_unserved(udp_xsks(s));
     if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;
     hint_set(s->sends_seen, udp_host_sends());

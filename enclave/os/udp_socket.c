@@ -350,9 +350,10 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     uint32_t wanted = events | POLLERR | POLLHUP;
     take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
-    wait->xsks = udp_xsks(s);
-    if (udp_endpoint_empty(&s->endpoint) && wait->xsks)
-        net_poll(wait->xsks);
+    uint32_t xsks = udp_xsks(s);
+    if (udp_endpoint_empty(&s->endpoint) && xsks)
+        net_poll(xsks);
+    wait->xsks = net_unserved(xsks);
     wait->host_fd = f->host_fd;
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)

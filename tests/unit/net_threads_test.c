@@ -14,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#include "enclave/net/endpoint.h"
 #include "enclave/net/interface.h"
 #include "enclave/net/net.h"
 #include "enclave/os/file.h"
@@ -238,6 +240,21 @@ static void a_sleep_is_for_the_sockets_own_xsks(void **state)
     assert_int_equal(world.slept_for, own);
     file_put(a);
     file_put(b);
+}
+
+/* Descriptors that a child of fork inherits are the child's to close, by the kernel's sockets alone. */
+static void a_copy_of_the_process_closes_its_sockets(void **state)
+{
+    (void)state;
+    struct file *f = open_bound(PORT, true), *other = open_bound(PORT, true);
+    udp_ports_leave();
+    udp_endpoint_leave(f->data);
+    udp_endpoint_leave(other->data);
+    memset(world.steered, 0, sizeof world.steered); /* the parent's, */
+    memset((void *)(uintptr_t)world_statistics()->socket, 0, sizeof world_statistics()->socket); /* and shown by it */
+    assert_int_equal(waits_for(f), 0);
+    file_put(f);
+    file_put(other);
 }
 
 /* ---- many threads ---- */
@@ -488,7 +505,7 @@ static void streams_begin_and_end_under_load(void **state)
     pthread_create(&looker, NULL, look_meanwhile, f);
     while (!__atomic_load_n(&closed, __ATOMIC_RELAXED)) {
         f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
-        sched_yield();
+        nanosleep(&(struct timespec){.tv_nsec = 100000}, NULL);              /* and another may begin */
     }
     pthread_join(sender, NULL);
     pthread_join(looker, NULL);
@@ -516,6 +533,7 @@ int main(void)
         TEST(sockets_that_differ_wait_for_all),
         TEST(a_crowded_xsk_is_drained_by_others),
         TEST(a_sleep_is_for_the_sockets_own_xsks),
+        TEST(a_copy_of_the_process_closes_its_sockets),
         TEST(threads_receive_each_by_its_own),
         TEST(threads_receive_by_one_socket),
         TEST(sockets_come_and_go_under_load),
