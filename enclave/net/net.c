@@ -256,9 +256,9 @@ static int drain(int index, struct xsk *x)
 static void reload(void)
 {
     uint64_t now = __builtin_ia32_rdtsc();
-    if (now < net.reload_next)
+    if (now < __atomic_load_n(&net.reload_next, __ATOMIC_RELAXED))
         return;
-    net.reload_next = now + net.second;
+    __atomic_store_n(&net.reload_next, now + net.second, __ATOMIC_RELAXED);
     __atomic_store_n(&net.reload, false, __ATOMIC_RELAXED);
     interfaces_load();
 }

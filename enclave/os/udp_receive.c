@@ -125,7 +125,9 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     hint_set(s->sends_seen, sends);
     if (result >= 0 && !(flags & MSG_PEEK)) {
         hint_set(s->last_arrived, 0);
+        lock_take(&s->endpoint.lock); /* others receive too */
         udp_count(&s->endpoint, host_in, 1);
+        lock_release(&s->endpoint.lock);
     }
     return result;
 }

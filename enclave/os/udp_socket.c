@@ -422,7 +422,9 @@ static const struct file_ops udp_ops = {
 
 static void set_shared(struct file *f, bool shared)
 {
-    struct udp_socket *s = socket_of(f);
+    struct udp_socket *s = hint(f->data);
+    if (!s)
+        return; /* it is being made */
     lock_take(&s->lock);
     udp_stream_end(&s->stream);
     s->shared = shared;
@@ -484,8 +486,8 @@ struct file *udp_socket_file(int host_fd, int family, int flags)
         udp_endpoint_finish(&s->endpoint);
         goto no_memory;
     }
-    f->data = s;
     f->mode = S_IFSOCK;
+    __atomic_store_n(&f->data, s, __ATOMIC_RELEASE); /* from here on others see it that visit all files */
     return f;
 
 no_memory:
