@@ -59,6 +59,7 @@ enum route_kind { ROUTE_UNREACHABLE, ROUTE_UNICAST, ROUTE_LOCAL, ROUTE_BROADCAST
 struct port_key {
     struct ip_address address; /* or any of its family */
     uint64_t port;             /* host order */
+    uint64_t socket;           /* the host's descriptor of one that is bound to it: proof that it may be */
 };
 
 /* The four rings of an XSK, in this order. */
@@ -87,6 +88,7 @@ struct xsk_setup {
     struct xsk_ring_layout layout[XSK_RINGS]; /* out */
     uint64_t index;    /* out: number of this XSK for XSK_KICK: equals how many were opened before */
     uint64_t zerocopy; /* out */
+    uint64_t alone;     /* out: 1: all that comes goes to the XSK, so that host sockets may know no neighbours */
     uint64_t checksums; /* out: 1: the kernel fills in a checksum that a frame's metadata asks for */
 };
 

@@ -114,7 +114,7 @@ static json_t *xsks(const struct statistics *s)
             snprintf(name, sizeof name, "%lu", x->interface_index);
         json_t *entry = json_object();
         json_object_set_new(entry, "interface", json_string(name));
-        set(entry, "queue", x->queue);
+        set(entry, "queue", xsk_host_queue(x->interface_index, x->queue));
         set(entry, "packets_in", x->packets_in);
         set(entry, "bytes_in", x->bytes_in);
         set(entry, "packets_out", x->packets_out);
@@ -162,6 +162,7 @@ static json_t *report(void)
     json_object_set_new(result, "syscalls", syscalls(s));
     json_object_set_new(result, "xsk", xsks(s));
     json_object_set_new(result, "sockets", sockets(s));
+    set(result, "arena_bytes", s->arena_bytes);
     set(result, "host_violations", s->violations);
     set(result, "transition_cycles", host.options->transition_cycles);
     json_object_set_new(result, "mrenclave", json_string(mrenclave));

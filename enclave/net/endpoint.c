@@ -338,10 +338,10 @@ static struct steered *steered_find(uint16_t port, struct ip_address key)
     return NULL;
 }
 
-static int steered_add(uint16_t port, struct ip_address key)
+static int steered_add(uint16_t port, struct ip_address key, int host)
 {
     struct steered *s = alloc(sizeof *s);
-    int error = s ? network_port(PORT_ADD, key, port) : -ENOMEM;
+    int error = s ? network_port(PORT_ADD, key, port, host) : -ENOMEM;
     if (error) {
         alloc_free(s);
         return error;
@@ -362,7 +362,7 @@ static bool steered_sweep(uint16_t port)
             i = &s->next;
             continue;
         }
-        network_port(PORT_REMOVE, s->address, port);
+        network_port(PORT_REMOVE, s->address, port, -1);
         *i = s->next;
         alloc_free(s);
         any = true;
@@ -461,7 +461,7 @@ static int steer(uint16_t port)
             if (s)
                 s->wanted = true;
             else if (!error)
-                error = steered_add(port, keys[i]);
+                error = steered_add(port, keys[i], e->name.host);
         }
     }
     if (steered_sweep(port))
@@ -472,10 +472,23 @@ static int steer(uint16_t port)
     return error;
 }
 
+static bool port_known(uint16_t port)
+{
+    lock_take(&ports.lock);
+    const struct udp_endpoint *e = ports.bucket[bucket_of(port)];
+    while (e && e->name.port != port)
+        e = e->next;
+    lock_release(&ports.lock);
+    return e;
+}
+
 int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name)
 {
     int error = 0;
-    net_catch_up(); /* what has come by now came for the old name */
+    /* What has come by now came for the old name, or for others of that port. If there was none of either, it may be
+     * the answer to what was sent to bind the socket: it is to be found under the new name. */
+    if (e->name.port || port_known(name->port))
+        net_catch_up();
     lock_take(&ports.steering);
     uint16_t old = e->name.port;
     table_lock();

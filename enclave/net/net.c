@@ -19,6 +19,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/net/endpoint.h"
+#include "enclave/net/ethernet.h"
 #include "enclave/net/interface.h"
 #include "enclave/net/route.h"
 #include "enclave/net/udp.h"
@@ -43,6 +44,7 @@ static struct {
     uint64_t sleeps;
     uint32_t served;      /* XSKs that have threads of their own */
     struct moderation moderation[THREADS_MAX]; /* of each thread its own */
+    uint64_t sent[THREADS_MAX];                /* datagrams, by each */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
 
@@ -193,6 +195,9 @@ static bool believable(struct batch *b, struct ip_address source)
     return true;
 }
 
+/* Not dropped: the host has seen to it. */
+#define DROP_none DROP_COUNT
+
 /* True: a queue owns the frame. False: *cause. */
 static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *cause)
 {
@@ -203,6 +208,11 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
     uint32_t known = MIN(words * 8 - skip, p->length);
     untrusted_read(head, xsk_frame_at(b->xsk, p->frame, p->offset - skip), words * 8);
     int error = udp_parse((const uint8_t *)head + skip, known, p->length, &d);
+    if (error && ethernet_is_neighbour((const uint8_t *)head + skip, known)) {
+        network_neighbour(xsk_interface(b->xsk), xsk_frame_at(b->xsk, p->frame, p->offset), p->length);
+        *cause = DROP_none;
+        return false;
+    }
     if (error) {
         *cause = error == -EBADMSG ? DROP_checksum : DROP_malformed;
         return false;
@@ -240,7 +250,8 @@ static int drain(int index, struct xsk *x)
             enum drop_cause cause;
             if (input(&b, &packets[i], &cause))
                 continue;
-            count_drop(index, cause);
+            if (cause != DROP_none)
+                count_drop(index, cause);
             xsk_release(x, packets[i].frame);
         }
         udp_deliver_end(index);
@@ -291,6 +302,11 @@ void net_catch_up(void)
         continue;
 }
 
+void net_count_sent(void)
+{
+    net.sent[thread_block()->index]++;
+}
+
 void net_count_sleep(uint32_t xsks)
 {
     int count = xsk_count();
@@ -316,7 +332,8 @@ bool net_thick(uint32_t xsks)
     int count = xsk_count();
     for (int i = 0; i < count; i++)
         packets += xsks >> i & 1 ? xsk_received(xsk_at(i)) : 0;
-    return moderate(&net.moderation[thread_block()->index], packets, __builtin_ia32_rdtsc(), net.second / 1000);
+    uint64_t self = thread_block()->index;
+    return moderate(&net.moderation[self], packets, net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000);
 }
 
 bool net_nap(uint32_t xsks, uint64_t left_ns)

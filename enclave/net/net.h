@@ -59,6 +59,8 @@ uint32_t net_unserved(uint32_t xsks);
 /* A thread is about to sleep for these XSKs, and for the host descriptors that its files named, in an exit of
  * its own. */
 void net_count_sleep(uint32_t xsks);
+/* The thread has sent a datagram, whichever way. */
+void net_count_sent(void);
 /* How many such sleeps there were. */
 uint64_t net_sleeps(void);
 

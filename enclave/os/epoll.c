@@ -69,6 +69,7 @@ struct item {
     uint32_t reported; /* by the host since the file was last asked */
     uint32_t xsks;     /* that it was to wait for when it was last asked */
     uint64_t seen;     /* arrivals at the last report, for EPOLLET */
+    uint64_t round;    /* in which it was last reported, if it tells */
 };
 
 #define BUCKETS 64
@@ -87,6 +88,7 @@ struct epoll {
     struct list inside;            /* rotated, so that each gets its turn */
     uint32_t tellers;              /* items that tell */
     struct list changed;           /* those of them that may be ready */
+    uint64_t round;                /* number of the last collect_first */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
     struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
     uint64_t
@@ -638,12 +640,13 @@ static uint32_t item_ask(struct item *i, bool take)
     return ready;
 }
 
-/* What is ready inside. The set's lock is held. */
-static int collect(struct epoll *p, struct epoll_event *out, int maximum)
+/* What is ready inside: of `insides` files that are always asked, and of those that tell, but for what was reported
+ * in this round. The set's lock is held. */
+static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides)
 {
     uint32_t xsks = 0, n;
     int found = 0;
-    for (n = p->insides; n && found < maximum; n--) {
+    for (n = insides; n && found < maximum; n--) {
         struct item *i = container_of(p->inside.next, struct item, inside);
         list_remove(&i->inside);
         list_append(&p->inside, &i->inside);
@@ -652,7 +655,7 @@ static int collect(struct epoll *p, struct epoll_event *out, int maximum)
             out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
         xsks |= i->xsks;
     }
-    if (!n && p->xsks & ~xsks) /* all were asked: others are nothing to be woken by any more */
+    if (!n && insides == p->insides && p->xsks & ~xsks) /* all were asked: others are nothing to be woken by any more */
         sleep_hold_xsks(p, xsks);
     /* A file that is not ready any more tells when it is again; one that is stays, by levels. */
     struct list later;
@@ -660,9 +663,14 @@ static int collect(struct epoll *p, struct epoll_event *out, int maximum)
     while (!list_empty(&p->changed) && found < maximum) {
         struct item *i = container_of(p->changed.next, struct item, inside);
         list_remove(&i->inside);
+        if (i->round == round) {
+            list_append(&later, &i->inside);
+            continue;
+        }
         uint32_t ready = item_ask(i, true);
         if (!ready)
             continue;
+        i->round = round;
         out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
         if (!(i->events & ((uint32_t)EPOLLET | (uint32_t)EPOLLONESHOT)))
             list_append(&later, &i->inside);
@@ -739,8 +747,23 @@ struct kinds {
 static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
 {
     lock_take(&p->lock);
-    int n = collect(p, out, maximum);
+    int n = collect(p, out, maximum, ++p->round, p->insides);
     *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing()};
+    lock_release(&p->lock);
+    return n;
+}
+
+/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
+static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    lock_take(&p->lock);
+    uint64_t round = p->round;
+    lock_release(&p->lock);
+    if (!maximum || !uring_enter_if_news(uring_existing()))
+        return 0;
+    streams_service();
+    lock_take(&p->lock);
+    int n = collect(p, out, maximum, round, 0);
     lock_release(&p->lock);
     return n;
 }
@@ -860,6 +883,8 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
         int n = collect_locked(p, out, maximum, &k);
         if (k.mixed && !n && k.xsks && net_poll(k.xsks))
             n = collect_locked(p, out, maximum, &k);
+        if (n && k.rings)
+            n += collect_news(p, out + n, maximum - n);
         if (n && k.hosts && !look_is_fresh(set_key(p)))
             n += look(p, out + n, maximum - n);
         if (n) {

@@ -9,6 +9,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
@@ -40,7 +41,9 @@ uint32_t file_kind(struct file *f)
 
 void file_may_sleep(const struct file *f)
 {
-    if (!(f->flags & O_NONBLOCK))
+    if (f->flags & O_NONBLOCK)
+        uring_submit(); /* what follows from it may be asked for next */
+    else
         io_flush();
 }
 

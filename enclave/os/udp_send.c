@@ -95,6 +95,7 @@ static int destination_of(const struct udp_socket *s, const struct msghdr *m, st
 
 void udp_host_sent(void)
 {
+    net_count_sent();
     reference_take(&host_sends);
 }
 
@@ -251,6 +252,7 @@ static int transmit_rest(struct udp_socket *s, const struct transmission *t, uin
         int error = transmit(t, payload + *done, n);
         if (error)
             return error;
+        net_count_sent();
         udp_count(&s->endpoint, packets_out, 1);
         udp_count(&s->endpoint, bytes_out, n);
         *done += n;

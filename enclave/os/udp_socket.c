@@ -115,6 +115,7 @@ static void rename(struct file *f, struct udp_name *n)
     /* What stays on this machine never comes by an XSK: such a name takes nothing from others. */
     bool here = ip_is_loopback(n->address);
     n->served = can_be_served(s, n);
+    n->host = f->host_fd;
     n->shares = s->shares;
     if (here)
         n->four = n->six = false;

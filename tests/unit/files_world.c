@@ -66,6 +66,8 @@ static struct thread threads[THREADS];
 static pthread_t handles[THREADS];
 static uint8_t *arena;
 static uint64_t pool_used = POOL_START;
+static struct extent_shared *extents[EXTENTS_MAX];
+static unsigned extent_count;
 static jmp_buf violated;
 static bool expecting;
 
@@ -152,6 +154,8 @@ uint64_t arena_pool_take(uint64_t size)
 {
     if (world.no_memory || size > ARENA - pool_used)
         return 0;
+    if (size == EXTENT_SIZE && extent_count < EXTENTS_MAX)
+        extents[extent_count++] = (struct extent_shared *)(arena + pool_used);
     pool_used += size;
     return pool_used - size;
 }
@@ -172,9 +176,9 @@ static uint64_t next_random(void)
     return world.hostile >> 33;
 }
 
-struct extent_shared *world_extent(void)
+struct extent_shared *world_extent(unsigned i)
 {
-    return (struct extent_shared *)(arena + POOL_START);
+    return i < extent_count ? extents[i] : NULL;
 }
 
 /* What a host may do to the answer of any call: a wrong result, wrong bytes where the call wrote.
@@ -189,8 +193,8 @@ static int64_t hostile(int64_t result)
         for (int n = 0; n < 16; n++)
             words[next_random() % (n < 12 ? 64 : BOUNCE / 8)] =
                 next_random() % 2 ? next_random() % 300 : next_random() << 33 | next_random();
-    struct extent_shared *extent = world_extent();
-    if (pool_used > POOL_START && next_random() % 4 == 0) {
+    struct extent_shared *extent = world_extent(extent_count ? next_random() % extent_count : 0);
+    if (extent && next_random() % 4 == 0) {
         extent->state = next_random() % 6;
         extent->error = next_random() % 2 ? next_random() % 5000 : 0;
         extent->watched = next_random() % 2;
@@ -620,6 +624,23 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
     return -EINTR;
 }
 
+bool uring_enter_if_news(struct uring *u)
+{
+    (void)u;
+    fail_msg("there is no io_uring to enter");
+    return false;
+}
+
+int user_exchange(uint32_t *user, uint32_t *expected, uint32_t new)
+{
+    (void)user, (void)expected, (void)new;
+    return 0;
+}
+
+void uring_submit(void)
+{
+}
+
 void uring_flush(void)
 {
 }
@@ -655,9 +676,9 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
     return 0;
 }
 
-int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags, bool direct)
 {
-    (void)f, (void)m, (void)flags;
+    (void)f, (void)m, (void)flags, (void)direct;
     NO_STREAMS;
     return 0;
 }

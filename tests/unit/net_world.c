@@ -293,7 +293,7 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
 {
     uint8_t *place = (uint8_t *)&arena + a0;
     OUTSIDE;
-    (void)flags, (void)a2, (void)a3, (void)a4, (void)a5;
+    (void)flags, (void)a3, (void)a4, (void)a5;
     world.exits.total++;
     switch (number) {
     case EXIT_INTERFACES:
@@ -315,8 +315,17 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     case EXIT_PORT: {
         struct port_key key;
         memcpy(&key, (uint8_t *)&arena + a1, sizeof key);
+        /* With a socket that has the port. */
+        if (a0 == PORT_ADD)
+            assert_int_equal(host_socket_at((int)key.socket)->port, key.port);
         return serve_port(a0, key.address, (uint16_t)key.port);
     }
+    case EXIT_NEIGHBOUR:
+        world.neighbour.count++;
+        world.neighbour.interface = a0;
+        world.neighbour.length = a2;
+        memcpy(world.neighbour.frame, (uint8_t *)&arena + a1, MIN(a2, sizeof world.neighbour.frame));
+        return 0;
     case EXIT_INTERRUPT:
         world.exits.interrupts++;
         world.exits.interrupted |= 1ull << a0;

@@ -79,6 +79,11 @@ struct world {
         uint16_t port;
     } steered[16];
     int steerings; /* exits */
+    struct {
+        int count;
+        uint64_t interface, length;
+        uint8_t frame[128];
+    } neighbour; /* the last frame about neighbours that was handed to it */
 
     struct world_host_socket host[WORLD_HOST_SOCKETS];
     uint16_t port_next; /* for sockets that are bound to none */

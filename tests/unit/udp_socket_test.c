@@ -241,6 +241,17 @@ static void sending_binds_and_steers(void **state)
     close_socket(f);
 }
 
+/* Where all that comes goes to the XSK, an answer may be there before we know which port the host has chosen. */
+static void an_answer_to_what_bound_the_socket_is_kept(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, 33000, "early", 5, CHECKSUM_FULL);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "first", 5, 0), 5);
+    expect(f, "early");
+    close_socket(f);
+}
+
 static void dissolving_a_connection_opens_the_socket_to_all(void **state)
 {
     struct file *f = bound_socket();
@@ -366,6 +377,34 @@ static void a_bad_buffer_costs_the_datagram_and_no_frame(void **state)
     assert_int_equal(f->ops->read(f, &v, 1, -1, 0), -EFAULT);
     expect(f, "kept");
     close_socket(f);
+}
+
+/* Where all that comes goes to the XSK, the host must hear of its neighbours from us. */
+static void what_is_about_neighbours_is_handed_to_the_host(void **state)
+{
+    uint8_t arp[42] = {[12] = 0x08, [13] = 0x06, [20] = 0, [21] = 1}, six[86] = {[12] = 0x86, [13] = 0xdd, [20] = 58};
+    (void)state;
+    world_receive_frame(arp, sizeof arp);
+    net_poll(NET_ALL);
+    assert_int_equal(world.neighbour.count, 1);
+    assert_int_equal(world.neighbour.interface, INTERFACE_INDEX);
+    assert_int_equal(world.neighbour.length, sizeof arp);
+    assert_memory_equal(world.neighbour.frame, arp, sizeof arp);
+    for (int type = 132; type <= 137; type++) {
+        six[54] = (uint8_t)type;
+        world_receive_frame(six, sizeof six);
+    }
+    net_poll(NET_ALL);
+    assert_int_equal(world.neighbour.count, 1 + 4);
+    assert_int_equal(world.neighbour.frame[54], 136);
+    /* Handed over, not lost; the others were for nobody. */
+    assert_int_equal(world_drops(DROP_malformed), 2);
+    six[54] = 135;
+    world_receive_frame(six, 54); /* which type it is, it does not say */
+    six[20] = 17;
+    world_receive_frame(six, sizeof six);
+    net_poll(NET_ALL);
+    assert_int_equal(world.neighbour.count, 1 + 4);
 }
 
 static void checksums_of_all_forms(void **state)
@@ -2015,6 +2054,7 @@ int main(void)
         TEST(a_port_that_cannot_be_steered_still_works),
         TEST(connecting_binds_and_steers),
         TEST(sending_binds_and_steers),
+        TEST(an_answer_to_what_bound_the_socket_is_kept),
         TEST(dissolving_a_connection_opens_the_socket_to_all),
         TEST(a_datagram_arrives),
         TEST(datagrams_keep_their_order_and_bounds),
@@ -2023,6 +2063,7 @@ int main(void)
         TEST(two_looks_see_one_content),
         TEST(several_buffers_are_filled_in_turn),
         TEST(a_bad_buffer_costs_the_datagram_and_no_frame),
+        TEST(what_is_about_neighbours_is_handed_to_the_host),
         TEST(checksums_of_all_forms),
         TEST(a_wrong_datagram_does_not_make_readable),
         TEST(what_nobody_wants_is_dropped_and_counted),
