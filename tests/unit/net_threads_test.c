@@ -508,9 +508,10 @@ static void streams_begin_and_end_under_load(void **state)
     pthread_create(&sender, NULL, send_stream, f);
     pthread_create(&looker, NULL, look_meanwhile, f);
     for (uint32_t next = 50; !__atomic_load_n(&closed, __ATOMIC_RELAXED);) {
-        if (__atomic_load_n(&stream_sends, __ATOMIC_RELAXED) >= next) { /* long enough to have begun */
+        uint32_t sends = __atomic_load_n(&stream_sends, __ATOMIC_RELAXED);
+        if (sends >= next) { /* long enough to have begun */
             f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
-            next += 50;
+            next = sends + 50;
         }
         sched_yield();
     }
