@@ -463,7 +463,7 @@ static void sockets_come_and_go_under_load(void **state)
 
 /* ---- a stream that begins and ends while others use the socket ---- */
 
-static uint32_t stream_sends;
+static uint32_t stream_sends, stream_ends;
 
 static void *send_stream(void *argument)
 {
@@ -472,7 +472,7 @@ static void *send_stream(void *argument)
     struct iovec v = {(char[]){"some"}, 4};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &to, .msg_namelen = sizeof to};
     world_thread_enter(1);
-    for (int n = 0; n < 20000; n++) {
+    while (__atomic_load_n(&stream_ends, __ATOMIC_RELAXED) < 50) {
         f->ops->socket->sendmsg(f, &m, 0);
         __atomic_add_fetch(&stream_sends, 1, __ATOMIC_RELAXED);
     }
@@ -505,6 +505,7 @@ static void streams_begin_and_end_under_load(void **state)
     closed = false;
     world.threaded = true;
     world.segments.offered = true;
+    stream_sends = stream_ends = 0;
     pthread_create(&sender, NULL, send_stream, f);
     pthread_create(&looker, NULL, look_meanwhile, f);
     for (uint32_t next = 50; !__atomic_load_n(&closed, __ATOMIC_RELAXED);) {
@@ -512,13 +513,14 @@ static void streams_begin_and_end_under_load(void **state)
         if (sends >= next) { /* long enough to have begun */
             f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
             next = sends + 50;
+            __atomic_add_fetch(&stream_ends, 1, __ATOMIC_RELAXED);
         }
         sched_yield();
     }
     pthread_join(sender, NULL);
     pthread_join(looker, NULL);
-    assert_true(world.segments.sent > 0);
     file_put(f);
+    assert_true(world.segments.sent > 0);
 }
 
 /* Words outside have no order: the kernel's, and counters that are shown. */
