@@ -152,8 +152,9 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
 static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
 {
     struct udp_socket *s = socket_of(f);
-    uint32_t reported;
+    uint32_t reported = 0;
     uint64_t left = udp_deadline_left(limit);
+    bool looked = false;
     int result = 0;
     if (!left)
         return -EAGAIN;
@@ -163,13 +164,17 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
         return 0;
     hint_set(s->sends_seen, udp_host_sends());
     udp_endpoint_wait(&s->endpoint);
-    if (udp_endpoint_empty(&s->endpoint))
+    /* From here on it is woken when there is something, or it is to wait for other XSKs. */
+    xsks = net_unserved(udp_xsks(s));
+    if (udp_endpoint_empty(&s->endpoint)) {
         result = net_sleep(f->host_fd, POLLIN, xsks, &reported, &left);
-    else
-        reported = 0;
+        looked = result != -EINTR;
+    }
     udp_endpoint_wait_end(&s->endpoint);
-    hint_set(s->host_looked, udp_ticks());
-    hint_set(s->host_reported, reported);
+    if (looked) { /* at the host socket too */
+        hint_set(s->host_looked, udp_ticks());
+        hint_set(s->host_reported, reported);
+    }
     if (result == -ETIMEDOUT)
         return udp_deadline_left(limit) ? 0 : -EAGAIN;
     if (result == -EINTR && signal_pending())

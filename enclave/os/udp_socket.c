@@ -351,10 +351,9 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     uint32_t wanted = events | POLLERR | POLLHUP;
     take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
-    uint32_t xsks = udp_xsks(s);
-    if (udp_endpoint_empty(&s->endpoint) && xsks)
-        net_poll(xsks);
-    wait->xsks = net_unserved(xsks);
+    wait->xsks = net_unserved(udp_xsks(s));
+    if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
+        net_poll(udp_xsks(s));
     wait->host_fd = f->host_fd;
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)
@@ -371,6 +370,7 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     if (ready)
         return ready;
     udp_endpoint_wait(&s->endpoint);
+    wait->xsks = net_unserved(udp_xsks(s)); /* whenever others are to be waited for, it is woken */
     hint_set(s->found_empty, wait->events & POLLIN);
     hint_set(s->sleeps_seen, net_sleeps());
     hint_set(s->sends_seen, udp_host_sends());
