@@ -104,6 +104,7 @@ static void retry_timer_make(struct host_thread *t)
 static void loop(struct host_thread *t)
 {
     const struct platform *platform = host.options->platform;
+    const void *block = (const void *)(host.image.base + tcs_offset(t) - THREAD_TCS + THREAD_BLOCK);
     struct machine_entry entry = {.rdi = EVENT_NONE, .rsi = (uint64_t)&start_parameters};
     for (;;) {
         atomic_store(&t->phase, PHASE_ENTERING);
@@ -123,7 +124,7 @@ static void loop(struct host_thread *t)
         uint64_t argument[EXIT_ARGUMENTS];
         for (int i = 0; i < EXIT_ARGUMENTS; i++)
             argument[i] = t->slot->argument[i];
-        t->slot->result = (uint64_t)exit_serve(t, number, t->slot->flags, argument);
+        t->slot->result = (uint64_t)exit_serve_framed(t, number, t->slot->flags, argument, block);
         entry = (struct machine_entry){.rdi = EVENT_NONE};
     }
 }

@@ -48,6 +48,9 @@ bool threads_remind(void);
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS]);
 const char *exit_name(uint64_t number);
+/* serve.S: the same, by way of a frame from which debuggers find what left. `block`: of the enclave's thread. */
+int64_t exit_serve_framed(struct host_thread *t, uint64_t number, uint64_t flags,
+                          const uint64_t argument[EXIT_ARGUMENTS], const void *block);
 
 /* signals.c */
 int signals_start(void);

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "abi/file.h"
@@ -307,6 +308,21 @@ int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, 
     offset_get(0, from_offset, moved);
     offset_get(8, to_offset, moved);
     return moved;
+}
+
+void host_title(const char *name, const char *arguments, uint64_t size)
+{
+    uint64_t length = strlen(name), offset = room_address(0) - arena_at(0).address;
+    size = MIN(size, bounce_size() - length);
+    room_put(0, name, length);
+    untrusted_write(untrusted_at(bounce(), length), arguments, size);
+    room_call(EXIT_TITLE, 0, 0, offset, length, size, 0, 0, 0);
+}
+
+void host_thread_name(const char *name)
+{
+    room_put(0, name, strlen(name) + 1);
+    room_call(__NR_prctl, 0, 0, PR_SET_NAME, room_address(0), 0, 0, 0, 0);
 }
 
 void host_nap(uint32_t ns)

@@ -893,9 +893,11 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             return n;
         }
 
+        /* What has come counts more than a signal: one more look, which does not sleep. */
         uint64_t left = deadline_left(deadline);
-        if (left && signalled)
-            return RESTART_NOHAND;
+        bool interrupted = left && signalled;
+        if (interrupted)
+            left = 0;
         if (whole_ms && left != DEADLINE_NEVER)
             left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
         if (left && k.rings)
@@ -917,8 +919,10 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             if (n == -EINTR)
                 n = 0;
         }
-        if (n || over || deadline == DEADLINE_NOW)
+        if (n || (!interrupted && (over || deadline == DEADLINE_NOW)))
             return n;
+        if (interrupted)
+            return RESTART_NOHAND;
     }
 }
 

@@ -22,6 +22,30 @@ int64_t interrupted(int64_t result)
     return result == -EINTR ? RESTART_SYS : result;
 }
 
+const char *file_real_path(struct file *f)
+{
+    char link[32], *known = __atomic_load_n(&f->real_path, __ATOMIC_ACQUIRE);
+    if (known || f->host_fd < 0)
+        return known ? known : f->path;
+    char *path = alloc(HOST_PATH_MAX), *none = NULL;
+    if (!path)
+        return f->path;
+    print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
+    int64_t n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
+    size_t length = n > 0 ? (size_t)n : 0;
+    path[length] = 0;
+    known = length ? alloc_resize(path, HOST_PATH_MAX, length + 1) : NULL;
+    if (!known) {
+        alloc_free(path);
+        return f->path;
+    }
+    if (!__atomic_compare_exchange_n(&f->real_path, &none, known, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        alloc_free(known); /* another thread was first */
+        known = none;
+    }
+    return known;
+}
+
 int host_fd_of(struct file *f)
 {
     if (stream_on(f))

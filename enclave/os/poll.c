@@ -170,11 +170,10 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (ready && (!s->answers || look_is_fresh(s->key)))
             return ready;
 
-        uint64_t left = ready ? 0 : deadline_left(deadline);
-        if (left && signalled)
-            return RESTART_NOHAND;
+        /* What is ready counts more than a signal, and a signal more than that the time is up. */
+        uint64_t left = ready || signalled ? 0 : deadline_left(deadline);
         if (!left && !s->host_count)
-            return ready;
+            return ready || !signalled ? ready : RESTART_NOHAND;
         int n = s->host_count;
         if (left) {
             io_flush();
@@ -191,12 +190,17 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return said;
         look_done(s->key);
         ready += take_answers(s);
+        if (!ready && said && (signalled || deadline == DEADLINE_NOW)) {
+            ready = ask(s); /* what was reported may have made one of ours ready */
+            if (!ready && !signalled)
+                return 0;
+        }
         if (ready)
             return ready;
+        if (signalled)
+            return RESTART_NOHAND;
         if (!said && !deadline_left(deadline))
             return 0;
-        if (said && deadline == DEADLINE_NOW)
-            return ask(s); /* what was reported may have made one of ours ready */
     }
 }
 
