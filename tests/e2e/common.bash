@@ -102,7 +102,7 @@ stop() {
 # The process of rakis among a process and its first children: rakis_of PID
 rakis_of() {
     local p=$1
-    while [ "$(cat "/proc/$p/comm")" != rakis ]; do
+    while [ "$(readlink "/proc/$p/exe")" != "$RAKIS" ]; do
         p=$(pgrep -P "$p" | head -n 1)
         [ -n "$p" ] || return 1
     done
