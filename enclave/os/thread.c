@@ -187,6 +187,30 @@ static void thread_unclaim(struct thread *t)
     world_left();
 }
 
+int thread_start_background(void (*main)(uint64_t argument), uint64_t argument)
+{
+    struct thread *t = thread_claim();
+    if (!t)
+        return -EAGAIN;
+    struct thread_block *block = t->block;
+    lock_alone = false;
+    thread_block_prepare(block, t->index);
+    block->thread = t;
+    block->xsave_mask = current()->block->xsave_mask;
+    fpu_save(block);
+    /* It begins as a thread of the program does, but in the LibOS, on what is left of the LibOS's stack. */
+    struct registers *r = (struct registers *)block->stack_top - 1;
+    *r = (struct registers){.rip = (uint64_t)main, .rdi = argument, .rflags = 0x202, .number = UINT64_MAX};
+    r->rsp = ((uint64_t)r & ~15ull) - 8;
+    t->mask = UINT64_MAX;
+    __atomic_store_n(&block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
+    thread_unclaim(t); /* its area is not free for that: its state says so */
+    int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, 1, 0, 0, 0, 0);
+    if (error)
+        __atomic_store_n(&block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
+    return (int)error;
+}
+
 struct clone_request {
     uint64_t flags, stack, parent_tid, child_tid, tls, pidfd;
     int exit_signal;
