@@ -20,9 +20,15 @@ struct exit_slot {
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
-    uint64_t deferred;                 /* enclave → host: 1: interrupt the thread (EXIT_INTERRUPT) when it has
-                                          made no exit for a millisecond */
+    uint64_t deferred;                 /* enclave → host: enum exit_deferred */
     uint64_t reserved[5];
+};
+
+/* What of its io_uring only the thread itself can go on with. The host interrupts it for that (EXIT_INTERRUPT). */
+enum exit_deferred {
+    DEFERRED_NOTHING,
+    DEFERRED_SUBMISSION, /* something is to be submitted: when it has made no exit for a millisecond */
+    DEFERRED_COMPLETION, /* something is in flight: when the ring has work and the thread is elsewhere */
 };
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
@@ -68,6 +74,8 @@ struct signal_note {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
  *                   enclave, or stop it                                         [abi/net.h]
+ * X(NEIGHBOUR)     (ifindex, arena offset of a frame about neighbours that came by an XSK, its length): look at it
+ *                  → 0, -errno
  * X(THREAD_AREA)   (thread index): the pages of that area are there, its TCS page is filled in: make it a
  *                  TCS → 0, -errno
  * X(FRAME)         (number of a frame and enum frame_kind << 32, offset of an address within the enclave, arena
@@ -129,7 +137,8 @@ struct signal_note {
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
     X(STOP)                                                                                        \
-    X(TITLE)
+    X(TITLE)                                                                                       \
+    X(NEIGHBOUR)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -25,7 +25,7 @@ struct poll_wait {
     int host_fd;     /* poll this descriptor of the host, -1: none */
     uint32_t events; /* for these */
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
-    bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
+    uint32_t xsks;   /* also wake when one of these receives, a bit each by index */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */

@@ -9,6 +9,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
@@ -64,7 +65,9 @@ uint32_t file_kind(struct file *f)
 
 void file_may_sleep(const struct file *f)
 {
-    if (!(f->flags & O_NONBLOCK))
+    if (f->flags & O_NONBLOCK)
+        uring_submit(); /* what follows from it may be asked for next */
+    else
         io_flush();
 }
 
@@ -148,7 +151,7 @@ static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait
     wait->host_fd = f->host_fd;
     wait->events = events;
     wait->answer = true;
-    wait->net = false;
+    wait->xsks = 0;
     return 0;
 }
 
