@@ -15,6 +15,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
@@ -99,6 +100,7 @@ int thread_sleep(uint64_t timeout_ns)
     struct thread *t = current();
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
+    coherent_give_up();
     io_flush();
     for (;;) {
         __atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
