@@ -309,6 +309,15 @@ static void robust_list_release(struct thread *t)
         futex_abandon(((uint64_t)head.list_op_pending & ~1ull) + (uint64_t)head.futex_offset, t->tid);
 }
 
+void threads_abandon(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (process.threads[i].live) {
+            robust_list_release(&process.threads[i]);
+            process.threads[i].robust_list = 0;
+        }
+}
+
 static _Noreturn void thread_end(int code)
 {
     struct thread *t = current();

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 #define PAGE 4096
 
 struct meeting {
-    pthread_mutex_t mutex;
+    pthread_mutex_t mutex, robust;
     pthread_cond_t changed;
     sem_t ping, pong;
     atomic_long atomic;
@@ -50,6 +51,8 @@ static void make(struct meeting *m)
     pthread_condattr_init(&ca);
     pthread_condattr_setpshared(&ca, PTHREAD_PROCESS_SHARED);
     pthread_mutex_init(&m->mutex, &ma);
+    pthread_mutexattr_setrobust(&ma, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&m->robust, &ma);
     pthread_cond_init(&m->changed, &ca);
     sem_init(&m->ping, 1, 0);
     sem_init(&m->pong, 1, 0);
@@ -130,6 +133,33 @@ static void write_far(struct meeting *m, int n)
 {
     sprintf(m->last, "by the child, %d", n);
     memset(m->rest, 7, sizeof m->rest);
+}
+
+/* Ends with the mutex held. */
+static void abandon(struct meeting *m, int how)
+{
+    pthread_mutex_lock(&m->robust);
+    if (how == 1)
+        abort();
+    if (how == 2)
+        kill(getpid(), SIGTERM);
+    if (how == 3)
+        execl("/bin/true", "true", NULL);
+    _exit(0);
+}
+
+static void abandoned(struct meeting *m)
+{
+    for (int how = 0; how < 4; how++) {
+        in_child(abandon, m, how);
+        int status, result;
+        wait(&status);
+        result = pthread_mutex_lock(&m->robust);
+        printf("abandoned by way %d, signal %d: %s\n", how, status & 127, result ? strerrorname_np(result) : "nothing to see");
+        if (result == EOWNERDEAD)
+            pthread_mutex_consistent(&m->robust);
+        pthread_mutex_unlock(&m->robust);
+    }
 }
 
 static void named(struct meeting *m, int n)
@@ -219,6 +249,8 @@ int main(int argc, char **argv)
     pthread_join(thread, NULL);
     ended = wait_all();
     printf("raised %ld and %ld, children %d\n", atomic_load(&m->atomic), m->guarded, ended);
+
+    abandoned(m);
 
     in_child(write_far, m, 5);
     wait_all();
