@@ -137,8 +137,8 @@ struct signal_note {
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
     X(STOP)                                                                                        \
-    X(TITLE)                                                                                       \
-    X(NEIGHBOUR)
+    X(NEIGHBOUR)                                                                                   \
+    X(TITLE)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -471,10 +471,23 @@ static int steer(uint16_t port)
     return error;
 }
 
+static bool port_known(uint16_t port)
+{
+    lock_take(&ports.lock);
+    const struct udp_endpoint *e = ports.bucket[bucket_of(port)];
+    while (e && e->name.port != port)
+        e = e->next;
+    lock_release(&ports.lock);
+    return e;
+}
+
 int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name)
 {
     int error = 0;
-    net_catch_up(); /* what has come by now came for the old name */
+    /* What has come by now came for the old name, or for others of that port. If there was none of either, it may be
+     * the answer to what was sent to bind the socket: it is to be found under the new name. */
+    if (e->name.port || port_known(name->port))
+        net_catch_up();
     lock_take(&ports.steering);
     uint16_t old = e->name.port;
     table_lock();

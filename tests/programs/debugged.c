@@ -6,19 +6,19 @@
 
 static volatile long turns;
 
-__attribute__((noinline)) void burning(long n)
+__attribute__((noinline)) static void burning(long n)
 {
     for (long i = 0; i < n; i++)
         turns += i & 3;
 }
 
-__attribute__((noinline)) int inner(int argument)
+__attribute__((noinline)) static int inner(int argument)
 {
     pause();
     return argument + 1;
 }
 
-__attribute__((noinline)) int outer(int argument)
+__attribute__((noinline)) static int outer(int argument)
 {
     return inner(argument * 2) + 1;
 }

@@ -446,6 +446,8 @@ static void sockets_come_and_go_under_load(void **state)
 
 /* ---- a stream that begins and ends while others use the socket ---- */
 
+static uint32_t stream_sends;
+
 static void *send_stream(void *argument)
 {
     struct file *f = argument;
@@ -453,8 +455,10 @@ static void *send_stream(void *argument)
     struct iovec v = {(char[]){"some"}, 4};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &to, .msg_namelen = sizeof to};
     world_thread_enter(1);
-    for (int n = 0; n < 20000; n++)
+    for (int n = 0; n < 20000; n++) {
         f->ops->socket->sendmsg(f, &m, 0);
+        __atomic_add_fetch(&stream_sends, 1, __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&closed, true, __ATOMIC_RELAXED);
     return NULL;
 }
@@ -486,8 +490,11 @@ static void streams_begin_and_end_under_load(void **state)
     world.segments.offered = true;
     pthread_create(&sender, NULL, send_stream, f);
     pthread_create(&looker, NULL, look_meanwhile, f);
-    while (!__atomic_load_n(&closed, __ATOMIC_RELAXED)) {
-        f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
+    for (uint32_t next = 50; !__atomic_load_n(&closed, __ATOMIC_RELAXED);) {
+        if (__atomic_load_n(&stream_sends, __ATOMIC_RELAXED) >= next) { /* long enough to have begun */
+            f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
+            next += 50;
+        }
         sched_yield();
     }
     pthread_join(sender, NULL);

@@ -241,6 +241,17 @@ static void sending_binds_and_steers(void **state)
     close_socket(f);
 }
 
+/* Where all that comes goes to the XSK, an answer may be there before we know which port the host has chosen. */
+static void an_answer_to_what_bound_the_socket_is_kept(void **state)
+{
+    struct file *f = open_socket();
+    (void)state;
+    world_receive(PEER_ADDRESS, PEER_PORT, OUR_ADDRESS, 33000, "early", 5, CHECKSUM_FULL);
+    assert_int_equal(send_to(f, PEER_ADDRESS, PEER_PORT, "first", 5, 0), 5);
+    expect(f, "early");
+    close_socket(f);
+}
+
 static void dissolving_a_connection_opens_the_socket_to_all(void **state)
 {
     struct file *f = bound_socket();
@@ -2043,6 +2054,7 @@ int main(void)
         TEST(a_port_that_cannot_be_steered_still_works),
         TEST(connecting_binds_and_steers),
         TEST(sending_binds_and_steers),
+        TEST(an_answer_to_what_bound_the_socket_is_kept),
         TEST(dissolving_a_connection_opens_the_socket_to_all),
         TEST(a_datagram_arrives),
         TEST(datagrams_keep_their_order_and_bounds),
