@@ -297,6 +297,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     }
     /* The point of no return. */
     struct file *files[PROGRAM_FILES];
+    threads_abandon();
     world_end_others();
     thread_become_first();
     program_files(&p, files);

@@ -25,6 +25,7 @@
 #include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
@@ -287,6 +288,7 @@ static void become_child(void)
     udp_sockets_leave();
     epoll_forked();
     files_recount(NULL, 0);
+    coherent_forked();
     syscalls_count_anew();
     alloc_free(making.channel);
     alloc_free(making.thread);

@@ -15,6 +15,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
@@ -99,6 +100,7 @@ int thread_sleep(uint64_t timeout_ns)
     struct thread *t = current();
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
+    coherent_give_up();
     io_flush();
     for (;;) {
         __atomic_store_n(&t->asleep, SLEEP_PARKED, __ATOMIC_SEQ_CST);
@@ -342,6 +344,15 @@ static void robust_list_release(struct thread *t)
     }
     if (head.list_op_pending)
         futex_abandon(((uint64_t)head.list_op_pending & ~1ull) + (uint64_t)head.futex_offset, t->tid);
+}
+
+void threads_abandon(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (process.threads[i].live) {
+            robust_list_release(&process.threads[i]);
+            process.threads[i].robust_list = 0;
+        }
 }
 
 static _Noreturn void thread_end(int code)

@@ -81,6 +81,9 @@ void thread_wait_end(void);
 /* Is there a signal that the current thread must act on before it goes on? No exit. */
 bool signal_pending(void);
 
+/* The process or its program ends: robust mutexes that its threads hold are abandoned, for other processes to see. */
+void threads_abandon(void);
+
 /* The name of a thread of ours has changed: others may see it, in a development configuration. */
 void thread_named(const struct thread *t);
 
