@@ -538,15 +538,40 @@ static int answer_inside(struct epoll *p, struct item *i)
 
 static int answer_by_host(struct epoll *p, struct item *i)
 {
-    if (!i->tells)
+    if (i->answers)
         return 0;
     list_remove(&i->inside);
+    if (i->tells) {
+        p->tellers--;
+    } else {
+        host_remove(i);
+        p->insides--;
+    }
     i->tells = false;
     i->answers = true;
-    p->tellers--;
     p->hosts++;
     if (host_add(i, i->file->host_fd, 0))
         i->host_fd = -1;
+    return 0;
+}
+
+/* Asked inside from now on; the host says when that is worth while. */
+static int answer_by_both(struct epoll *p, struct item *i)
+{
+    if (!i->tells)
+        return 0;
+    if (sleep_make(p)) {
+        change(p, i); /* it is asked once, at least */
+    } else {
+        list_remove(&i->inside);
+        list_append(&p->inside, &i->inside);
+        i->tells = false;
+        p->tellers--;
+        p->insides++;
+        if (host_add(i, i->file->host_fd, i->events & ~MODES))
+            i->host_fd = -1;
+    }
+    sleepers_interrupt(p);
     return 0;
 }
 
@@ -565,6 +590,13 @@ void epoll_answers_by_host(struct file *f)
 {
     lock_take(&watch_lock);
     for_each_item(f, answer_by_host);
+    lock_release(&watch_lock);
+}
+
+void epoll_answers_by_both(struct file *f)
+{
+    lock_take(&watch_lock);
+    for_each_item(f, answer_by_both);
     lock_release(&watch_lock);
 }
 

@@ -137,6 +137,8 @@ bool epoll_watched(const struct file *f);
  * answers for it again. 0 or -errno of the host: then nothing has changed. */
 int epoll_answers_inside(struct file *f);
 void epoll_answers_by_host(struct file *f);
+/* A file whose changes were told: both have something to say of it until epoll_answers_by_host. */
+void epoll_answers_by_both(struct file *f);
 /* Something happened to a file that answers inside. No lock of a file is held. */
 void epoll_changed(struct file *f);
 /* In the child of fork: its sets are its parent's too. */

@@ -485,7 +485,7 @@ static void leave_here(struct stream *s)
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
     if (lingering)
-        epoll_changed(f);
+        epoll_answers_by_both(f);
     else
         epoll_answers_by_host(f);
     lock_take(&s->lock);
@@ -928,10 +928,20 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
     bool off = s->state == STREAM_OFF;
     bool readable = s->first;
     lock_release(&s->lock);
-    if (off) {
-        *ready = readable ? events & (POLLIN | POLLRDNORM) : 0;
-        return readable;
+    if (off && readable) {
+        /* The host answers for all but what has arrived here. */
+        struct pollfd host = {f->host_fd, (short)(events & ~(uint32_t)(POLLIN | POLLRDNORM)), 0};
+        uint64_t at_once = 0;
+        wait->host_fd = f->host_fd;
+        wait->events = events;
+        wait->answer = wait->net = false;
+        *ready = events & (POLLIN | POLLRDNORM);
+        if (host.events && host_ppoll(&host, 1, &at_once, 0) > 0)
+            *ready |= (uint16_t)host.revents;
+        return true;
     }
+    if (off)
+        return false;
     wait->host_fd = -1;
     wait->events = 0;
     wait->answer = wait->net = false;
