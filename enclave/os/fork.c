@@ -25,6 +25,7 @@
 #include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
+#include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
@@ -173,6 +174,7 @@ static void share_all(void)
 {
     world_suspend();
     memory_push_all();
+    common_before_fork();
     io_flush_all();
     udp_sockets_share();
     files_visit(file_cache_surrender);
@@ -269,6 +271,7 @@ static void become_child(void)
     vfork_forget();
     futex_reset();
     children_clear();
+    common_forked();
     timers_forget(true);
     file_cache_restart();
     streams_forked();

@@ -24,6 +24,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
@@ -41,6 +42,10 @@ _Noreturn void process_end(int status)
 {
     memory_push_all();
     order_before();
+    if (common_any()) {
+        threads_abandon();
+        common_end();
+    }
     vfork_release();
     io_flush_all();
     exit_process(status);

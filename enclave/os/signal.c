@@ -14,6 +14,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/common.h"
 #include "enclave/os/crash.h"
 #include "enclave/os/process.h"
 #include "enclave/os/stream.h"
@@ -198,8 +199,11 @@ void signal_collect(void)
     struct thread_block *block = thread_block();
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
-    if (host & SIGNAL_BIT(SIGNAL_LOOK))
+    if (host & SIGNAL_BIT(SIGNAL_LOOK)) {
         timers_look();
+        order_before();
+        common_serve();
+    }
     host &= ~SIGNAL_BIT(SIGNAL_LOOK);
     if (host)
         order_after();

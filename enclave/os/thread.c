@@ -305,6 +305,13 @@ static void robust_list_release(struct thread *t)
         futex_abandon(((uint64_t)head.list_op_pending & ~1ull) + (uint64_t)head.futex_offset, t->tid);
 }
 
+void threads_abandon(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (__atomic_load_n(&process.threads[i].live, __ATOMIC_ACQUIRE))
+            robust_list_release(&process.threads[i]);
+}
+
 static _Noreturn void thread_end(int code)
 {
     struct thread *t = current();

@@ -66,4 +66,7 @@ void thread_wake(struct thread *t);
 /* Is there a signal that the current thread must act on before it goes on? No exit. */
 bool signal_pending(void);
 
+/* The process ends, and others may wait for robust mutexes of its threads. */
+void threads_abandon(void);
+
 #endif

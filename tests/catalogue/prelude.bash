@@ -33,7 +33,7 @@ await() {
 ip link set lo up
 
 # Another machine at the end of a cable: v0 here is 10.77.0.1 and fd77::1, v1 there is 10.77.0.2 and fd77::2. `far CMD` runs
-# a command there; $X starts a program as $E does, with AF_XDP on v0.
+# a command there; $X starts a program as $E does, with AF_XDP on v0 where I/O goes by rings.
 X=$E
 pair() {
     unshare --net sleep 1000 &
@@ -48,7 +48,9 @@ pair() {
     far ip link set lo up
     far ip link set v1 up
     ip link set v0 up
-    X=${E:+${E%--}--iface v0 --}
+    case $E in
+    *"--io rings"*) X="${E%--}--iface v0 --" ;;
+    esac
 }
 far() { nsenter --net --target "$far_pid" "$@"; }
 

@@ -31,7 +31,8 @@ for i in $(seq 200); do
     sleep 0.05
 done
 for file in small large; do
-    "${client[@]}" -sS --http3 --cacert ca.pem -o got -w 'HTTP/%{http_version} %{http_code}\n' "https://$address:8443/$file"
+    "${client[@]}" -sS --http3-only --cacert ca.pem -o got -w 'HTTP/%{http_version} %{http_code}\n' \
+        --resolve "localhost:8443:$address" "https://localhost:8443/$file"
     cmp got "www/$file" && echo "$file: the same"
 done
 kill "$server"
