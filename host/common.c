@@ -18,10 +18,13 @@
 #include "host/thread.h"
 
 #define TRIES_UNTIL_DEAD 16 /* so often it is asked for before we look whether its holder lives */
+/* Who has just got a page is left in peace for so long, however many want it: each time it is told it is interrupted. */
+#define PEACE_NS 250000
 
 struct page {
     _Atomic uint32_t holder; /* process, 0: none */
     _Atomic uint32_t wanted; /* how often it was asked for in vain */
+    _Atomic uint64_t told;   /* when its holder was last told so, ns */
 };
 
 struct region {
@@ -95,6 +98,15 @@ static bool dead(uint32_t process)
     return !read || (state && (state[2] == 'Z' || state[2] == 'X'));
 }
 
+static void tell(struct page *p, uint32_t holder)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, told = atomic_load(&p->told);
+    if (ns - told >= PEACE_NS && atomic_compare_exchange_strong(&p->told, &told, ns))
+        kill((pid_t)holder, SIGNAL_LOOK);
+}
+
 static int64_t take(uint64_t number, uint64_t page, void *out)
 {
     struct page *p = &regions[number].region->page[page];
@@ -103,7 +115,7 @@ static int64_t take(uint64_t number, uint64_t page, void *out)
     if (!atomic_compare_exchange_strong(&p->holder, &holder, me) && holder != me) {
         uint32_t tries = atomic_fetch_add(&p->wanted, 1) + 1;
         if (tries % TRIES_UNTIL_DEAD || !dead(holder)) {
-            kill((pid_t)holder, SIGNAL_LOOK);
+            tell(p, holder);
             return -EAGAIN;
         }
         if (!atomic_compare_exchange_strong(&p->holder, &holder, me))
@@ -127,6 +139,7 @@ static int64_t give(uint64_t number, uint64_t page, const void *in)
     struct page *p = &regions[number].region->page[page];
     memcpy(slot_of(number, page), in, sizeof(struct common_slot));
     atomic_store(&p->wanted, 0);
+    atomic_store(&p->told, 0);
     atomic_store(&p->holder, 0);
     wake(&p->holder);
     return 0;

@@ -203,6 +203,7 @@ int host_run(const struct run_options *options)
     if (!error)
         error = signals_start();
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    fork_reserve();
     if (!error)
         error = thread_run(0);
     if (error) {
@@ -253,6 +254,7 @@ _Noreturn void host_run_forked(int in, int out)
     start_parameters.forked = 1;
     start_parameters.fork_in = (uint64_t)in;
     start_parameters.fork_out = (uint64_t)out;
+    fork_reserve();
     if (!error)
         error = thread_run(0);
     if (error) {

@@ -80,6 +80,9 @@ bool made_up_place(const char *path);
  * resolve. */
 bool path_canonical(char *path);
 
+/* A host's device that does as well as this one for a call in which the host moves the bytes: its descriptor, to be closed by
+ * the caller; -EINVAL: there is none. */
+int dev_stand_in(const struct file *f);
 int dev_open(const char *path, int flags, struct file **out);
 
 /* Made-up content: `text` is alloc'ed and is taken over. NULL: no memory, and text is freed. */

@@ -57,15 +57,37 @@ static uint64_t limit_get(int resource, struct rlimit *out)
     return (uint64_t)untrusted_read(out, bounce(), sizeof *out);
 }
 
+/* The host process may have as many descriptors as it can, as some are not the program's: who has opened all that he may can
+ * still fork. */
+static struct {
+    bool known;
+    uint64_t soft;
+} nofile;
+
+#define NOFILE_MAX 1048576
+
+static int64_t nofile_set(const struct rlimit *limit)
+{
+    const struct rlimit host = {.rlim_cur = limit->rlim_max, .rlim_max = limit->rlim_max};
+    if (limit->rlim_cur > limit->rlim_max)
+        return -EINVAL;
+    untrusted_write(bounce(), &host, sizeof host);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, RLIMIT_NOFILE, bounce().address, 0, 0, 0);
+    if (!result)
+        nofile.soft = limit->rlim_cur;
+    return result;
+}
+
 uint64_t limit_nofile(void)
 {
-    static uint64_t known;
     struct rlimit limit;
-    if (!known) {
+    if (!nofile.known) {
         limit_get(RLIMIT_NOFILE, &limit);
-        known = MIN(limit.rlim_cur, 1048576);
+        nofile.soft = limit.rlim_cur;
+        nofile.known = true;
+        nofile_set(&limit);
     }
-    return known;
+    return MIN(nofile.soft, NOFILE_MAX);
 }
 
 SYSCALL(prlimit64)
@@ -77,14 +99,23 @@ SYSCALL(prlimit64)
     if (a2 && user_get(&new, (const void *)a2))
         return -EFAULT;
     struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
+    bool files = (int)a1 == RLIMIT_NOFILE;
+    uint64_t soft = files ? (limit_nofile(), nofile.soft) : 0;
     if (a2)
         untrusted_write(in, &new, sizeof new);
-    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 ? in.address : 0, out.address, 0, 0);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 && !files ? in.address : 0, out.address, 0, 0);
+    if (!result && files && a2) {
+        untrusted_read(&old, out, sizeof old);
+        result = nofile_set(&new);
+        untrusted_write(out, &old, sizeof old);
+    }
     if (!result && a2 && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);
+    if (files)
+        old.rlim_cur = soft;
     if ((int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);
