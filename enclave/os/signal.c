@@ -254,14 +254,15 @@ bool signal_deliverable(bool *restart)
 int signal_take(uint64_t mask, struct signal_cause *cause)
 {
     struct thread *t = current();
-    lock_take(&process.signal_lock);
-    int signal = signal_queue_take(&t->signals, mask, cause);
-    if (!signal)
-        signal = signal_queue_take(&process.signals, mask, cause);
-    lock_release(&process.signal_lock);
-    if (signal && cause->code == SI_TIMER)
-        timer_delivered(cause);
-    return signal;
+    for (;;) {
+        lock_take(&process.signal_lock);
+        int signal = signal_queue_take(&t->signals, mask, cause);
+        if (!signal)
+            signal = signal_queue_take(&process.signals, mask, cause);
+        lock_release(&process.signal_lock);
+        if (!signal || cause->code != SI_TIMER || timer_delivered(cause))
+            return signal;
+    }
 }
 
 static void info_fill(siginfo_t *info, int signal, const struct signal_cause *cause)
