@@ -15,9 +15,12 @@
 #include "host/common.h"
 #include "host/files.h"
 #include "host/law4.h"
+#include "host/mapped.h"
+#include "host/neighbours.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
+#include "host/title.h"
 #include "host/uring.h"
 #include "host/xsk.h"
 
@@ -170,6 +173,8 @@ static int64_t serve_interfaces(uint64_t offset, uint64_t size)
     if (!shared || size < sizeof list)
         return -EFAULT;
     int error = netinfo_interfaces(host.options->interfaces, host.options->interface_count, &list);
+    for (uint64_t i = 0; i < list.count; i++)
+        list.interface[i].queues = xsk_host_queues(list.interface[i].index, list.interface[i].queues);
     memcpy(shared, &list, sizeof list);
     return error;
 }
@@ -194,6 +199,16 @@ static int64_t serve_port(int operation, uint64_t offset)
     return port_steer(operation, &key);
 }
 
+static int64_t serve_neighbour(uint64_t interface_index, uint64_t offset, uint64_t length)
+{
+    const uint8_t *frame = arena_place(offset, length);
+    if (!frame)
+        return -EFAULT;
+    if (xsk_host_takes_all(interface_index))
+        neighbours_take((unsigned)interface_index, frame, length);
+    return 0;
+}
+
 static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
 {
     void *out = arena_place(offset, size);
@@ -206,6 +221,17 @@ static int64_t serve_frame(const uint64_t a[EXIT_ARGUMENTS])
     if (!path)
         return -EFAULT;
     frame_print((uint32_t)a[0], (int)(a[0] >> 32), host.image.base + a[1], path, a[3], a[4]);
+    return 0;
+}
+
+static int64_t serve_title(uint64_t offset, uint64_t name_size, uint64_t size)
+{
+    char name[32] = "";
+    const char *text = arena_place(offset, name_size), *arguments = arena_place(offset + name_size, size);
+    if (!text || !arguments)
+        return -EFAULT;
+    memcpy(name, text, name_size < sizeof name ? name_size : sizeof name - 1);
+    title_set(name, arguments, size);
     return 0;
 }
 
@@ -241,10 +267,13 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return other ? 0 : -EINVAL;
     }
     case EXIT_PAGES:
+        if (a[0] == PAGES_UNMAP)
+            mapped_remove(a[1], a[2]);
         return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3]);
     case EXIT_CLOCK:
         return serve_clock(a[0]);
     case EXIT_SITES:
+        mapped_add((int)a[0], a[3], a[4], a[5]);
         return serve_sites((int)a[0], a[1], a[2]);
     case EXIT_CPUID:
         return serve_cpuid(a[0], a[1], a[2]);
@@ -258,6 +287,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return serve_port((int)a[0], a[1]);
+    case EXIT_NEIGHBOUR:
+        return serve_neighbour(a[0], a[1], a[2]);
     case EXIT_THREAD_AREA:
         if (!host_thread((uint32_t)a[0]))
             return -EINVAL;
@@ -296,6 +327,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return common_host(a);
     case EXIT_STOP:
         return signal_stop((int)a[0]);
+    case EXIT_TITLE:
+        return serve_title(a[0], a[1], a[2]);
     }
     return -ENOSYS;
 }
@@ -358,10 +391,12 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
         monitor_armed();
+    atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)
             atomic_store(&t->kicked, 0);
+        atomic_store_explicit(&t->entering, false, memory_order_relaxed);
         return result;
     }
     int64_t result = plain_syscall(number, argument);

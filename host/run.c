@@ -17,6 +17,7 @@
 
 #include "abi/arena.h"
 #include "host/files.h"
+#include "host/mapped.h"
 #include "host/segments.h"
 #include "host/thread.h"
 #include "host/uring.h"
@@ -189,13 +190,15 @@ int host_run(const struct run_options *options)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, NULL, &old);
 
-    int xsk = options->rings ? xsk_host_start(options->interfaces, options->interface_count) : 0;
+    int xsk = options->rings ? xsk_host_start(options->interfaces, options->queues, options->interface_count, options->xsk_uds)
+                             : 0;
     if (xsk < 0)
         return -1;
     if (image_load(&host.image, options)) {
         xsk_host_stop();
         return -1;
     }
+    mapped_start();
     int error = arena_make();
     if (!error)
         error = threads_start();
@@ -250,6 +253,7 @@ _Noreturn void host_run_forked(int in, int out)
     int error = arena_map(host.arena);
     if (!error && image_again(&host.image))
         host_end(SIGKILL);
+    mapped_forked();
     parameters_fill(&none, false);
     start_parameters.forked = 1;
     start_parameters.fork_in = (uint64_t)in;

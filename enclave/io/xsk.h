@@ -41,7 +41,8 @@ void xsk_frame_give(struct xsk *x, int frame); /* unsent */
  * With `metadata` there is a struct xsk_metadata right before them (only where xsk_checksums). 0,
  * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
 int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata);
-/* Does the kernel send from and receive to the frames themselves? */
+/* Is it the better way for all that it can carry: does the kernel send from the frames themselves, or may host
+ * sockets know no neighbours? */
 bool xsk_zerocopy(const struct xsk *x);
 /* Does the kernel fill in checksums of frames sent? */
 bool xsk_checksums(const struct xsk *x);
@@ -60,13 +61,18 @@ struct xsk *xsk_at(int i);
 int xsk_descriptor(const struct xsk *x);
 /* Anything in the rx ring right now? One read of the producer, no lock. */
 bool xsk_readable(const struct xsk *x);
+/* How many packets are there, as far as the kernel says: a hint, 0 to the ring's size. */
+uint32_t xsk_waiting(const struct xsk *x);
 /* Packets received in all. */
 uint64_t xsk_received(const struct xsk *x);
 
 /* Those there are belong to another process: there are none. */
 void xsk_leave(void);
 
-/* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick. */
+/* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick, of what it sent or
+ * shares a ring with. What others have in rings of their own is theirs to see to. */
 void xsk_flush(void);
+/* Whoever sent it. */
+void xsk_flush_all(void);
 
 #endif

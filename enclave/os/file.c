@@ -12,6 +12,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/reference.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"
@@ -63,7 +64,7 @@ struct file *file_get(int fd)
     struct file *f = NULL;
     lock_take(&table.lock);
     if ((uint32_t)fd < table.size && (f = entry_file(table.entries[fd])))
-        __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+        reference_take(&f->references);
     lock_release(&table.lock);
     return f;
 }
@@ -79,7 +80,7 @@ bool file_still(struct file *f)
 
 void file_hold(struct file *f)
 {
-    __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+    reference_take(&f->references);
 }
 
 int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
@@ -100,7 +101,7 @@ int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
 
 void file_put(struct file *f)
 {
-    if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
+    if (!f || !reference_drop(&f->references))
         return;
     lock_take(&every.lock);
     list_remove(&f->all);
@@ -110,6 +111,7 @@ void file_put(struct file *f)
     if (f->ops->release)
         f->ops->release(f);
     alloc_free(f->path);
+    alloc_free(f->real_path);
     alloc_free(f);
 }
 
@@ -156,6 +158,14 @@ int64_t file_install_or_put(struct file *f, int flags)
     if (fd < 0)
         file_put(f);
     return fd;
+}
+
+bool file_closed_on_exec(int fd)
+{
+    lock_take(&table.lock);
+    bool closed = fd >= 0 && (uint32_t)fd < table.size && (table.entries[fd] & CLOSE_ON_EXEC);
+    lock_release(&table.lock);
+    return closed;
 }
 
 bool file_listed(uint32_t fd)

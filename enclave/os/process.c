@@ -94,29 +94,29 @@ SYSCALL(prlimit64)
 {
     struct rlimit new, old;
     UNUSED_ARGUMENTS;
-    if ((int)a0 && (int)a0 != process.pid)
-        return -ESRCH;
+    bool other = (int)a0 && (int)a0 != process.pid;
     if (a2 && user_get(&new, (const void *)a2))
         return -EFAULT;
     struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
-    bool files = (int)a1 == RLIMIT_NOFILE;
+    bool files = !other && (int)a1 == RLIMIT_NOFILE;
     uint64_t soft = files ? (limit_nofile(), nofile.soft) : 0;
     if (a2)
         untrusted_write(in, &new, sizeof new);
-    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 && !files ? in.address : 0, out.address, 0, 0);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1,
+                                  a2 && !files ? in.address : 0, out.address, 0, 0);
     if (!result && files && a2) {
         untrusted_read(&old, out, sizeof old);
         result = nofile_set(&new);
         untrusted_write(out, &old, sizeof old);
     }
-    if (!result && a2 && (int)a1 == RLIMIT_FSIZE)
+    if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);
     if (files)
         old.rlim_cur = soft;
-    if ((int)a1 == RLIMIT_STACK)
+    if (!other && (int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);
 }
@@ -201,6 +201,7 @@ SYSCALL(prctl)
             return -EFAULT;
         name[sizeof name - 1] = 0;
         memcpy(t->name, name, sizeof name);
+        thread_named(t);
         return 0;
     }
     case PR_GET_NAME:

@@ -68,5 +68,7 @@ bool signal_pending(void);
 
 /* The process ends, and others may wait for robust mutexes of its threads. */
 void threads_abandon(void);
+/* The name of a thread of ours has changed: others may see it, in a development configuration. */
+void thread_named(const struct thread *t);
 
 #endif

@@ -10,15 +10,16 @@
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/reference.h"
 #include "enclave/net/bytes.h"
 #include "enclave/net/transmit.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/udp_socket.h"
 
-static uint64_t host_sends;
+static uint32_t host_sends; /* counted as references are; wraps */
 
-uint64_t udp_host_sends(void)
+uint32_t udp_host_sends(void)
 {
     return __atomic_load_n(&host_sends, __ATOMIC_RELAXED);
 }
@@ -94,7 +95,8 @@ static int destination_of(const struct udp_socket *s, const struct msghdr *m, st
 
 void udp_host_sent(void)
 {
-    __atomic_add_fetch(&host_sends, 1, __ATOMIC_RELAXED);
+    net_count_sent();
+    reference_take(&host_sends);
 }
 
 /* Until the host's socket takes something: 0: try again; else what the call returns. */
@@ -142,14 +144,14 @@ int udp_pending_error(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     uint64_t now = udp_ticks();
-    bool known = s->host_reported & POLLERR;
+    bool known = hint(s->host_reported) & POLLERR;
     if (!known && (udp_looked_within(s, UDP_BELIEF_PART) ||
-                   (s->error_looked && now - s->error_looked < net_second() / UDP_BELIEF_PART)))
+                   (hint(s->error_looked) && now - hint(s->error_looked) < net_second() / UDP_BELIEF_PART)))
         return 0;
     int error = 0;
     socklen_t n = sizeof error;
-    s->error_looked = now;
-    s->host_reported &= ~(uint32_t)POLLERR;
+    hint_set(s->error_looked, now);
+    hint_set(s->host_reported, hint(s->host_reported) & ~(uint32_t)POLLERR);
     if (host_getsockopt(f->host_fd, SOL_SOCKET, SO_ERROR, &error, &n) || n != sizeof error)
         return 0;
     if (error <= 0 || error >= 4096)
@@ -231,7 +233,7 @@ static int send_stream(struct file *f, const struct msghdr *m, int flags, uint32
     for (;;) {
         lock_take(&s->lock);
         int result = udp_stream_send(f, m, flags, length);
-        s->stream.blocked = result == -EAGAIN;
+        hint_set(s->stream.blocked, result == -EAGAIN);
         lock_release(&s->lock);
         if (result != -EAGAIN)
             return result;
@@ -250,6 +252,7 @@ static int transmit_rest(struct udp_socket *s, const struct transmission *t, uin
         int error = transmit(t, payload + *done, n);
         if (error)
             return error;
+        net_count_sent();
         udp_count(&s->endpoint, packets_out, 1);
         udp_count(&s->endpoint, bytes_out, n);
         *done += n;

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the end-to-end tests share.
 
-rakis() { timeout 60 "$RAKIS" run --log error "$@"; }
+# IO: rings (default) or exits.
+rakis() { timeout 60 "$RAKIS" run --log error --io "${IO:-rings}" "$@"; }
 
 # The same output and status as natively: same PROGRAM [ARG...]
 same() {
@@ -16,6 +17,16 @@ same() {
 }
 
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
+
+# A folder in which users without privilege can run rakis: $THERE, to be removed by `rm -r`.
+public_make() {
+    THERE=$(mktemp -d)
+    mkdir "$THERE/enclave" "$THERE/home"
+    cp "$RAKIS" "$THERE"
+    cp "$BUILD/enclave/rakis-enclave" "$THERE/enclave"
+    chmod 755 "$THERE"
+    chmod 777 "$THERE/home"
+}
 
 # Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1, fd78::1) and $NS_B (v1, 10.78.0.2, fd78::2).
 netns_up() {

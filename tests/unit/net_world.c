@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,21 +44,50 @@ int log_threshold = LOG_WARNING;
 
 /* ---- the enclave's surroundings ---- */
 
-static struct thread_block block;
+static struct thread_block blocks[WORLD_THREADS];
 
 static struct {
     uint8_t none[4096]; /* offset 0 is no place */
-    uint8_t bounce[0x100000];
+    uint8_t bounce[WORLD_THREADS][0x10000];
     _Alignas(4096) uint8_t statistics[0x10000];
-    _Alignas(4096) uint8_t frames[WORLD_FRAMES][WORLD_FRAME_SIZE];
+    _Alignas(4096) uint8_t frames[WORLD_QUEUES * WORLD_FRAMES][WORLD_FRAME_SIZE];
 } arena __attribute__((aligned(4096)));
 
 static struct statistics *const statistics = (struct statistics *)arena.statistics;
 
 void world_thread(uint64_t index)
 {
-    block.index = index;
+    thread_block()->index = index;
 }
+
+void world_thread_enter(uint64_t index)
+{
+    struct thread_block *block = &blocks[index];
+    memset(block, 0, sizeof *block);
+    block->self = block;
+    block->index = index;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, block);
+}
+
+/* What stands for the host and the kernel is used by one thread at a time. */
+static pthread_mutex_t outside = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static bool outside_take(void)
+{
+    if (world.threaded)
+        pthread_mutex_lock(&outside);
+    return world.threaded;
+}
+
+static void outside_give(const bool *taken)
+{
+    if (*taken)
+        pthread_mutex_unlock(&outside);
+}
+
+#define OUTSIDE bool outside_taken __attribute__((cleanup(outside_give), unused)) = outside_take()
+
+static uint32_t nudged[WORLD_THREADS]; /* where world.threaded: the next sleep ends at once */
 
 struct untrusted arena_at(uint64_t offset)
 {
@@ -70,12 +101,12 @@ struct untrusted arena_statistics(void)
 
 struct untrusted bounce(void)
 {
-    return (struct untrusted){(uint64_t)arena.bounce};
+    return (struct untrusted){(uint64_t)arena.bounce[thread_block() - blocks]};
 }
 
 uint64_t bounce_size(void)
 {
-    return sizeof arena.bounce;
+    return sizeof *arena.bounce;
 }
 
 const struct statistics *world_statistics(void)
@@ -114,8 +145,10 @@ void violation_count(void)
 
 void lock_slow(struct lock *l)
 {
-    (void)l;
-    fail_msg("a lock is taken twice");
+    if (!world.threaded)
+        fail_msg("a lock is taken twice");
+    while (!lock_try(l))
+        sched_yield();
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -135,7 +168,7 @@ void alloc_free(void *p)
 
 bool signal_pending(void)
 {
-    block.pending = 0;
+    thread_block()->pending = 0;
     return world.signal;
 }
 
@@ -178,6 +211,8 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
 
 void file_put(struct file *f)
 {
+    if (__atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
+        return;
     f->ops->release(f);
     free(f);
 }
@@ -257,7 +292,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
                   uint64_t a4, uint64_t a5)
 {
     uint8_t *place = (uint8_t *)&arena + a0;
-    (void)flags, (void)a2, (void)a3, (void)a4, (void)a5;
+    OUTSIDE;
+    (void)flags, (void)a3, (void)a4, (void)a5;
     world.exits.total++;
     switch (number) {
     case EXIT_INTERFACES:
@@ -279,11 +315,21 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     case EXIT_PORT: {
         struct port_key key;
         memcpy(&key, (uint8_t *)&arena + a1, sizeof key);
+        /* With a socket that has the port. */
+        if (a0 == PORT_ADD)
+            assert_int_equal(host_socket_at((int)key.socket)->port, key.port);
         return serve_port(a0, key.address, (uint16_t)key.port);
     }
+    case EXIT_NEIGHBOUR:
+        world.neighbour.count++;
+        world.neighbour.interface = a0;
+        world.neighbour.length = a2;
+        memcpy(world.neighbour.frame, (uint8_t *)&arena + a1, MIN(a2, sizeof world.neighbour.frame));
+        return 0;
     case EXIT_INTERRUPT:
         world.exits.interrupts++;
         world.exits.interrupted |= 1ull << a0;
+        __atomic_store_n(&nudged[a0], 1, __ATOMIC_RELEASE);
         return 0;
     case EXIT_CLOCK: {
         struct clock_sample sample = {.tsc_hz = 1000000000};
@@ -309,35 +355,38 @@ struct xsk {
     enum { FREE, RECEIVED, HELD, SENDING } owner[WORLD_FRAMES];
     struct xsk_packet ring[WORLD_FRAMES];
     int ring_count;
-    bool open;
 };
 
-static struct xsk one;
+static struct xsk xsks[WORLD_QUEUES];
+static int open_count;
 
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
 {
     assert_int_equal(interface->index, INTERFACE_INDEX);
-    assert_int_equal(queue, 0);
-    one.open = true;
-    *out = &one;
+    assert_int_equal(queue, open_count);
+    *out = &xsks[open_count++];
     return 0;
 }
 
 int xsk_count(void)
 {
-    return one.open;
+    return open_count;
 }
 
 struct xsk *xsk_at(int i)
 {
-    assert_int_equal(i, 0);
-    return &one;
+    assert_true(i >= 0 && i < open_count);
+    return &xsks[i];
 }
 
 int xsk_descriptor(const struct xsk *x)
 {
-    (void)x;
-    return XSK_DESCRIPTOR;
+    return XSK_DESCRIPTOR + (int)(x - xsks);
+}
+
+static uint8_t *frame_of(const struct xsk *x, uint32_t frame)
+{
+    return arena.frames[(x - xsks) * WORLD_FRAMES + frame];
 }
 
 uint64_t xsk_interface(const struct xsk *x)
@@ -350,6 +399,12 @@ uint32_t xsk_frame_size(const struct xsk *x)
 {
     (void)x;
     return WORLD_FRAME_SIZE;
+}
+
+uint32_t xsk_waiting(const struct xsk *x)
+{
+    OUTSIDE;
+    return (uint32_t)x->ring_count;
 }
 
 uint64_t xsk_received(const struct xsk *x)
@@ -365,6 +420,7 @@ void host_nap(uint32_t ns)
 
 bool xsk_readable(const struct xsk *x)
 {
+    OUTSIDE;
     return x->ring_count > 0;
 }
 
@@ -378,6 +434,7 @@ static int frame_free(struct xsk *x)
 
 int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
 {
+    OUTSIDE;
     int n = MIN(MIN(count, XSK_BATCH), x->ring_count);
     for (int i = 0; i < n; i++) {
         out[i] = x->ring[i];
@@ -391,6 +448,7 @@ int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
 
 void xsk_release(struct xsk *x, uint32_t frame)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], HELD);
     x->owner[frame] = FREE;
     world.frames_out--;
@@ -398,12 +456,14 @@ void xsk_release(struct xsk *x, uint32_t frame)
 
 uint32_t xsk_frames_low(const struct xsk *x)
 {
+    OUTSIDE;
     (void)x;
     return MAX((uint32_t)(WORLD_FRAMES - world.frames_out), world.frames_low);
 }
 
 int xsk_frame_take(struct xsk *x)
 {
+    OUTSIDE;
     int i = frame_free(x);
     if (i < 0)
         return -ENOBUFS;
@@ -414,6 +474,7 @@ int xsk_frame_take(struct xsk *x)
 
 void xsk_frame_give(struct xsk *x, int frame)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], SENDING);
     x->owner[frame] = FREE;
     world.frames_taken--;
@@ -443,6 +504,7 @@ static void fill_in_checksum(uint8_t *bytes, uint32_t length)
 
 int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], SENDING);
     assert_int_equal(metadata, world.checksums);
     if (world.full_after && world.sent == world.full_after) {
@@ -453,17 +515,20 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
         return -EAGAIN;
     assert_true(start >= XSK_TX_OFFSET);
     assert_true(length <= WORLD_FRAME_SIZE - start);
+    if (world.threaded)
+        world.sent %= WORLD_WIRE;
     assert_true(world.sent < WORLD_WIRE);
     if (metadata)
-        fill_in_checksum(arena.frames[frame] + start, length);
+        fill_in_checksum(frame_of(x, (uint32_t)frame) + start, length);
     world.wire[world.sent].length = length;
-    memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + start, length);
+    memcpy(world.wire[world.sent++].bytes, frame_of(x, (uint32_t)frame) + start, length);
     xsk_frame_give(x, frame);
     return 0;
 }
 
 void io_flush(void)
 {
+    OUTSIDE;
     world.exits.flushes++;
 }
 
@@ -476,8 +541,9 @@ void files_visit(void (*visit)(struct file *f))
     (void)visit;
 }
 
-void xsk_flush(void)
+void xsk_flush_all(void)
 {
+    OUTSIDE;
     world.exits.flushes++;
 }
 
@@ -495,6 +561,7 @@ struct segments {
 
 struct segments *segments_take(void)
 {
+    OUTSIDE;
     static struct segments one_set;
     if (!world.segments.offered || world.segments.taken)
         return NULL;
@@ -504,6 +571,7 @@ struct segments *segments_take(void)
 
 int segments_send(struct segments *s)
 {
+    OUTSIDE;
     (void)s;
     if (world.segments.blocked)
         return -EAGAIN;
@@ -514,6 +582,7 @@ int segments_send(struct segments *s)
 
 void segments_give(struct segments *s)
 {
+    OUTSIDE;
     segments_send(s);
     world.segments.taken = false;
 }
@@ -521,6 +590,7 @@ void segments_give(struct segments *s)
 int segments_add(struct segments *s, int host_fd, const void *name, size_t name_length,
                  const void *payload, uint32_t length)
 {
+    OUTSIDE;
     (void)s, (void)host_socket_at(host_fd);
     if (world.segments.blocked)
         return -EAGAIN;
@@ -535,6 +605,7 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
 
 int segments_error(struct segments *s)
 {
+    OUTSIDE;
     int error = world.segments.error;
     (void)s;
     world.segments.error = 0;
@@ -543,20 +614,23 @@ int segments_error(struct segments *s)
 
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)
 {
+    OUTSIDE;
     assert_true(x->owner[frame] == HELD || x->owner[frame] == SENDING);
     assert_true(offset <= WORLD_FRAME_SIZE);
-    return (struct untrusted){(uint64_t)arena.frames[frame] + offset};
+    return (struct untrusted){(uint64_t)frame_of(x, frame) + offset};
 }
 
 void world_receive_frame(const void *bytes, size_t length)
 {
     static uint32_t offset = 262; /* the kernel's headroom and ours */
-    int i = frame_free(&one);
+    OUTSIDE;
+    struct xsk *x = &xsks[world.queue];
+    int i = frame_free(x);
     assert_true(i >= 0);
-    memset(arena.frames[i], 0xaa, WORLD_FRAME_SIZE);
-    memcpy(arena.frames[i] + offset, bytes, length);
-    one.owner[i] = RECEIVED;
-    one.ring[one.ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
+    memset(frame_of(x, (uint32_t)i), 0xaa, WORLD_FRAME_SIZE);
+    memcpy(frame_of(x, (uint32_t)i) + offset, bytes, length);
+    x->owner[i] = RECEIVED;
+    x->ring[x->ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
 }
 
 void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_address destination,
@@ -595,9 +669,23 @@ void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, 
     world_receive_ip(ip_four(source), source_port, ip_four(destination), port, payload, length, checksum);
 }
 
+void world_receive_by(int queue, uint32_t source, uint16_t source_port, uint16_t port, const void *payload,
+                      size_t length)
+{
+    OUTSIDE;
+    world.queue = queue;
+    world_receive(source, source_port, OUR_ADDRESS, port, payload, length, CHECKSUM_PARTIAL);
+}
+
+int world_waiting_by(int queue)
+{
+    OUTSIDE;
+    return xsks[queue].ring_count;
+}
+
 void world_scribble(void)
 {
-    for (int i = 0; i < WORLD_FRAMES; i++)
+    for (int i = 0; i < WORLD_QUEUES * WORLD_FRAMES; i++)
         memset(arena.frames[i], 0xbb, WORLD_FRAME_SIZE);
 }
 
@@ -637,6 +725,7 @@ static struct world_host_socket *host_socket_at(int fd)
 
 int world_host_socket(void)
 {
+    OUTSIDE;
     for (int i = 0; i < WORLD_HOST_SOCKETS; i++) {
         if (world.host[i].open)
             continue;
@@ -685,6 +774,7 @@ static socklen_t host_sockaddr(const struct world_host_socket *s, struct ip_addr
 
 int host_close(int fd)
 {
+    OUTSIDE;
     host_socket_at(fd)->open = false;
     return 0;
 }
@@ -697,6 +787,7 @@ static void autobind(struct world_host_socket *s)
 
 int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     world.exits.total++;
     if (s->port || !host_address(s, a, n, &s->address, &s->port))
@@ -709,6 +800,7 @@ int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 
 int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_flags)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     struct ip_address peer;
     uint16_t port;
@@ -734,6 +826,7 @@ int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_fl
 
 int host_getsockname(int fd, struct sockaddr_storage *a, socklen_t *n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     world.exits.total++;
     *n = host_sockaddr(s, s->address, s->port, a);
@@ -750,6 +843,7 @@ int host_getpeername(int fd, struct sockaddr_storage *a, socklen_t *n)
 
 int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     if (level == SOL_SOCKET && name == SO_RCVBUF && n == sizeof(int)) {
         memcpy(&s->receive_buffer, value, sizeof(int));
@@ -764,6 +858,7 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 
 int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     int error = -s->error;
     world.exits.total++;
@@ -800,6 +895,7 @@ int host_fstat(int fd, struct stat *out)
 int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
                      uint64_t *asked)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     const struct sockaddr *to = m->msg_namelen ? m->msg_name : (const struct sockaddr *)&s->peer;
     (void)exit_flags;
@@ -829,6 +925,7 @@ int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, u
 int64_t host_recvmsg(int fd, struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
                      uint64_t *asked)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     (void)exit_flags, (void)asked;
     assert_int_equal(skip, 0);
@@ -871,10 +968,12 @@ void world_host_receive(int fd, uint32_t source, uint16_t source_port, const voi
 
 int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t exit_flags)
 {
+    OUTSIDE;
     int ready = 0;
     bool sleeps = *timeout_ns != 0;
     assert_int_equal(sleeps, (exit_flags & EXIT_INTERRUPTIBLE) != 0);
-    if (block.pending && sleeps)
+    bool nudge = __atomic_exchange_n(&nudged[thread_block()->index], 0, __ATOMIC_ACQUIRE);
+    if (sleeps && (thread_block()->pending || (nudge && world.threaded)))
         return -EINTR;
     world.exits.total++;
     world.exits.sleeps += sleeps;
@@ -889,11 +988,13 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
         return result;
     }
     world.looked_at_xsks = false;
+    world.slept_for = 0;
     for (unsigned i = 0; i < count; i++) {
         short events = 0;
-        if (p[i].fd == XSK_DESCRIPTOR) {
+        if (p[i].fd >= XSK_DESCRIPTOR) {
             world.looked_at_xsks = true;
-            events = (short)((one.ring_count ? POLLIN : 0) | (world.transmit_full ? 0 : POLLOUT));
+            world.slept_for |= 1u << (p[i].fd - XSK_DESCRIPTOR);
+            events = (short)((xsks[p[i].fd - XSK_DESCRIPTOR].ring_count ? POLLIN : 0) | (world.transmit_full ? 0 : POLLOUT));
         } else if (p[i].fd >= 0) {
             const struct world_host_socket *s = host_socket_at(p[i].fd);
             events = (short)((s->queued ? POLLIN : 0) | POLLOUT | (s->error ? POLLERR : 0));
@@ -901,6 +1002,8 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
         p[i].revents = events & (p[i].events | POLLERR);
         ready += p[i].revents != 0;
     }
+    if (world.threaded)
+        return ready;
     if (!ready && *timeout_ns == NO_TIMEOUT && !world.full_sleeps)
         fail_msg("sleeps for ever");
     if (!ready && *timeout_ns != NO_TIMEOUT)
@@ -912,12 +1015,16 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
 
 void world_start(void)
 {
+    world_start_queues(1);
+}
+
+void world_start_queues(int queues)
+{
     memset(&world, 0, sizeof world);
-    memset(&one, 0, sizeof one);
+    memset(xsks, 0, sizeof xsks);
+    open_count = 0;
     statistics_reset();
-    memset(&block, 0, sizeof block);
-    block.self = &block;
-    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
+    world_thread_enter(0);
     world.port_next = 33000;
     world.interfaces.count = 1;
     world.interfaces.interface[0] = (struct interface_info){
@@ -925,7 +1032,7 @@ void world_start(void)
         .mac = OUR_MAC,
         .mtu = 1500,
         .mtu_six = 1500,
-        .queues = 1,
+        .queues = (uint64_t)queues,
         .up = 1,
         .address_count = 3,
         .address = {{ip_four(OUR_ADDRESS), 24}, {OUR_SIX, 64}, {OUR_LOCAL, 64}},

@@ -20,6 +20,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/uring.h"
@@ -31,6 +32,7 @@
 #define NEVER_STALE (UINT64_MAX / 2)
 
 struct enclave enclave = {.rings = true};
+struct order order;
 
 static struct thread_block block;
 static struct exit_slot slot;
