@@ -23,6 +23,7 @@
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/shared.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -444,7 +445,7 @@ static int region_make(uint64_t start, uint64_t end, const struct area *a)
 static int make_common(const struct area *a, void *context)
 {
     (void)context;
-    if (!a->sharing || a->shared)
+    if (!a->sharing || (a->shared && !shared_nameless(a->shared)))
         return 0;
     for (uint64_t at = a->start, next; at < a->end; at = next) {
         next = MIN(common_end_of(at), a->end);
@@ -461,6 +462,8 @@ static int make_common(const struct area *a, void *context)
 void common_before_fork(void)
 {
     memory_visit(make_common, NULL);
+    if (common_any())
+        memory_release_common();
     lock_take(&common.lock);
     give_all();
     lock_release(&common.lock);

@@ -313,6 +313,16 @@ void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain)
     lock_release(&memory.lock);
 }
 
+void memory_release_common(void)
+{
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        struct area *a = &memory.table.area[i];
+        if (a->shared && common_end_of(a->start) > a->start)
+            a->shared = NULL;
+    }
+    shared_sweep();
+}
+
 int memory_push_all(void)
 {
     int error = 0;
