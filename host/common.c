@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -38,6 +39,12 @@ static struct {
     uint64_t pages;
 } regions[COMMON_REGIONS];
 
+/* Held while regions are looked through: none goes away meanwhile. */
+static pthread_mutex_t listening = PTHREAD_MUTEX_INITIALIZER;
+
+/* Rung when a page is wanted. Not by a signal to its holder: who is another user may send none. */
+static _Atomic uint32_t *bell;
+
 static size_t size_of(uint64_t pages)
 {
     return sizeof(struct region) + pages * (sizeof(struct page) + sizeof(struct common_slot));
@@ -48,23 +55,92 @@ static struct common_slot *slot_of(uint64_t number, uint64_t page)
     return (struct common_slot *)(regions[number].region->page + regions[number].pages) + page;
 }
 
+static bool somebody_waits(void)
+{
+    uint32_t me = (uint32_t)getpid();
+    for (size_t number = 0; number < COMMON_REGIONS; number++) {
+        const struct region *r = __atomic_load_n(&regions[number].region, __ATOMIC_ACQUIRE);
+        for (uint64_t i = 0; r && i < regions[number].pages; i++)
+            if (atomic_load_explicit(&r->page[i].wanted, memory_order_relaxed) && atomic_load(&r->page[i].holder) == me)
+                return true;
+    }
+    return false;
+}
+
+/* Hears the bell; a thread of the enclave is made to look where it is for this process. */
+static void *listen_for_bell(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        uint32_t rung = atomic_load(bell);
+        pthread_mutex_lock(&listening);
+        bool mine = somebody_waits();
+        pthread_mutex_unlock(&listening);
+        if (mine)
+            kill(getpid(), SIGNAL_LOOK);
+        syscall(SYS_futex, bell, FUTEX_WAIT, rung, NULL, NULL, 0);
+    }
+    return NULL;
+}
+
+static int listen_start(void)
+{
+    pthread_t thread;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&thread, NULL, listen_for_bell, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (!error)
+        pthread_detach(thread);
+    return -error;
+}
+
+void common_host_forked(void)
+{
+    pthread_mutex_init(&listening, NULL);
+    if (bell && listen_start())
+        fprintf(stderr, "rakis: no thread to hear of pages that other processes want\n");
+}
+
+static int bell_make(void)
+{
+    if (bell)
+        return 0;
+    void *at = mmap(NULL, sizeof *bell, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED)
+        return -errno;
+    bell = at;
+    int error = listen_start();
+    if (error) {
+        munmap(at, sizeof *bell);
+        bell = NULL;
+    }
+    return error;
+}
+
 static int64_t make(uint64_t number, uint64_t pages)
 {
     if (regions[number].region || pages > UINT32_MAX)
         return -EINVAL;
+    int error = bell_make();
+    if (error)
+        return error;
     void *at = mmap(NULL, size_of(pages), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED)
         return -errno;
-    regions[number].region = at;
     regions[number].pages = pages;
+    __atomic_store_n(&regions[number].region, at, __ATOMIC_RELEASE);
     return 0;
 }
 
 static int64_t drop(uint64_t number)
 {
+    pthread_mutex_lock(&listening);
     munmap(regions[number].region, size_of(regions[number].pages));
     regions[number].region = NULL;
     regions[number].pages = 0;
+    pthread_mutex_unlock(&listening);
     return 0;
 }
 
@@ -98,13 +174,15 @@ static bool dead(uint32_t process)
     return !read || (state && (state[2] == 'Z' || state[2] == 'X'));
 }
 
-static void tell(struct page *p, uint32_t holder)
+static void tell(struct page *p)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, told = atomic_load(&p->told);
-    if (ns - told >= PEACE_NS && atomic_compare_exchange_strong(&p->told, &told, ns))
-        kill((pid_t)holder, SIGNAL_LOOK);
+    if (ns - told >= PEACE_NS && atomic_compare_exchange_strong(&p->told, &told, ns)) {
+        atomic_fetch_add(bell, 1);
+        wake(bell);
+    }
 }
 
 static int64_t take(uint64_t number, uint64_t page, void *out)
@@ -115,7 +193,7 @@ static int64_t take(uint64_t number, uint64_t page, void *out)
     if (!atomic_compare_exchange_strong(&p->holder, &holder, me) && holder != me) {
         uint32_t tries = atomic_fetch_add(&p->wanted, 1) + 1;
         if (tries % TRIES_UNTIL_DEAD || !dead(holder)) {
-            tell(p, holder);
+            tell(p);
             return -EAGAIN;
         }
         if (!atomic_compare_exchange_strong(&p->holder, &holder, me))

@@ -7,6 +7,8 @@
 
 #include "abi/exits.h"
 
+/* In the child of a fork. */
+void common_host_forked(void);
 int64_t common_host(const uint64_t argument[EXIT_ARGUMENTS]);
 
 #endif

@@ -252,6 +252,23 @@ static void killed(void)
     printf("seen while it lived: %d, ended with %d\n", same, wait_status(pid));
 }
 
+/* As a server's workers, which may send their master no signal. */
+static void other_user(void)
+{
+    pid_t pid = fork();
+    if (!pid) {
+        if (!getuid() && setuid(65534))
+            _exit(1);
+        sem_wait(&s->ping);
+        strcat(s->text, " and of another user");
+        _exit(0);
+    }
+    strcpy(s->text, "of one user");
+    sem_post(&s->ping);
+    int status = wait_status(pid);
+    printf("%d: %s\n", status, s->text);
+}
+
 int main(void)
 {
     setvbuf(stdout, NULL, _IONBF, 0);
@@ -264,5 +281,6 @@ int main(void)
     robust();
     timed();
     killed();
+    other_user();
     return 0;
 }
