@@ -105,6 +105,7 @@ struct signal_note {
  *                  words: descriptors to read from it and to write to it; -errno
  * X(SIGNAL)        (signal, enum signal_way, SA_NOCLDSTOP and SA_NOCLDWAIT): what the kernel is to do with it
  *                  → 0, -errno
+ * X(COMMON)        (enum common_operation, region, ...): memory of several processes    [abi/common.h]
  * X(STOP)          (signal): stop the process as that signal does by default → 0 when it goes on
  * X(TITLE)         (arena offset, length of a name, length of arguments after it): others see the process by that
  *                  name and, unless there are none, those arguments, each with its NUL → 0. In a development
@@ -141,6 +142,7 @@ struct signal_note {
     X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
+    X(COMMON)                                                                                      \
     X(STOP)                                                                                        \
     X(NEIGHBOUR)                                                                                   \
     X(TITLE)
@@ -165,6 +167,8 @@ enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
     PAGES_PROTECT, /* change the permissions of usable pages */
     PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
+    PAGES_MOVE,    /* the page appears with these permissions and with the contents of another, whose offset is given for
+                      the length; that reads as zero afterwards */
     PAGES_DISCARD, /* drop contents, keep permissions: pages read as zero (MADV_DONTNEED) */
 };
 

@@ -13,6 +13,7 @@
 #include <x86intrin.h>
 
 #include "abi/syscall_names.h"
+#include "host/common.h"
 #include "host/files.h"
 #include "host/law4.h"
 #include "host/mapped.h"
@@ -336,6 +337,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_fork(a[0]);
     case EXIT_SIGNAL:
         return signal_way((int)a[0], (int)a[1], (int)a[2]);
+    case EXIT_COMMON:
+        return common_host(a);
     case EXIT_STOP:
         return signal_stop((int)a[0]);
     case EXIT_TITLE:

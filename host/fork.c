@@ -13,6 +13,25 @@
 
 #define PIPE_ROOM (1 << 20)
 
+/* Descriptors that are given up when a process is made: a program that has opened all that it may can fork. */
+static int reserve[16];
+
+void fork_reserve(void)
+{
+    for (size_t i = 0; i < sizeof reserve / sizeof *reserve; i++)
+        if (reserve[i] <= 0)
+            reserve[i] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+}
+
+static void reserve_release(void)
+{
+    for (size_t i = 0; i < sizeof reserve / sizeof *reserve; i++) {
+        if (reserve[i] > 0)
+            close(reserve[i]);
+        reserve[i] = 0;
+    }
+}
+
 static int pipes_make(int down[2], int up[2])
 {
     if (pipe2(down, O_CLOEXEC))
@@ -30,7 +49,9 @@ static int pipes_make(int down[2], int up[2])
 int64_t host_fork(int fds[2])
 {
     const struct platform *platform = host.options->platform;
-    int down[2], up[2], error = pipes_make(down, up);
+    int down[2], up[2];
+    reserve_release();
+    int error = pipes_make(down, up);
     if (error)
         return error;
     /* Signals wait until the child can hand them to its enclave. */
@@ -57,5 +78,6 @@ int64_t host_fork(int fds[2])
     }
     fds[0] = up[0];
     fds[1] = down[1];
+    fork_reserve();
     return pid;
 }

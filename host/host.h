@@ -95,6 +95,8 @@ _Noreturn void host_end(int status);
 
 /* fork.c: the pid, and the descriptors to read from the child and to write to it; or -errno. */
 int64_t host_fork(int fds[2]);
+/* Sets descriptors aside for that. */
+void fork_reserve(void);
 
 /* stats.c: write host.options->statistics_path (JSON); called at the end and on SIGUSR2 from a plain
  * thread context. */

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "abi/arena.h"
+#include "host/common.h"
 #include "host/files.h"
 #include "host/mapped.h"
 #include "host/segments.h"
@@ -208,6 +209,7 @@ int host_run(const struct run_options *options)
     if (!error)
         error = signals_start();
     pthread_sigmask(SIG_SETMASK, &all, NULL);
+    fork_reserve();
     if (!error)
         error = thread_run(0, false);
     if (error) {
@@ -259,6 +261,8 @@ _Noreturn void host_run_forked(int in, int out)
     start_parameters.forked = 1;
     start_parameters.fork_in = (uint64_t)in;
     start_parameters.fork_out = (uint64_t)out;
+    fork_reserve();
+    common_host_forked();
     if (!error)
         error = thread_run(0, false);
     if (error) {

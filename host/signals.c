@@ -50,8 +50,9 @@ static void handler(int signal, siginfo_t *info, void *outside)
     }
     if (!t)
         return;
-    /* Ours, to make a thread look: unless it is from a timer that the enclave made. */
-    bool mine = signal == SIGNAL_LOOK &&
+    /* Ours, to make a thread look: unless it is from a timer that the enclave made, or from another process that
+     * wants a page of common memory. */
+    bool mine = signal == SIGNAL_LOOK && info->si_code != SI_USER &&
                 (info->si_code != SI_TIMER || info->si_value.sival_int != SIGNAL_LOOK_TIMER);
     if (!mine)
         note(t, signal, info);

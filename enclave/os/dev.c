@@ -98,6 +98,17 @@ static const struct file_ops device_ops = {
     .stat = device_stat,
 };
 
+int dev_stand_in(const struct file *f)
+{
+    enum device device = f->ops == &device_ops ? device_of(f) : RANDOM;
+    if (device == RANDOM || device == URANDOM)
+        return -EINVAL; /* what is random is not the host's to say */
+    for (size_t i = 0; i < ARRAY_SIZE(devices); i++)
+        if (devices[i].minor == device)
+            return host_openat(AT_FDCWD, devices[i].path, O_RDWR | O_CLOEXEC, 0);
+    return -EINVAL;
+}
+
 int dev_open(const char *path, int flags, struct file **out)
 {
     for (size_t i = 0; i < ARRAY_SIZE(devices); i++) {

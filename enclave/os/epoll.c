@@ -567,10 +567,15 @@ static int answer_inside(struct epoll *p, struct item *i)
 
 static int answer_by_host(struct epoll *p, struct item *i)
 {
-    if (!i->tells)
+    if (i->answers)
         return 0;
     list_remove(&i->inside);
-    *teller_count(p, i) -= 1;
+    if (i->tells) {
+        *teller_count(p, i) -= 1;
+    } else {
+        host_remove(i);
+        p->insides--;
+    }
     i->tells = false;
     i->answers = true;
     p->hosts++;
@@ -579,6 +584,26 @@ static int answer_by_host(struct epoll *p, struct item *i)
     if (i->local) /* who sleeps knows nothing of the host's part */
         waiters_wake_all(&p->waiters);
     i->local = false;
+    return 0;
+}
+
+/* Asked inside from now on; the host says when that is worth while. */
+static int answer_by_both(struct epoll *p, struct item *i)
+{
+    if (!i->tells || i->local)
+        return 0;
+    if (sleep_make(p)) {
+        change(p, i); /* it is asked once, at least */
+    } else {
+        list_remove(&i->inside);
+        list_append(&p->inside, &i->inside);
+        i->tells = false;
+        p->tellers--;
+        p->insides++;
+        if (host_add(i, i->file->host_fd, i->events & ~MODES))
+            i->host_fd = -1;
+    }
+    waiters_wake_all(&p->waiters);
     return 0;
 }
 
@@ -597,6 +622,13 @@ void epoll_answers_by_host(struct file *f)
 {
     lock_take(&watch_lock);
     for_each_item(f, answer_by_host);
+    lock_release(&watch_lock);
+}
+
+void epoll_answers_by_both(struct file *f)
+{
+    lock_take(&watch_lock);
+    for_each_item(f, answer_by_both);
     lock_release(&watch_lock);
 }
 

@@ -491,7 +491,8 @@ static int64_t control(struct file *f, int command, uint64_t argument)
         return -ENFILE;
     if (f->host_fd < 0)
         return -EINVAL;
-    return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, (uint64_t)command, argument, 0, 0);
+    /* Numbers all, or nothing, where whatever is in the register may be an address. */
+    return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, (uint64_t)command, (uint32_t)argument, 0, 0);
 }
 
 SYSCALL(fcntl)

@@ -415,10 +415,14 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
     count = MIN(count, TRANSFER_MAX);
     struct file *from = file_get((int)a0), *to = file_get((int)a2);
     if (from && to && readable(from) && writable(to)) {
-        int host_from = host_fd_of(from), host_to = host_fd_of(to);
+        int host_from = host_fd_of(from), host_to = host_fd_of(to), stand_in = -1;
         mapped_push(from, 0, UINT64_MAX);
         mapped_push(to, 0, UINT64_MAX);
         lend_both(from, to);
+        if (splice && host_from < 0 && host_to >= 0)
+            host_from = stand_in = dev_stand_in(from);
+        else if (splice && host_to < 0 && host_from >= 0)
+            host_to = stand_in = dev_stand_in(to);
         if (host_from < 0 || host_to < 0)
             result = -EINVAL;
         else if (splice)
@@ -426,6 +430,8 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
                 host_splice(host_from, in_at, host_to, out_at, count, flags, EXIT_INTERRUPTIBLE));
         else
             result = host_copy_range(host_from, in_at, host_to, out_at, count, flags);
+        if (stand_in >= 0)
+            host_close(stand_in);
         return_both(from, to);
         mapped_pull(to, 0, UINT64_MAX);
     }

@@ -80,6 +80,9 @@ bool made_up_place(const char *path);
  * resolve. */
 bool path_canonical(char *path);
 
+/* A host's device that does as well as this one for a call in which the host moves the bytes: its descriptor, to be closed by
+ * the caller; -EINVAL: there is none. */
+int dev_stand_in(const struct file *f);
 int dev_open(const char *path, int flags, struct file **out);
 
 /* Made-up content: `text` is alloc'ed and is taken over. NULL: no memory, and text is freed. */
@@ -140,6 +143,8 @@ bool epoll_watched(const struct file *f);
  * answers for it again. 0 or -errno of the host: then nothing has changed. */
 int epoll_answers_inside(struct file *f);
 void epoll_answers_by_host(struct file *f);
+/* A file whose changes were told: both have something to say of it until epoll_answers_by_host. */
+void epoll_answers_by_both(struct file *f);
 /* Something happened to a file that answers inside, by which `events` may hold that did not. No lock of a file is
  * held. */
 void epoll_changed(struct file *f, uint32_t events);

@@ -26,6 +26,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
 #include "enclave/os/coherent.h"
+#include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
@@ -178,6 +179,7 @@ static int share_all(void)
     net_threads_pause();
     world_suspend();
     memory_push_all();
+    common_before_fork();
     io_flush_all();
     udp_sockets_share();
     files_visit(file_cache_surrender);
@@ -278,6 +280,7 @@ static void become_child(void)
     vfork_forget();
     futex_reset();
     children_clear();
+    common_forked();
     timers_forget(true);
     file_cache_restart();
     streams_forked();

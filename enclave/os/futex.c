@@ -13,6 +13,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/list.h"
 #include "enclave/lib/lock.h"
+#include "enclave/os/common.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
@@ -110,8 +111,31 @@ static int wake(uint64_t address, int count, uint32_t bitset)
     return total;
 }
 
+void futex_wake_range(uint64_t start, uint64_t end)
+{
+    for (size_t n = 0; n < BUCKETS; n++) {
+        struct bucket *b = &buckets[n];
+        lock_take(&b->lock);
+        struct list *head = waiters_of(b), *next;
+        for (struct list *i = head->next; i != head; i = next) {
+            struct waiter *w = container_of(i, struct waiter, list);
+            next = i->next;
+            if (w->kind != WAITS_FOR_WAKE || w->address < start || w->address >= end)
+                continue;
+            struct thread *t = w->thread;
+            list_remove(&w->list);
+            __atomic_store_n(&w->queued, false, __ATOMIC_RELEASE); /* w may be gone from here on */
+            thread_wake(t);
+        }
+        lock_release(&b->lock);
+    }
+}
+
 int futex_wake(uint64_t address, int count)
 {
+    if (common_has(address))
+        return common_futex_wake(address, count);
+
     return wake(address, count, FUTEX_BITSET_MATCH_ANY);
 }
 
@@ -549,6 +573,43 @@ static int deadline_of(uint64_t user, int command, bool realtime, uint64_t *dead
     return 0;
 }
 
+/* In memory that processes have in common. Who is woken there looks for himself: so where Linux would move waiters to
+ * another futex they are woken. */
+static int64_t futex_common(uint64_t address, int command, bool realtime, uint32_t value, uint64_t timeout,
+                            uint64_t other, uint32_t last)
+{
+    uint64_t deadline;
+    uint32_t old;
+    int error;
+    switch (command) {
+    case FUTEX_WAIT:
+    case FUTEX_WAIT_BITSET:
+        error = deadline_of(timeout, command, realtime, &deadline);
+        if (!error && command == FUTEX_WAIT_BITSET && !last)
+            error = -EINVAL;
+        return error ? error : common_futex_wait(address, value, deadline);
+    case FUTEX_WAKE:
+    case FUTEX_WAKE_BITSET:
+        return common_futex_wake(address, (int)value);
+    case FUTEX_CMP_REQUEUE:
+        error = read_word(address, &old);
+        if (error || old != last)
+            return error ? error : -EAGAIN;
+        return common_futex_wake(address, INT32_MAX);
+    case FUTEX_REQUEUE:
+        return common_futex_wake(address, INT32_MAX);
+    case FUTEX_WAKE_OP:
+        error = wake_operation(other, last, &old);
+        if (error)
+            return error;
+        error = common_futex_wake(address, (int)value);
+        if (wake_comparison(last, old))
+            error += futex_wake(other, (int)timeout);
+        return error;
+    }
+    return -ENOSYS; /* with priority inheritance: a robust program does without */
+}
+
 SYSCALL(futex)
 {
     int command = (int)a1 & FUTEX_CMD_MASK;
@@ -558,6 +619,8 @@ SYSCALL(futex)
     int error;
     if (a0 % 4)
         return -EINVAL;
+    if (!(a1 & FUTEX_PRIVATE_FLAG) && common_has(a0))
+        return futex_common(a0, command, realtime, value, a3, a4, (uint32_t)a5);
     switch (command) {
     case FUTEX_LOCK_PI:
     case FUTEX_LOCK_PI2:

@@ -14,4 +14,7 @@ void futex_reset(void);
 /* The owner of a robust mutex dies: FUTEX_OWNER_DIED, and a waiter wakes. */
 void futex_abandon(uint64_t address, int tid);
 
+/* Who waits for a futex in [start, end) looks again. */
+void futex_wake_range(uint64_t start, uint64_t end);
+
 #endif

@@ -20,6 +20,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/os/area.h"
 #include "enclave/os/coherent.h"
+#include "enclave/os/common.h"
 #include "enclave/os/file.h"
 #include "enclave/os/shared.h"
 #include "enclave/os/syscalls.h"
@@ -315,6 +316,16 @@ void memory_pull_file(struct file *f, uint64_t from, uint64_t to, bool certain)
     lock_release(&memory.lock);
 }
 
+void memory_release_common(void)
+{
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        struct area *a = &memory.table.area[i];
+        if (a->shared && common_end_of(a->start) > a->start)
+            a->shared = NULL;
+    }
+    shared_sweep();
+}
+
 int memory_push_all(void)
 {
     int error = 0;
@@ -379,6 +390,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
         }
     }
     leave(start, end);
+    common_forget(start, end);
     if (file) {
         push_same(file, 0, UINT64_MAX); /* other mappings of ours may have changed it */
         /* Written through the program's own address, so it is writable first. */
@@ -469,6 +481,7 @@ int memory_unmap(uint64_t address, uint64_t length)
     int error = area_reserve(&memory.table, 2);
     if (!error && area_overlaps(&memory.table, address, end)) {
         leave(address, end);
+        common_forget(address, end);
         error = pages(PAGES_UNMAP, address, end, 0);
     }
     if (!error)
@@ -476,6 +489,21 @@ int memory_unmap(uint64_t address, uint64_t length)
     if (!error && memory.shared)
         shared_sweep();
     lock_release(&memory.lock);
+    return error;
+}
+
+/* Common memory gets its protection when it comes. */
+static int pages_here(enum pages_operation operation, uint64_t start, uint64_t end, int protection)
+{
+    int error = 0;
+    common_protect(start, end, protection);
+    for (uint64_t at = start, next; at < end && !error; at = next) {
+        next = MIN(common_end_of(at), end);
+        if (next > at)
+            continue;
+        next = common_next(at, end);
+        error = pages(operation, at, next, protection);
+    }
     return error;
 }
 
@@ -502,7 +530,7 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
         enum pages_operation operation = a->end >= end && !a->protection ? PAGES_MAP : PAGES_PROTECT;
         bool coherent = a->kind == AREA_COHERENT && a->end >= end;
         if (!same && !coherent)
-            error = pages(operation, address, end, protection);
+            error = pages_here(operation, address, end, protection);
         if (!same && !error)
             coherent_protect(address, end, protection);
         if (!same && !error)
@@ -536,6 +564,9 @@ int memory_fault(uint64_t address, uint64_t error)
     if (coherent_bring(address, 1, error & FAULT_WRITE, true))
         return 0;
     int need = error & FAULT_FETCH ? PROT_EXEC : error & FAULT_WRITE ? PROT_WRITE : PROT_READ;
+    int code = common_fault(address, need);
+    if (code >= 0)
+        return code;
     lock_take(&memory.lock);
     const struct area *a = area_find(&memory.table, address);
     /* The stack's guard page is nobody's, as far as the program is told. */
@@ -626,6 +657,7 @@ int memory_clear(void)
     coherent_remove(t->low, t->high);
     if (memory.shared && push_range(t->low, t->high))
         log_warning("changes of a shared mapping could not be written to its file");
+    common_forget(t->low, t->high);
     /* Areas side by side go in one exit. */
     for (uint32_t i = 0, next; i < t->count && !error; i = next) {
         for (next = i + 1; next < t->count && t->area[next].start == t->area[next - 1].end; next++)
@@ -720,6 +752,8 @@ static int64_t move(const struct area *from, uint64_t old, uint64_t old_length, 
     int error = 0;
     if (!(from->protection & PROT_READ))
         error = memory_protect(old, old_length, PROT_READ);
+    if (!error)
+        error = user_range((const void *)old, MIN(old_length, new_length));
     if (!error)
         error = user_write((void *)to, (const void *)old, MIN(old_length, new_length));
     if (!error && from->protection != (PROT_READ | PROT_WRITE))

@@ -32,6 +32,8 @@ bool memory_allows(uint64_t address, uint64_t length, int protection);
  * on demand), else the si_code of the SIGSEGV: SEGV_MAPERR or SEGV_ACCERR. */
 int memory_fault(uint64_t address, uint64_t error);
 
+/* Shared mappings that have become common memory have no more to do with their files. The world is stopped. */
+void memory_release_common(void);
 /*
  * Shared mappings of files: the file and the pages are brought together where Linux has them the same.
  * What the program changed goes to the file before others look at it (push); what the file says comes

@@ -24,6 +24,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/random.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
@@ -42,6 +43,10 @@ _Noreturn void process_end(int status)
     threads_abandon();
     memory_push_all();
     order_before();
+    if (common_any()) {
+        threads_abandon();
+        common_end();
+    }
     vfork_release();
     io_flush_all();
     exit_process(status);
@@ -53,16 +58,37 @@ static uint64_t limit_get(int resource, struct rlimit *out)
     return (uint64_t)untrusted_read(out, bounce(), sizeof *out);
 }
 
-static uint64_t limit_known; /* of descriptors; 0: to be asked */
+/* The host process may have as many descriptors as it can, as some are not the program's: who has opened all that he may can
+ * still fork. */
+static struct {
+    bool known;
+    uint64_t soft;
+} nofile;
+
+#define NOFILE_MAX 1048576
+
+static int64_t nofile_set(const struct rlimit *limit)
+{
+    const struct rlimit host = {.rlim_cur = limit->rlim_max, .rlim_max = limit->rlim_max};
+    if (limit->rlim_cur > limit->rlim_max)
+        return -EINVAL;
+    untrusted_write(bounce(), &host, sizeof host);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, RLIMIT_NOFILE, bounce().address, 0, 0, 0);
+    if (!result)
+        nofile.soft = limit->rlim_cur;
+    return result;
+}
 
 uint64_t limit_nofile(void)
 {
     struct rlimit limit;
-    if (!limit_known) {
+    if (!nofile.known) {
         limit_get(RLIMIT_NOFILE, &limit);
-        limit_known = MIN(limit.rlim_cur, 1048576);
+        nofile.soft = limit.rlim_cur;
+        nofile.known = true;
+        nofile_set(&limit);
     }
-    return limit_known;
+    return MIN(nofile.soft, NOFILE_MAX);
 }
 
 SYSCALL(prlimit64)
@@ -73,17 +99,24 @@ SYSCALL(prlimit64)
     if (a2 && user_get(&new, (const void *)a2))
         return -EFAULT;
     struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
+    bool files = !other && (int)a1 == RLIMIT_NOFILE;
+    uint64_t soft = files ? (limit_nofile(), nofile.soft) : 0;
     if (a2)
         untrusted_write(in, &new, sizeof new);
-    int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1, a2 ? in.address : 0,
-                                  out.address, 0, 0);
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1,
+                                  a2 && !files ? in.address : 0, out.address, 0, 0);
+    if (!result && files && a2) {
+        untrusted_read(&old, out, sizeof old);
+        result = nofile_set(&new);
+        untrusted_write(out, &old, sizeof old);
+    }
     if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
-    if (!result && a2 && !other && (int)a1 == RLIMIT_NOFILE)
-        limit_known = 0;
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);
+    if (files)
+        old.rlim_cur = soft;
     if (!other && (int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);

@@ -90,6 +90,12 @@ struct shared *shared_new(struct file *file, uint64_t offset, uint64_t length, i
     return s;
 }
 
+bool shared_nameless(struct shared *s)
+{
+    struct stat status;
+    return s->file->path && !look(s, &status) && !status.st_nlink;
+}
+
 void shared_drop(struct shared *s)
 {
     file_put(s->file);

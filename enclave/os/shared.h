@@ -26,6 +26,8 @@ struct shared {
     bool settled;   /* so long before the last look that a change since then has another time */
 };
 
+/* A file that had a name and has none any more: only who has it open or mapped, and his children, can have it. */
+bool shared_nameless(struct shared *s);
 /* What the file is, for a mapping of it that does not exist yet. NULL and *error: -ENODEV (no regular
  * file), -EACCES, -EPERM (sealed), -ENOMEM. Takes a reference. */
 struct shared *shared_new(struct file *file, uint64_t offset, uint64_t length, int protection, int *error);

@@ -14,6 +14,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/common.h"
 #include "enclave/os/crash.h"
 #include "enclave/os/process.h"
 #include "enclave/os/stream.h"
@@ -198,8 +199,11 @@ void signal_collect(void)
     struct thread_block *block = thread_block();
     block->pending = 0;
     uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
-    if (host & SIGNAL_BIT(SIGNAL_LOOK))
+    if (host & SIGNAL_BIT(SIGNAL_LOOK)) {
         timers_look();
+        order_before();
+        common_serve();
+    }
     host &= ~SIGNAL_BIT(SIGNAL_LOOK);
     if (host)
         order_after();
@@ -286,14 +290,15 @@ bool signal_deliverable(bool *restart)
 int signal_take(uint64_t mask, struct signal_cause *cause)
 {
     struct thread *t = current();
-    lock_take(&process.signal_lock);
-    int signal = signal_queue_take(&t->signals, mask, cause);
-    if (!signal)
-        signal = signal_queue_take(&process.signals, mask, cause);
-    lock_release(&process.signal_lock);
-    if (signal && cause->code == SI_TIMER)
-        timer_delivered(cause);
-    return signal;
+    for (;;) {
+        lock_take(&process.signal_lock);
+        int signal = signal_queue_take(&t->signals, mask, cause);
+        if (!signal)
+            signal = signal_queue_take(&process.signals, mask, cause);
+        lock_release(&process.signal_lock);
+        if (!signal || cause->code != SI_TIMER || timer_delivered(cause))
+            return signal;
+    }
 }
 
 static void info_fill(siginfo_t *info, int signal, const struct signal_cause *cause)

@@ -12,6 +12,7 @@
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/area.h"
+#include "enclave/os/common.h"
 #include "enclave/os/memory.h"
 
 #define WRITABLE (PROT_READ | PROT_WRITE)
@@ -70,6 +71,20 @@ static int send_pages(struct channel *c, uint64_t start, uint64_t end)
     return 0;
 }
 
+/* But for common memory, none of which is here. */
+static int send_contents(struct channel *c, const struct area *a)
+{
+    int error = 0;
+    for (uint64_t at = a->start, next; at < a->end && !error; at = next) {
+        next = MIN(common_end_of(at), a->end);
+        if (next > at)
+            continue;
+        next = common_next(at, a->end);
+        error = send_pages(c, at, next);
+    }
+    return error;
+}
+
 static int send_area(const struct area *a, void *context)
 {
     struct channel *c = context;
@@ -80,7 +95,7 @@ static int send_area(const struct area *a, void *context)
     if (!error && hidden)
         error = memory_pages_set(a->start, a->end, PROT_READ);
     if (!error)
-        error = send_pages(c, a->start, a->end);
+        error = send_contents(c, a);
     if (hidden) {
         int again = memory_pages_set(a->start, a->end, a->protection);
         error = error ? error : again;

@@ -134,6 +134,18 @@ static bool again(struct registers *r, int64_t *result)
     return false;
 }
 
+/* What is done with a path is not interrupted, but for opening: a signal comes before it or after it. */
+static bool of_path(uint64_t number)
+{
+#define CASE(name) case __NR_##name:
+    switch (number) {
+        SYSCALLS_FILES_PATH_CALLS(CASE)
+        return true;
+    }
+#undef CASE
+    return false;
+}
+
 /* Calls that come back, if at all, with other registers than they were made with. */
 static bool returns(uint64_t number)
 {
@@ -152,6 +164,8 @@ void syscall_dispatch(struct registers *r, bool trapped)
     do {
         handler *h = number < STATISTICS_SYSCALLS ? table[number] : NULL;
         result = h ? h(r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9) : unknown(number);
+        if (result == -EINTR && of_path(number))
+            result = RESTART_ALWAYS;
     } while (again(r, &result));
     if (current()->restore_mask)
         signal_mask_settle(result == -EINTR);

@@ -349,7 +349,7 @@ static void robust_list_release(struct thread *t)
 void threads_abandon(void)
 {
     for (uint32_t i = 0; i < process.thread_count; i++)
-        if (process.threads[i].live) {
+        if (__atomic_load_n(&process.threads[i].live, __ATOMIC_ACQUIRE)) {
             robust_list_release(&process.threads[i]);
             process.threads[i].robust_list = 0;
         }

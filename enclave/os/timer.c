@@ -121,7 +121,9 @@ void timers_look(void)
         uint64_t now = now_of(t);
         if (now >= t->next) {
             expire(id, t, now);
-            host_set(t, now);
+            /* While its signal waits expiries are only counted: the program comes to run between them. */
+            if (!t->waits)
+                host_set(t, now);
         } else if (t->next - now < EARLY) {
             host_set(t, now);
         }
@@ -129,17 +131,27 @@ void timers_look(void)
     lock_release(&timers.lock);
 }
 
-void timer_delivered(struct signal_cause *cause)
+bool timer_delivered(struct signal_cause *cause)
 {
     lock_take(&timers.lock);
     struct timer *t = find((uint64_t)cause->pid);
-    if (t && t->waits) {
+    bool expected = t && t->waits;
+    if (expected) {
+        uint64_t now = t->interval ? now_of(t) : 0;
+        if (t->interval && t->next && now >= t->next) {
+            uint64_t count = 1 + (now - t->next) / t->interval;
+            t->missed += count;
+            t->next += count * t->interval;
+        }
+        if (t->next)
+            host_set(t, now);
         t->overrun = (int)MIN(t->missed, INT32_MAX);
         t->missed = 0;
         t->waits = false;
         cause->uid = (uint32_t)t->overrun;
     }
     lock_release(&timers.lock);
+    return expected;
 }
 
 void timers_forget(bool inherited)
@@ -228,8 +240,8 @@ static struct itimerspec setting(const struct timer *t)
 {
     struct itimerspec out = {0};
     uint64_t now = now_of(t), next = t->next;
-    /* Without a signal nobody counts the expiries meanwhile. */
-    if (next && next <= now && t->notify == SIGEV_NONE)
+    /* Nobody counts the expiries without a signal, or while it waits. */
+    if (next && next <= now && (t->notify == SIGEV_NONE || t->interval))
         next = t->interval ? next + ((now - next) / t->interval + 1) * t->interval : 0;
     if (next) {
         uint64_t left = next > now ? next - now : 1;

@@ -14,6 +14,7 @@
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/area.h"
+#include "enclave/os/common.h"
 #include "enclave/os/memory.h"
 
 #define LINE 64ul
@@ -87,7 +88,7 @@ static int count_area(const struct area *a, void *context)
     if (!writable(a))
         return 0;
     vfork.span_count++;
-    for (uint64_t page = a->start; page < a->end; page += PAGE_SIZE)
+    for (uint64_t page = a->start; (page = common_end_of(page)) < a->end; page += PAGE_SIZE)
         *pages += !page_zero(page);
     return 0;
 }
@@ -98,7 +99,7 @@ static int note_area(const struct area *a, void *context)
     if (!writable(a))
         return 0;
     vfork.spans[vfork.span_count++] = (struct span){a->start, a->end};
-    for (uint64_t page = a->start; page < a->end; page += PAGE_SIZE) {
+    for (uint64_t page = a->start; (page = common_end_of(page)) < a->end; page += PAGE_SIZE) {
         if (page_zero(page))
             continue;
         struct page *p = &vfork.pages[vfork.page_count++];
@@ -177,7 +178,7 @@ static int compare_area(const struct area *a, void *context)
         return 0;
     for (uint32_t i = 0; i < vfork.span_count && !x->error; i++) {
         uint64_t start = MAX(a->start, vfork.spans[i].start), end = MIN(a->end, vfork.spans[i].end);
-        for (uint64_t page = start; page < end && !x->error; page += PAGE_SIZE)
+        for (uint64_t page = start; (page = common_end_of(page)) < end && !x->error; page += PAGE_SIZE)
             compare_page(x, page);
     }
     return x->error;

@@ -233,11 +233,25 @@ static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
     return 0;
 }
 
+/* As EACCEPTCOPY: there is no moment at which the page is there without what is in it. */
+static int page_move(struct machine *m, void *at, uint64_t from, int protection)
+{
+    void *source = (void *)(m->base + from);
+    if (mprotect(source, 4096, protection) ||
+        mremap(source, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, at) != at)
+        return -errno;
+    return mprotect(source, 4096, PROT_READ | PROT_WRITE) ? -errno : 0;
+}
+
 static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection)
 {
-    if (offset % 4096 || length % 4096 || offset >= m->options.size || length > m->options.size - offset)
+    if (offset % 4096 || length % 4096 || offset >= m->options.size)
         return -EINVAL;
     void *at = (void *)(m->base + offset);
+    if (operation == PAGES_MOVE)
+        return length < m->options.size ? page_move(m, at, length, protection) : -EINVAL;
+    if (length > m->options.size - offset)
+        return -EINVAL;
     switch (operation) {
     case PAGES_MAP:
     case PAGES_PROTECT:

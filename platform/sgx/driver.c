@@ -414,6 +414,9 @@ static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t
         if (!error)
             error = trim(m, offset, length);
         break;
+    case PAGES_MOVE:
+        error = -EOPNOTSUPP; /* only the enclave can, by EACCEPTCOPY */
+        break;
     case PAGES_DISCARD:
         error =
             -EOPNOTSUPP; /* nobody outside can empty a page and keep it: the enclave writes zeros */

@@ -31,3 +31,40 @@ await() {
 }
 
 ip link set lo up
+
+# Another machine at the end of a cable: v0 here is 10.77.0.1 and fd77::1, v1 there is 10.77.0.2 and fd77::2. `far CMD` runs
+# a command there; $X starts a program as $E does, with AF_XDP on v0 where I/O goes by rings.
+X=$E
+pair() {
+    unshare --net sleep 1000 &
+    far_pid=$!
+    until [ "$(readlink /proc/$far_pid/ns/net)" != "$(readlink /proc/$$/ns/net)" ] &&
+        [ "$(cat /proc/$far_pid/comm)" = sleep ]; do sleep 0.01; done
+    ip link add v0 type veth peer name v1 netns "$far_pid"
+    ip address add 10.77.0.1/24 dev v0
+    ip address add fd77::1/64 dev v0 nodad
+    far ip address add 10.77.0.2/24 dev v1
+    far ip address add fd77::2/64 dev v1 nodad
+    far ip link set lo up
+    far ip link set v1 up
+    ip link set v0 up
+    case $E in
+    *"--io rings"*) X="${E%--}--iface v0 --" ;;
+    esac
+}
+far() { nsenter --net --target "$far_pid" "$@"; }
+
+# A certificate authority ca.pem of the test's own, and a certificate c.pem with its key k.pem for the addresses above.
+authority() {
+    local new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+    openssl req -x509 $new -keyout ca.key -out ca.pem -subj /CN=authority 2>/dev/null
+    openssl req -x509 $new -CA ca.pem -CAkey ca.key -keyout k.pem -out c.pem -subj /CN=localhost 2>/dev/null \
+        -addext subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.77.0.1,IP:10.77.0.2 -addext basicConstraints=CA:FALSE
+    chmod a+r k.pem
+}
+
+# What cannot be told without a network or a source: the line is skipped, and says why.
+skip() {
+    echo "skip: $*" >&2
+    exit 77
+}

@@ -475,6 +475,8 @@ END
     same /usr/bin/python3 many.py
 }
 
+@test "memory that processes share: locks, semaphores, conditions and atomics between them" { same "$BUILD/tests/common"; }
+
 @test "vfork, posix_spawn, system and popen: what the child leaves in memory arrives" { same "$BUILD/tests/spawn"; }
 
 @test "python subprocess" {

@@ -31,11 +31,40 @@
 #include "enclave/load/patch.h"
 #include "enclave/os/file.h"
 #include "enclave/os/coherent.h"
+#include "enclave/os/common.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
+
+/* No process has anything in common with this one. */
+void common_forget(uint64_t start, uint64_t end)
+{
+    (void)start, (void)end;
+}
+
+void common_protect(uint64_t start, uint64_t end, int protection)
+{
+    (void)start, (void)end, (void)protection;
+}
+
+int common_fault(uint64_t address, int need)
+{
+    (void)address, (void)need;
+    return -1;
+}
+
+uint64_t common_end_of(uint64_t page)
+{
+    return page;
+}
+
+uint64_t common_next(uint64_t page, uint64_t end)
+{
+    (void)page;
+    return end;
+}
 
 #define SIZE (64ull << 20)
 #define RW (PROT_READ | PROT_WRITE)
