@@ -42,4 +42,7 @@ _Noreturn void violation(const char *format, ...) __attribute__((format(printf, 
 /* It broke it in a way that can: count it (shown as host_violations). */
 void violation_count(void);
 
+/* The thread's next exit, whichever it is, takes along what the host is to send (EXIT_FLUSH). */
+void exit_flush_along(void);
+
 #endif

@@ -532,6 +532,11 @@ void io_flush(void)
     world.exits.flushes++;
 }
 
+void io_flush_along(void)
+{
+    io_flush();
+}
+
 void xsk_leave(void)
 {
 }
