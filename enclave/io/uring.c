@@ -59,7 +59,7 @@ struct uring {
     uint64_t exits; /* of the process, by then */
     bool taking;   /* completions are being taken */
     uint32_t sending; /* sends in flight */
-    uint32_t sends; /* operations since the last enter that complete at once, as a rule */
+    uint32_t sends; /* quiet ones since the last enter */
     uint32_t came;  /* completions of others that the last enter brought */
     struct expectation expectation;
 
@@ -366,7 +366,7 @@ int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, in
     return start(u, op, &sqe);
 }
 
-int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length)
+int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length, bool quiet)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_SEND,
                                .fd = host_fd,
@@ -375,7 +375,7 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
                                .msg_flags = MSG_NOSIGNAL | MSG_WAITALL};
     op->limit = length;
     op->sends = true;
-    u->sends++;
+    u->sends += quiet;
     return start(u, op, &sqe);
 }
 
@@ -498,7 +498,7 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
     uring_ring_show(&u->ring);
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
-        w = expectation_next(&u->expectation, u->setup.sqpoll ? u->sending : u->sends);
+        w = expectation_next(&u->expectation, u->setup.sqpoll ? 0 : u->sends);
     u->sends = 0;
     if (u->setup.sqpoll)
         flags |= IORING_ENTER_SQ_WAKEUP;

@@ -55,7 +55,8 @@ void uring_forked(void);
 /* Start an operation on a descriptor of the host. 0, -EAGAIN: no room. */
 int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd);
 int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags);
-int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length);
+/* quiet: there is nothing to do when it completes, as it does at once where the socket has room: no reason to wake up. */
+int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length, bool quiet);
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events);
 /* Ask for its end; its last completion tells. */
 int uring_cancel(struct uring *u, const struct uring_op *op);

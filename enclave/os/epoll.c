@@ -1032,7 +1032,7 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
     if (n && !first && k.hosts && (k.local || !look_is_fresh(set_key(p))))
         n += look(p, out + n, maximum - n);
     if (n) {
-        if (k.hosts && n == maximum)
+        if (k.hosts && n == maximum && !first) /* each part in its turn */
             owe_look(p);
         if (k.rings)
             uring_flush(); /* the next call may not sleep either */

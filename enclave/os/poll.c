@@ -258,7 +258,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
-        if (ready && (!s->answers || (s->on_ring ? looked : !s->local && look_is_fresh(s->key))))
+        if (ready && (!s->answers || (s->on_ring ? looked : s->xsks && !s->local && look_is_fresh(s->key))))
             return ready;
 
         /* What is ready counts more than a signal, and a signal more than that the time is up. */

@@ -138,7 +138,7 @@ void stream_push(struct uring_deferred *d)
     lock_take(&s->lock);
     if (s->chunk && !s->sending.slot &&
         uring_send(s->ring, &s->sending, s->host_fd, untrusted_at(s->chunk->data, s->chunk->start),
-                   s->chunk->length - s->chunk->start)) {
+                   s->chunk->length - s->chunk->start, !s->chunk->next && !s->was_full)) {
         s->send_error = ENOBUFS;
         stream_chunks_drop(s);
     }

@@ -256,7 +256,7 @@ static void one_enter_submits_and_brings_back(void **state)
         post(name_of(0), -EPIPE, 0);
     }
     kernel.work = work;
-    assert_int_equal(uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3), 0);
+    assert_int_equal(uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true), 0);
     assert_int_equal(uring_poll(ring, &two.op, SOCKET + 1, 1), 0);
     assert_int_equal(kernel.enters, 0);
     assert_int_equal(uring_enter(ring, 0), 0);
@@ -317,12 +317,12 @@ static void what_nobody_waits_for_is_dropped(void **state)
         post(UINT32_MAX, 1, 0);
         post(UINT64_MAX - 1, 1, 0);
     }
-    uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
+    uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true);
     kernel.work = ends;
     uring_enter(ring, 0);
     stale = name_of(0);
     assert_int_equal(one.calls, 1);
-    uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3); /* in the same place */
+    uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3, true); /* in the same place */
     kernel.work = lies;
     uring_enter(ring, 0);
     assert_int_equal(one.calls, 1);
@@ -340,7 +340,7 @@ static void impossible_results_are_errors(void **state)
     (void)state;
     void lies(void) { post(name_of(0), result, 0); }
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
-        uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
+        uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true);
         result = table[i];
         kernel.work = lies;
         uring_enter(ring, 0);
