@@ -178,6 +178,8 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
 
 void file_put(struct file *f)
 {
+    if (--f->references)
+        return;
     f->ops->release(f);
     free(f);
 }
@@ -527,7 +529,7 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
     world.segments.name_length = name_length;
     if (name_length)
         memcpy(&world.segments.name, name, name_length);
-    memcpy(world.segments.last, payload, length);
+    memcpy(world.segments.last, payload, MIN(length, (uint32_t)sizeof world.segments.last));
     world.segments.last_length = length;
     world.segments.gathered++;
     return 0;
@@ -595,6 +597,11 @@ void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, 
     world_receive_ip(ip_four(source), source_port, ip_four(destination), port, payload, length, checksum);
 }
 
+int world_waiting(void)
+{
+    return one.ring_count;
+}
+
 void world_scribble(void)
 {
     for (int i = 0; i < WORLD_FRAMES; i++)
@@ -625,7 +632,7 @@ struct world_datagram world_sent(int i)
 
 /* ---- the host's sockets: descriptors 100 and up ---- */
 
-#define FIRST_DESCRIPTOR 100
+#define FIRST_DESCRIPTOR WORLD_FIRST_DESCRIPTOR
 
 static struct world_host_socket *host_socket_at(int fd)
 {
@@ -753,7 +760,7 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
     struct world_host_socket *s = host_socket_at(fd);
     if (level == SOL_SOCKET && name == SO_RCVBUF && n == sizeof(int)) {
         memcpy(&s->receive_buffer, value, sizeof(int));
-        s->receive_buffer *= 2;
+        s->receive_buffer = (int)MIN((unsigned)s->receive_buffer, 4u << 20) * 2; /* net.core.rmem_max */
     }
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         memcpy(&s->only_six, value, sizeof(int));

@@ -20,6 +20,7 @@
 #define WORLD_FRAME_SIZE 2048
 #define WORLD_HOST_SOCKETS 8
 #define WORLD_WIRE 256
+#define WORLD_FIRST_DESCRIPTOR 100 /* of the host's sockets */
 
 #define INTERFACE_INDEX 7
 #define OUR_ADDRESS 0x0a000002u  /* 10.0.0.2 */
@@ -131,6 +132,8 @@ void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_
                       uint16_t port, const void *payload, size_t length, enum world_checksum checksum);
 /* Any bytes do. */
 void world_receive_frame(const void *frame, size_t length);
+/* Packets in the ring that the enclave has not taken. */
+int world_waiting(void);
 /* A datagram arrives at the host socket. */
 void world_host_receive(int fd, uint32_t source, uint16_t source_port, const void *payload,
                         size_t length);
