@@ -500,7 +500,7 @@ static void check_received(const struct message *g, int i, int64_t result, int f
         m->received = !(flags & MSG_PEEK);
         at += n;
         m = made_of(bytes + at, got - at);
-    } while (m && socket_of(file[i])->coalesces);
+    } while (m && !m->odd && socket_of(file[i])->coalesces);
     if (!socket_of(file[i])->coalesces) {
         m = made_of(bytes, got);
         REQUIRE(!!(g->m.msg_flags & MSG_TRUNC) == (got < m->length));
