@@ -241,15 +241,16 @@ static uint64_t name_of(unsigned nth_last)
 
 /* ---- tests ---- */
 
+static void both_end(void)
+{
+    post(name_of(1), 3, 0);
+    post(name_of(0), -EPIPE, 0);
+}
+
 static void one_enter_submits_and_brings_back(void **state)
 {
     (void)state;
-    void work(void)
-    {
-        post(name_of(1), 3, 0);
-        post(name_of(0), -EPIPE, 0);
-    }
-    kernel.work = work;
+    kernel.work = both_end;
     assert_int_equal(uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3), 0);
     assert_int_equal(uring_poll(ring, &two.op, SOCKET + 1, 1), 0);
     assert_int_equal(kernel.enters, 0);
@@ -269,20 +270,21 @@ static void one_enter_submits_and_brings_back(void **state)
 
 static unsigned rounds;
 
+static void fills_one(void)
+{
+    void *at;
+    uint32_t b = take_buffer(&at);
+    memset(at, (int)(rounds & 0xff), 10);
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | b << 16);
+}
+
 /* Every buffer many times over, so that their ring and its indices wrap. */
 static void buffers_go_round(void **state)
 {
     (void)state;
-    void work(void)
-    {
-        void *at;
-        uint32_t b = take_buffer(&at);
-        memset(at, (int)(rounds & 0xff), 10);
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | b << 16);
-    }
     assert_int_equal(uring_receive_multishot(ring, &one.op, SOCKET), 0);
     for (rounds = 0; rounds < 70000; rounds++) {
-        kernel.work = work;
+        kernel.work = fills_one;
         uring_enter(ring, 1000);
         assert_int_equal(one.calls, rounds + 1);
         assert_int_equal(one.result, 10);
@@ -298,45 +300,55 @@ static void buffers_go_round(void **state)
 
 static uint64_t stale;
 
+static void ends_for_nobody(void)
+{
+    post(name_of(0), 1, 0);
+}
+
+static void lies_for_nobody(void)
+{
+    post(stale, 1, 0);              /* that one has ended */
+    post(stale + (2ull << 32), 1, 0); /* a generation to come */
+    post(63, 1, 0);                 /* a free place */
+    post(64, 1, 0);                 /* beyond the table */
+    post(UINT32_MAX, 1, 0);
+    post(UINT64_MAX - 1, 1, 0);
+}
+
 static void what_nobody_waits_for_is_dropped(void **state)
 {
     (void)state;
-    void ends(void) { post(name_of(0), 1, 0); }
-    void lies(void)
-    {
-        post(stale, 1, 0);              /* that one has ended */
-        post(stale + (2ull << 32), 1, 0); /* a generation to come */
-        post(63, 1, 0);                 /* a free place */
-        post(64, 1, 0);                 /* beyond the table */
-        post(UINT32_MAX, 1, 0);
-        post(UINT64_MAX - 1, 1, 0);
-    }
     uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
-    kernel.work = ends;
+    kernel.work = ends_for_nobody;
     uring_enter(ring, 0);
     stale = name_of(0);
     assert_int_equal(one.calls, 1);
     uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3); /* in the same place */
-    kernel.work = lies;
+    kernel.work = lies_for_nobody;
     uring_enter(ring, 0);
     assert_int_equal(one.calls, 1);
     assert_int_equal(two.calls, 0);
     assert_int_equal(kernel.violations, 6);
-    kernel.work = ends;
+    kernel.work = ends_for_nobody;
     uring_enter(ring, 0);
     assert_int_equal(two.calls, 1);
+}
+
+static int32_t claimed;
+
+static void lies_of_result(void)
+{
+    post(name_of(0), claimed, 0);
 }
 
 static void impossible_results_are_errors(void **state)
 {
     static const int32_t table[] = {4, INT32_MAX, INT32_MIN, -4096};
-    static int32_t result;
     (void)state;
-    void lies(void) { post(name_of(0), result, 0); }
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3);
-        result = table[i];
-        kernel.work = lies;
+        claimed = table[i];
+        kernel.work = lies_of_result;
         uring_enter(ring, 0);
         assert_int_equal(one.calls, i + 1);
         assert_int_equal(one.result, -EIO);
@@ -344,25 +356,28 @@ static void impossible_results_are_errors(void **state)
     }
 }
 
+static uint32_t claimed_buffer;
+
+static void fills_of_buffer(void)
+{
+    void *at;
+    claimed_buffer = take_buffer(&at);
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | claimed_buffer << 16);
+}
+
+static void lies_of_buffer(void)
+{
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | claimed_buffer << 16);
+}
+
 static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
 {
-    static uint32_t buffer;
     (void)state;
-    void fills(void)
-    {
-        void *at;
-        buffer = take_buffer(&at);
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
-    }
-    void lies(void)
-    {
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
-    }
     uring_receive_multishot(ring, &one.op, SOCKET);
-    kernel.work = fills;
+    kernel.work = fills_of_buffer;
     uring_enter(ring, 0);
-    assert_int_equal(one.buffer, buffer);
-    kernel.work = lies; /* it is ours, and being read */
+    assert_int_equal(one.buffer, claimed_buffer);
+    kernel.work = lies_of_buffer; /* it is ours, and being read */
     uring_enter(ring, 0);
     assert_int_equal(one.calls, 2);
     assert_int_equal(one.result, -EIO);
@@ -370,8 +385,8 @@ static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
     assert_int_equal(kernel.violations, 1);
     static const uint32_t beyond[] = {URING_BUFFERS, 0xffff};
     for (unsigned i = 0; i < ARRAY_SIZE(beyond); i++) {
-        buffer = beyond[i];
-        kernel.work = lies;
+        claimed_buffer = beyond[i];
+        kernel.work = lies_of_buffer;
         uring_enter(ring, 0);
         assert_int_equal(one.buffer, URING_NO_BUFFER);
         assert_int_equal(kernel.violations, i + 2);
