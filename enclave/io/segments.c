@@ -210,7 +210,8 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
                  const void *payload, uint32_t length)
 {
     uint64_t words[4] = {0};
-    memcpy(words, name, MIN(name_length, sizeof words));
+    if (name_length)
+        memcpy(words, name, MIN(name_length, sizeof words));
     int error = claim(s);
     if (!error && s->count && !belongs(s, host_fd, words, name_length, length)) {
         untrusted_store(AT(s, state), SEGMENTS_READY);

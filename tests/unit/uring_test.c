@@ -43,6 +43,9 @@ static struct {
     struct uring_setup setup;
     void (*spoil)(struct uring_setup *);
     int64_t refuse;
+    int64_t busy;      /* what enter answers, and takes nothing; 0: it works */
+    unsigned spaces;   /* in the arena, that may be taken still, and */
+    bool few, no_memory; /* whether they are counted */
     unsigned enters, violations;
     uint64_t submitted; /* SQEs taken in all */
     struct io_uring_sqe last[8];
@@ -96,6 +99,8 @@ static int64_t serve_enter(uint32_t count)
 {
     const struct io_uring_sqe *sqes = (const struct io_uring_sqe *)kernel.setup.sqes_offset;
     kernel.enters++;
+    if (kernel.busy)
+        return kernel.busy;
     assert_int_equal(count, *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head));
     for (uint32_t i = 0; i < count; i++)
         kernel.last[kernel.submitted++ % 8] =
@@ -136,6 +141,8 @@ static void *kept(void *p)
 
 uint64_t arena_pool_take(uint64_t size)
 {
+    if (kernel.few && !kernel.spaces--)
+        return 0;
     void *p = aligned_alloc(4096, (size + 4095) & ~4095ul);
     memset(p, 0, size);
     return (uint64_t)kept(p);
@@ -171,12 +178,14 @@ void lock_slow(struct lock *l)
 
 void *alloc(size_t size)
 {
-    return kept(calloc(1, size));
+    return kernel.no_memory ? NULL : kept(calloc(1, size));
 }
 
 void *alloc_resize(void *p, size_t old_size, size_t new_size)
 {
-    char *q = realloc(p, new_size);
+    char *q = kernel.no_memory ? NULL : realloc(p, new_size);
+    if (!q)
+        return NULL;
     memset(q + old_size, 0, new_size - old_size);
     return q;
 }
@@ -461,6 +470,95 @@ static void cancelling_names_the_operation(void **state)
     assert_int_equal(kernel.submitted, submitted);
 }
 
+static void a_kernel_that_takes_nothing_leaves_no_room(void **state)
+{
+    static struct noted many[1000];
+    unsigned i = 0;
+    (void)state;
+    kernel.busy = -EBUSY;
+    for (; i < ARRAY_SIZE(many); i++) {
+        many[i].op.done = note;
+        if (uring_poll(ring, &many[i].op, SOCKET, 1))
+            break;
+    }
+    assert_int_equal(i, kernel.setup.sq_entries);
+    assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), -EAGAIN);
+    assert_int_equal(many[i].op.slot, 0);
+    kernel.busy = 0;
+    assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), 0);
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.submitted, i + 1);
+}
+
+static void operations_have_an_end(void **state)
+{
+    static struct noted many[65536 + 1];
+    (void)state;
+    kernel.no_memory = true;
+    assert_int_equal(uring_poll(ring, &many[0].op, SOCKET, 1), -EAGAIN);
+    kernel.no_memory = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(many) - 1; i++)
+        assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), 0);
+    assert_int_equal(uring_poll(ring, &many[65536].op, SOCKET, 1), -EAGAIN);
+}
+
+static void interrupts_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(uring_thread(ring), 0);
+    kernel.busy = -EINTR;
+    assert_int_equal(uring_enter(ring, 1000), -EINTR);
+    kernel.busy = -EBUSY; /* completions are taken, and it is tried again */
+    assert_int_equal(uring_enter(ring, 1000), 0);
+}
+
+static void one_enters_again_after_a_while_only(void **state)
+{
+    (void)state;
+    uring_enter(ring, 0);
+    unsigned enters = kernel.enters;
+    assert_false(uring_enter_if_stale(ring));
+    assert_int_equal(kernel.enters, enters);
+    uring_start(0);
+    assert_true(uring_enter_if_stale(ring));
+    assert_int_equal(kernel.enters, enters + 1);
+}
+
+static void in_the_child_of_fork_nobody_has_one(void **state)
+{
+    (void)state;
+    kernel.refuse = -EPERM;
+    uring_forked();
+    assert_null(uring_existing());
+    uring_flush(); /* nothing to do */
+    assert_null(uring_mine());
+    kernel.refuse = 0;
+    uring_forked(); /* it may be asked for again */
+    ring = uring_mine();
+    assert_non_null(ring);
+}
+
+static void without_room_there_is_none(void **state)
+{
+    (void)state;
+    for (unsigned spaces = 0; spaces < 4; spaces++) {
+        uring_forked();
+        kernel.few = true;
+        kernel.spaces = spaces;
+        assert_null(uring_mine());
+        kernel.few = false;
+    }
+    uring_forked();
+    kernel.no_memory = true;
+    assert_null(uring_mine());
+    kernel.no_memory = false;
+    enclave.rings = false;
+    assert_null(uring_mine());
+    enclave.rings = true;
+    ring = uring_mine();
+    assert_non_null(ring);
+}
+
 static void overlap(struct uring_setup *s)
 {
     s->cq_tail = s->sq_tail;
@@ -503,6 +601,12 @@ int main(void)
         TEST(what_is_put_off_goes_with_the_next_enter),
         TEST(a_full_ring_is_submitted),
         TEST(cancelling_names_the_operation),
+        TEST(a_kernel_that_takes_nothing_leaves_no_room),
+        TEST(operations_have_an_end),
+        TEST(interrupts_are_told),
+        TEST(one_enters_again_after_a_while_only),
+        TEST(in_the_child_of_fork_nobody_has_one),
+        TEST(without_room_there_is_none),
         TEST(a_layout_that_does_not_hold_up_stops_the_enclave),
         TEST(where_it_is_refused_it_is_not_asked_for_again), /* last: it stays so */
     };
