@@ -67,6 +67,8 @@ struct signal_note {
  * X(XSK_OPEN)      (arena offset of struct xsk_setup) → host fd of the XSK, -errno  [abi/net.h]
  * X(PORT)          (enum port_operation, arena offset of struct port_key) → 0, -errno: steer UDP to the
  *                   enclave, or stop it                                         [abi/net.h]
+ * X(NEIGHBOUR)     (ifindex, arena offset of a frame about neighbours that came by an XSK, its length): look at it
+ *                  → 0, -errno
  * X(THREAD_AREA)   (thread index): the pages of that area are there, its TCS page is filled in: make it a
  *                  TCS → 0, -errno
  * X(FRAME)         (number of a frame and enum frame_kind << 32, offset of an address within the enclave, arena
@@ -124,7 +126,8 @@ struct signal_note {
     X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
-    X(STOP)
+    X(STOP)                                                                                        \
+    X(NEIGHBOUR)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

@@ -59,6 +59,7 @@ enum route_kind { ROUTE_UNREACHABLE, ROUTE_UNICAST, ROUTE_LOCAL, ROUTE_BROADCAST
 struct port_key {
     struct ip_address address; /* or any of its family */
     uint64_t port;             /* host order */
+    uint64_t socket;           /* the host's descriptor of one that is bound to it: proof that it may be */
 };
 
 /* The four rings of an XSK, in this order. */
@@ -87,6 +88,7 @@ struct xsk_setup {
     struct xsk_ring_layout layout[XSK_RINGS]; /* out */
     uint64_t index;    /* out: number of this XSK for XSK_KICK: equals how many were opened before */
     uint64_t zerocopy; /* out */
+    uint64_t alone;     /* out: 1: all that comes goes to the XSK, so that host sockets may know no neighbours */
     uint64_t checksums; /* out: 1: the kernel fills in a checksum that a frame's metadata asks for */
 };
 
@@ -105,34 +107,30 @@ struct xsk_metadata {
 #define XSK_OPTION_METADATA (1u << 1)
 
 /*
- * Datagrams of one size for one destination, which the host sends by one call (UDP_SEGMENT). The enclave
- * fills it, the host sends: by EXIT_SEGMENTS_SEND, or by its monitor when nobody did for a millisecond.
- * Whoever works on it has moved `state` by compare-and-swap.
+ * A stream of datagrams for one destination, which the host sends by as few calls as it can (UDP_SEGMENT): a
+ * ring that the enclave fills. The host sends by EXIT_SEGMENTS_SEND, or by its monitor when nobody did for a
+ * millisecond. Socket and name change only while the ring is empty. The indices are 32 bits of a word, run
+ * freely, and have a cache line each.
  */
 struct segments_shared {
-    uint64_t state;       /* enum segments_state */
-    uint64_t socket;      /* host descriptor */
-    uint64_t segment;     /* bytes of each datagram; the last may be shorter */
-    uint64_t length;      /* bytes of all of them */
+    uint64_t producer; /* the enclave's: datagrams put in */
+    uint64_t socket;   /* host descriptor */
     uint64_t name_length; /* 0: the socket is connected */
     uint64_t name[4];     /* struct sockaddr_in or sockaddr_in6 */
-    uint64_t error;       /* host → enclave: errno of a send that failed; the enclave takes it */
-    uint64_t reserved[6];
-    uint8_t payload[]; /* datagram i at i * SEGMENT_STRIDE(segment) */
+    uint64_t reserved;
+    uint64_t consumer; /* the host's: datagrams sent, or given up */
+    uint64_t error;    /* host → enclave: errno of a send that failed; the enclave takes it */
+    uint64_t reserved_too[6];
+    uint64_t datagram[256]; /* SEGMENTS_COUNT of them: SEGMENTS_DATAGRAM() */
+    uint8_t payload[];
 };
 
-enum segments_state {
-    SEGMENTS_EMPTY,   /* the enclave's */
-    SEGMENTS_FILLING, /* the enclave's */
-    SEGMENTS_READY,   /* whoever is first */
-    SEGMENTS_SENDING, /* the host's */
-};
-
-#define SEGMENTS_MAX 64          /* sets of them */
-#define SEGMENTS_COUNT 64u       /* datagrams in one: UDP_MAX_SEGMENTS of older kernels */
-#define SEGMENTS_BYTES 64000u    /* of payload in one: the whole is one IP datagram until it is segmented */
+#define SEGMENTS_MAX 64       /* streams */
+#define SEGMENTS_COUNT 256u   /* datagrams in one; a power of two */
+#define SEGMENTS_BYTES 262144u /* of payload in one */
+#define SEGMENTS_DATAGRAM(offset, length) ((uint64_t)(offset) << 32 | (length)) /* within the payload */
 #define SEGMENT_LONGEST 9000u
-#define SEGMENT_STRIDE(segment) (((uint64_t)(segment) + 7) & ~7ull)
-#define SEGMENTS_SIZE (sizeof(struct segments_shared) + SEGMENTS_BYTES + 8 * SEGMENTS_COUNT)
+#define SEGMENT_STRIDE(length) (((length) + 7) & ~7u)
+#define SEGMENTS_SIZE (sizeof(struct segments_shared) + SEGMENTS_BYTES)
 
 #endif

@@ -37,7 +37,9 @@ void help_run(void)
          "                           keeps nothing secret; auto: the CPU if it can (default)\n"
          "  --io rings|exits         I/O over rings shared with the kernel (default), or by an\n"
          "                           exit for each call\n"
-         "  --iface IF               serve UDP on this interface over AF_XDP; may be repeated\n"
+         "  --iface IF[:QUEUES]      serve UDP on this interface over AF_XDP, by all of its queues\n"
+         "                           or those given, as in eth0:2-3; may be repeated\n"
+         "  --xsk-uds PATH           where rakis-xdpd, or an AF_XDP device plugin, listens\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
          "  --stats FILE             write statistics as JSON at the end and on SIGUSR2;\n"
@@ -108,18 +110,40 @@ static int parse_level(struct run_options *o, const char *text)
     return usage("--log", text, "error, warning, info, debug or trace");
 }
 
-static int parse_interface(struct run_options *o, const char *text)
+/* "N" or "N-M". */
+static bool queues_parse(const char *text, struct queue_range *out)
 {
+    char *end;
+    if (*text < '0' || *text > '9')
+        return false;
+    unsigned long first = strtoul(text, &end, 10), last = first;
+    if (*end == '-' && end[1] >= '0' && end[1] <= '9')
+        last = strtoul(end + 1, &end, 10);
+    if (*end || last < first || last >= INTERFACE_QUEUES)
+        return false;
+    *out = (struct queue_range){(uint32_t)first, (uint32_t)(last - first + 1)};
+    return true;
+}
+
+static int parse_interface(struct run_options *o, char *text)
+{
+    struct queue_range queues = {0, 0};
+    char *colon = strchr(text, ':');
+    if (colon && !queues_parse(colon + 1, &queues))
+        return usage("--iface", text, "queues are given as in eth0:1 or eth0:2-3");
+    if (colon)
+        *colon = '\0';
     for (size_t i = 0; i < o->interface_count; i++)
         if (!strcmp(o->interfaces[i], text))
             return 0;
     if (o->interface_count == INTERFACES_MAX)
         return usage("--iface", text, "too many interfaces");
+    o->queues[o->interface_count] = queues;
     o->interfaces[o->interface_count++] = text;
     return 0;
 }
 
-static int parse_option(struct run_options *o, int option, const char *value)
+static int parse_option(struct run_options *o, int option, char *value)
 {
     switch (option) {
     case 'p':
@@ -129,6 +153,9 @@ static int parse_option(struct run_options *o, int option, const char *value)
         return o->rings || !strcmp(value, "exits") ? 0 : usage("--io", value, "rings or exits");
     case 'f':
         return parse_interface(o, value);
+    case 'u':
+        o->xsk_uds = value;
+        return 0;
     case 't':
         if (!number_parse(value, "", &o->transition_cycles) ||
             o->transition_cycles > TRANSITION_MAX)
@@ -153,6 +180,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
         {"platform", required_argument, NULL, 'p'},
         {"io", required_argument, NULL, 'i'},
         {"iface", required_argument, NULL, 'f'},
+        {"xsk-uds", required_argument, NULL, 'u'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},
         {"stats", required_argument, NULL, 's'},
@@ -182,6 +210,10 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
     }
     if (error)
         return error;
+    if (o->xsk_uds && !o->interface_count) {
+        complain("--xsk-uds serves the interfaces that --iface names: name one");
+        return STATUS_USAGE;
+    }
     if (o->interface_count && !o->rings) {
         complain("--iface serves UDP over rings: leave out --io exits, or --iface");
         return STATUS_USAGE;

@@ -783,7 +783,7 @@ static void step(void)
         step_machine();
         break;
     case 20:
-        net_poll();
+        net_catch_up();
         break;
     case 21:
         step_read();

@@ -4,12 +4,16 @@
  * must hold is kept beside it by a model that knows nothing but the rules: whose a frame is, which
  * descriptors are to be accepted, which indices must stop the enclave, what is counted.
  */
+#include <asm/prctl.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "fuzz/input.h"
 
+#include "enclave/entry/thread_block.h"
 #include "enclave/io/xsk.c" /* all of it: the model looks inside */
 
 #define PRODUCER 0u
@@ -511,6 +515,9 @@ static void wind_on(uint32_t index)
 
 static void open_one(void)
 {
+    static struct thread_block block; /* of the thread that uses it */
+    block.self = &block;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
     const struct interface_info interface = {.index = 3, .mtu = 1500, .queues = 1};
     kick_start(2000000);
     REQUIRE(xsk_open(&interface, 0, &model.x) == 0);

@@ -14,6 +14,7 @@
 #include "abi/syscall_names.h"
 #include "host/files.h"
 #include "host/law4.h"
+#include "host/neighbours.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
@@ -169,6 +170,8 @@ static int64_t serve_interfaces(uint64_t offset, uint64_t size)
     if (!shared || size < sizeof list)
         return -EFAULT;
     int error = netinfo_interfaces(host.options->interfaces, host.options->interface_count, &list);
+    for (uint64_t i = 0; i < list.count; i++)
+        list.interface[i].queues = xsk_host_queues(list.interface[i].index, list.interface[i].queues);
     memcpy(shared, &list, sizeof list);
     return error;
 }
@@ -191,6 +194,16 @@ static int64_t serve_port(int operation, uint64_t offset)
         return -EFAULT;
     memcpy(&key, shared, sizeof key);
     return port_steer(operation, &key);
+}
+
+static int64_t serve_neighbour(uint64_t interface_index, uint64_t offset, uint64_t length)
+{
+    const uint8_t *frame = arena_place(offset, length);
+    if (!frame)
+        return -EFAULT;
+    if (xsk_host_takes_all(interface_index))
+        neighbours_take((unsigned)interface_index, frame, length);
+    return 0;
 }
 
 static int64_t serve_sites(int fd, uint64_t offset, uint64_t size)
@@ -257,6 +270,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_xsk_open(a[0]);
     case EXIT_PORT:
         return serve_port((int)a[0], a[1]);
+    case EXIT_NEIGHBOUR:
+        return serve_neighbour(a[0], a[1], a[2]);
     case EXIT_THREAD_AREA:
         if (!host_thread((uint32_t)a[0]))
             return -EINVAL;

@@ -16,12 +16,21 @@
 #include "abi/start.h"
 #include "platform/enclave.h"
 
+/* Of an interface: from the first on. No count: all. */
+struct queue_range {
+    uint32_t first, count;
+};
+
+#define INTERFACE_QUEUES 256 /* of one interface, at most */
+
 /* What to run: filled by cli/. Strings belong to the caller. */
 struct run_options {
     const struct platform *platform;
     bool rings;
     const char *interfaces[INTERFACES_MAX];
+    struct queue_range queues[INTERFACES_MAX]; /* of each */
     size_t interface_count;
+    const char *xsk_uds; /* who makes AF_XDP possible listens there; NULL: where they usually do */
     uint64_t transition_cycles;
     uint64_t enclave_size;
     const char *statistics_path; /* NULL: none, "-": statistics_fd */
@@ -93,15 +102,22 @@ int64_t sites_of_file(int fd, void *out, size_t size);
 /* netinfo.c: answers of the host's tables by netlink. 0 or -errno. Thread-safe. */
 int netinfo_interfaces(const char *const *names, size_t count, struct interface_list *out);
 int netinfo_route(struct route_query *query);
+/* Tell the kernel where a neighbour is. -EPERM: that is not ours to do. */
+int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, uint64_t mac);
 
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
 int64_t xsk_host_kick(uint64_t index);          /* 0, -EAGAIN, -errno */
 int port_steer(int operation, const struct port_key *key);
-/* Before the platform restricts system calls: find or start a daemon for each interface. Says on stderr,
- * once an interface, why there is none. True if XSKs can be opened on at least one. A named interface
+/* Before the platform restricts system calls: find or start a daemon for each interface, or find who listens at
+ * `path` (NULL: where they usually do). `queues` of each (NULL: all). Says on stderr, once an interface, why there is none. True if XSKs can be opened on at least one. A named interface
  * that does not exist or is down is an error: -1 after a message. */
-int xsk_host_start(const char *const *names, size_t count);
+int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count, const char *path);
+/* Of the queues that an interface has, how many are to be used, and which one the enclave calls `queue`. */
+uint64_t xsk_host_queues(uint64_t interface_index, uint64_t there);
+uint64_t xsk_host_queue(uint64_t interface_index, uint64_t queue);
+/* Do the XSKs of that interface get all that comes, neighbours' words included? */
+bool xsk_host_takes_all(uint64_t interface_index);
 void xsk_host_stop(void);
 void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
 

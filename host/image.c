@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "host/configuration.h"
+#include "host/trim.h"
 #include "platform/measure.h"
 #include "platform/sigstruct.h"
 
@@ -141,6 +142,22 @@ static uint64_t elf_end(const struct elf_file *f)
         if (f->segments[i].p_type == PT_LOAD)
             end = up(f->segments[i].p_vaddr + f->segments[i].p_memsz, PAGE_SIZE);
     return end;
+}
+
+/* Only what is loaded is kept: most of the file are symbols. */
+static void elf_trim(struct elf_file *f)
+{
+    uint64_t end = f->header->e_phoff + f->header->e_phnum * sizeof(Elf64_Phdr);
+    for (int i = 0; i < f->header->e_phnum; i++)
+        if (f->segments[i].p_type == PT_LOAD && f->segments[i].p_offset + f->segments[i].p_filesz > end)
+            end = f->segments[i].p_offset + f->segments[i].p_filesz;
+    uint8_t *bytes = realloc((uint8_t *)f->bytes, end);
+    if (!bytes)
+        return;
+    f->bytes = bytes;
+    f->size = end;
+    f->header = (const Elf64_Ehdr *)bytes;
+    f->segments = (const Elf64_Phdr *)(bytes + f->header->e_phoff);
 }
 
 /* Section enclu_sites: each entry is the distance from itself to a padded ENCLU. */
@@ -345,11 +362,12 @@ static int fill(struct image *image, struct signer *signer)
 /* Decides where everything goes. */
 static int plan(struct blueprint *b, const struct run_options *options)
 {
-    const struct elf_file *f = &b->file;
+    struct elf_file *f = &b->file;
     struct configuration *c = b->configuration;
     int64_t site_count = elf_sites(f, b->sites);
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
+    elf_trim(f);
 
     /* The image, its configuration and the threads at the top, which in a small enclave are fewer; all
      * below is the program's. */
@@ -432,7 +450,9 @@ int image_load(struct image *image, const struct run_options *options)
                             .size = b->machine.size,
                             .threads = b->configuration->threads,
                             .threads_offset = b->configuration->threads_offset};
-    return build(image, b, options->program);
+    int failed = build(image, b, options->program);
+    trim_library("libcrypto.");
+    return failed;
 }
 
 int image_again(struct image *image)

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/neighbours.h"
 #include "host/netlink.h"
 
 static struct {
@@ -383,6 +384,11 @@ static void route_take(const struct nlmsghdr *message, void *into)
     }
 }
 
+static void answer_ignore(const struct nlmsghdr *message, void *into)
+{
+    (void)message, (void)into;
+}
+
 static void neighbour_take(const struct nlmsghdr *message, void *into)
 {
     struct route_query *out = into;
@@ -412,6 +418,21 @@ static void neighbour_ask(struct route_query *query)
     q.neighbour.ndm_ifindex = (int)query->interface_index;
     address_add(&q, NDA_DST, query->next_hop);
     ask(&q, neighbour_take, query);
+    if (query->neighbour_known != 1 && xsk_host_takes_all(query->interface_index))
+        neighbours_find(query);
+}
+
+int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, uint64_t mac)
+{
+    struct question q =
+        question(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, sizeof q.neighbour);
+    const uint64_t bytes = htobe64(mac << 16);
+    q.neighbour.ndm_family = is_four(address) ? AF_INET : AF_INET6;
+    q.neighbour.ndm_ifindex = (int)interface_index;
+    q.neighbour.ndm_state = NUD_REACHABLE;
+    address_add(&q, NDA_DST, address);
+    attribute_add(&q, NDA_LLADDR, &bytes, 6);
+    return ask(&q, answer_ignore, NULL);
 }
 
 /* Of a socket that sets none: net.ipv4.ip_default_ttl of our namespace. */

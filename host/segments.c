@@ -18,6 +18,10 @@
 #define UDP_SEGMENT 103
 #endif
 
+#define ROW_COUNT 64u    /* UDP_MAX_SEGMENTS of older kernels */
+#define ROW_BYTES 65000u /* the whole is one IP datagram until it is segmented */
+#define WAIT_MOST_MS 10000
+
 struct set {
     pthread_mutex_t lock; /* one sends at a time, in order */
     struct segments_shared *shared;
@@ -44,35 +48,44 @@ int64_t segments_open(uint64_t number, uint64_t offset)
     return error;
 }
 
-/* As the enclave left it, copied: it does not change while the state is ours. */
-struct job {
+/* A row of datagrams of one size that one call sends; the last may be shorter. */
+struct row {
     int fd;
     uint32_t segment, count;
     struct sockaddr_storage name;
     socklen_t name_length;
-    struct iovec part[SEGMENTS_COUNT];
+    struct iovec part[ROW_COUNT];
 };
 
-static bool job_of(const struct segments_shared *s, struct job *j)
+static void row_to(struct row *r, const struct segments_shared *s)
 {
-    uint64_t left = s->length;
-    if (!s->segment || s->segment > SEGMENT_LONGEST || !left || left > SEGMENTS_BYTES ||
-        s->name_length > sizeof s->name || (left + s->segment - 1) / s->segment > SEGMENTS_COUNT)
-        return false;
-    j->fd = (int)s->socket;
-    j->segment = (uint32_t)s->segment;
-    j->name_length = (socklen_t)s->name_length;
-    memcpy(&j->name, s->name, s->name_length);
-    for (j->count = 0; left; j->count++) {
-        uint64_t n = left < j->segment ? left : j->segment;
-        j->part[j->count].iov_base = (uint8_t *)s->payload + j->count * SEGMENT_STRIDE(j->segment);
-        j->part[j->count].iov_len = n;
-        left -= n;
-    }
-    return true;
+    r->fd = (int)s->socket;
+    r->name_length = s->name_length <= sizeof s->name ? (socklen_t)s->name_length : 0;
+    memcpy(&r->name, s->name, r->name_length);
 }
 
-static int send_parts(const struct job *j, uint32_t first, uint32_t count)
+/* The datagrams from index `from` on, up to `to`, that go by one call: r->count of them. */
+static void row_fill(struct row *r, struct segments_shared *s, uint32_t from, uint32_t to)
+{
+    uint32_t bytes = 0;
+    for (r->count = 0; from != to && r->count < ROW_COUNT; from++) {
+        uint64_t datagram = s->datagram[from % SEGMENTS_COUNT];
+        uint32_t offset = (uint32_t)(datagram >> 32), length = (uint32_t)datagram;
+        if (offset > SEGMENTS_BYTES || length > SEGMENTS_BYTES - offset)
+            length = 0; /* the enclave writes none such */
+        if (!r->count)
+            r->segment = length;
+        if (length > r->segment || bytes + length > ROW_BYTES)
+            break;
+        r->part[r->count].iov_base = s->payload + offset;
+        r->part[r->count++].iov_len = length;
+        bytes += length;
+        if (length < r->segment || !length)
+            break;
+    }
+}
+
+static int send_parts(const struct row *r, uint32_t first, uint32_t count)
 {
     union {
         struct cmsghdr header;
@@ -80,17 +93,17 @@ static int send_parts(const struct job *j, uint32_t first, uint32_t count)
     } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(uint16_t)),
                             .cmsg_level = IPPROTO_UDP,
                             .cmsg_type = UDP_SEGMENT}};
-    struct msghdr m = {.msg_name = j->name_length ? (void *)&j->name : NULL,
-                       .msg_namelen = j->name_length,
-                       .msg_iov = (struct iovec *)&j->part[first],
+    struct msghdr m = {.msg_name = r->name_length ? (void *)&r->name : NULL,
+                       .msg_namelen = r->name_length,
+                       .msg_iov = (struct iovec *)&r->part[first],
                        .msg_iovlen = count};
     if (count > 1) {
-        uint16_t segment = (uint16_t)j->segment;
+        uint16_t segment = (uint16_t)r->segment;
         memcpy(CMSG_DATA(&control.header), &segment, sizeof segment);
         m.msg_control = &control;
         m.msg_controllen = sizeof control.bytes;
     }
-    return sendmsg(j->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return sendmsg(r->fd, &m, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
 static bool socket_full(int error)
@@ -99,41 +112,57 @@ static bool socket_full(int error)
 }
 
 /* What an earlier datagram met with is told once by the kernel, and says nothing of these. */
-static int send_again(const struct job *j, uint32_t first, uint32_t count, uint64_t *told)
+static int send_again(const struct row *r, uint32_t first, uint32_t count, uint64_t *told)
 {
-    int error = send_parts(j, first, count);
+    int error = send_parts(r, first, count);
     if (!error || socket_full(error))
         return error;
     if (!*told)
         *told = (uint64_t)-error;
-    return send_parts(j, first, count);
+    return send_parts(r, first, count);
 }
 
 /* The kernel cannot segment here (a large one, a device without checksums, a route with transforms): one
  * by one. A socket that is full in the middle loses the rest, as a full queue does. */
-static void send_singly(const struct job *j, uint64_t *told)
+static void send_singly(const struct row *r, uint64_t *told)
 {
     *told = 0;
-    for (uint32_t i = 0; i < j->count; i++)
-        send_again(j, i, 1, told);
+    for (uint32_t i = 0; i < r->count; i++)
+        send_again(r, i, 1, told);
 }
 
-/* With the set's lock: 0 or -EAGAIN. */
+static bool cannot_segment(int error)
+{
+    return error == -EINVAL || error == -EIO || error == -EMSGSIZE || error == -EOPNOTSUPP;
+}
+
+static bool waiting(const struct segments_shared *s)
+{
+    return (uint32_t)__atomic_load_n(&s->producer, __ATOMIC_ACQUIRE) != (uint32_t)s->consumer;
+}
+
+/* With the set's lock: all that is there. 0 or -EAGAIN. */
 static int send_set(struct segments_shared *s)
 {
-    uint64_t ready = SEGMENTS_READY, told = 0;
-    struct job j;
-    if (!__atomic_compare_exchange_n(&s->state, &ready, (uint64_t)SEGMENTS_SENDING, false,
-                                     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+    uint32_t consumer = (uint32_t)s->consumer;
+    struct row r;
+    if (!waiting(s))
         return 0;
-    int error = job_of(s, &j) ? send_again(&j, 0, j.count, &told) : 0;
-    if (error == -EINVAL || error == -EIO || error == -EMSGSIZE || error == -EOPNOTSUPP)
-        send_singly(&j, &told);
-    if (told)
-        __atomic_store_n(&s->error, told, __ATOMIC_RELAXED);
-    bool again = socket_full(error);
-    __atomic_store_n(&s->state, again ? SEGMENTS_READY : SEGMENTS_EMPTY, __ATOMIC_SEQ_CST);
-    return again ? -EAGAIN : 0;
+    row_to(&r, s);
+    for (uint32_t to; (to = (uint32_t)__atomic_load_n(&s->producer, __ATOMIC_ACQUIRE)) != consumer;) {
+        uint64_t told = 0;
+        row_fill(&r, s, consumer, to);
+        int error = send_again(&r, 0, r.count, &told);
+        if (socket_full(error))
+            return -EAGAIN;
+        if (r.count > 1 && cannot_segment(error))
+            send_singly(&r, &told);
+        if (told)
+            __atomic_store_n(&s->error, told, __ATOMIC_RELAXED);
+        consumer += r.count;
+        __atomic_store_n(&s->consumer, (uint64_t)consumer, __ATOMIC_RELEASE);
+    }
+    return 0;
 }
 
 int64_t segments_send(uint64_t number, uint64_t wait_ms)
@@ -141,12 +170,15 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms)
     if (number >= atomic_load(&all.count))
         return -EINVAL;
     struct set *set = &all.set[number];
+    struct segments_shared *s = set->shared;
     pthread_mutex_lock(&set->lock);
-    int error = send_set(set->shared);
+    int error = send_set(s);
     if (error == -EAGAIN && wait_ms) {
-        struct pollfd p = {.fd = (int)set->shared->socket, .events = POLLOUT};
-        poll(&p, 1, wait_ms > 10000 ? 10000 : (int)wait_ms);
-        error = send_set(set->shared);
+        struct pollfd p = {.fd = (int)s->socket, .events = POLLOUT};
+        poll(&p, 1, wait_ms > WAIT_MOST_MS ? WAIT_MOST_MS : (int)wait_ms);
+        if (send_set(s))
+            __atomic_store_n(&s->consumer, s->producer, __ATOMIC_RELEASE);
+        error = 0;
     }
     pthread_mutex_unlock(&set->lock);
     monitor_armed();
@@ -158,7 +190,7 @@ bool segments_flush(void)
     bool whole = true;
     for (uint32_t i = 0; i < atomic_load(&all.count); i++) {
         struct set *set = &all.set[i];
-        if (__atomic_load_n(&set->shared->state, __ATOMIC_RELAXED) != SEGMENTS_READY)
+        if (!waiting(set->shared))
             continue;
         pthread_mutex_lock(&set->lock);
         whole = !send_set(set->shared) && whole;

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* EXIT_SEGMENTS_OPEN and EXIT_SEGMENTS_SEND: 0 or -errno. */
+/* EXIT_SEGMENTS_OPEN and EXIT_SEGMENTS_SEND: 0 or -errno. Where one waits, what the socket does not take then
+ * is given up. */
 int64_t segments_open(uint64_t number, uint64_t offset);
 int64_t segments_send(uint64_t number, uint64_t wait_ms);
 

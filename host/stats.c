@@ -102,7 +102,7 @@ static json_t *xsks(const struct statistics *s)
             snprintf(name, sizeof name, "%lu", x->interface_index);
         json_t *entry = json_object();
         json_object_set_new(entry, "interface", json_string(name));
-        set(entry, "queue", x->queue);
+        set(entry, "queue", xsk_host_queue(x->interface_index, x->queue));
         set(entry, "packets_in", x->packets_in);
         set(entry, "bytes_in", x->bytes_in);
         set(entry, "packets_out", x->packets_out);

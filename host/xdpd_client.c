@@ -5,6 +5,8 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/bpf.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "xdp/pass.h"
 #include "xdp/protocol.h"
 
 #define START_MS 5000
@@ -34,17 +37,6 @@ static int64_t now_ms(void)
 
 /* ---- a question and its answer ---- */
 
-/* The descriptor that came along, -1: none. */
-static int descriptor_of(struct msghdr *packet)
-{
-    int fd = -1;
-    struct cmsghdr *c = CMSG_FIRSTHDR(packet);
-    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS &&
-        c->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(c), sizeof fd);
-    return fd;
-}
-
 /* A message, in time. 0, or -errno: -EPIPE, the other end is closed. */
 static int receive(int from, char message[XDPD_MESSAGE_MAX + 1], int *fd, int timeout_ms)
 {
@@ -59,32 +51,14 @@ static int receive(int from, char message[XDPD_MESSAGE_MAX + 1], int *fd, int ti
             return -ETIMEDOUT;
         if (ready < 0)
             continue;
-        union {
-            struct cmsghdr header;
-            char space[CMSG_SPACE(sizeof(int))];
-        } control;
-        struct iovec part = {.iov_base = message, .iov_len = XDPD_MESSAGE_MAX};
-        struct msghdr packet = {.msg_iov = &part,
-                                .msg_iovlen = 1,
-                                .msg_control = control.space,
-                                .msg_controllen = sizeof control.space};
-        ssize_t length = recvmsg(from, &packet, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (length < 0 && (errno == EAGAIN || errno == EINTR))
+        ssize_t length = pass_receive(from, message, XDPD_MESSAGE_MAX, fd, MSG_DONTWAIT);
+        if (length == -EAGAIN)
             continue;
         if (length <= 0)
             return -EPIPE;
         message[length] = '\0';
-        *fd = descriptor_of(&packet);
         return 0;
     }
-}
-
-static int transmit(int to, const char *message)
-{
-    while (send(to, message, strlen(message), MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return 0;
 }
 
 /* With the lock held: it went in the middle of its work. */
@@ -96,17 +70,30 @@ static void lost(struct xdpd *d)
     d->socket = -1;
 }
 
-static int ask(struct xdpd *d, const char *question, const char *good, const char *bad, int *fd)
+void xdpd_look(struct xdpd *d)
+{
+    pthread_mutex_lock(&d->lock);
+    struct pollfd closed = {.fd = d->socket};
+    if (d->socket >= 0 && poll(&closed, 1, 0) == 1)
+        lost(d);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* `fd`: where a descriptor is to come along. `with`: goes along with the question, -1: none. */
+static int ask(struct xdpd *d, const char *question, int with, const char *good, const char *bad, int *fd)
 {
     char message[XDPD_MESSAGE_MAX + 1];
     int came = -1;
     pthread_mutex_lock(&d->lock);
     int error = d->socket < 0 ? -EPIPE : 0;
     if (!error) {
-        error = transmit(d->socket, question);
-        if (!error)
+        error = pass_send(d->socket, question, strlen(question), with);
+        bool gone = error && error != -EBADF && error != -ETOOMANYREFS; /* of `with` */
+        if (!error) {
             error = receive(d->socket, message, &came, ANSWER_MS);
-        if (error) {
+            gone = error;
+        }
+        if (gone) {
             lost(d);
             error = -EPIPE;
         }
@@ -129,79 +116,251 @@ static int ask(struct xdpd *d, const char *question, const char *good, const cha
     return error;
 }
 
+/* Without a daemon we make it ourselves. */
+static int xsk_make(const struct xdpd *d, int *fd)
+{
+    *fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    if (*fd >= 0)
+        return 0;
+    int error = -errno;
+    if (error == -EPERM)
+        fprintf(stderr, "rakis: no privilege for AF_XDP on %s: with a device plugin rakis needs CAP_NET_RAW; UDP "
+                        "goes over host sockets\n", d->interface);
+    return error;
+}
+
 int xdpd_xsk(struct xdpd *d, uint64_t queue, int *fd)
 {
     char question[XDPD_MESSAGE_MAX + 1];
+    if (d->map >= 0)
+        return xsk_make(d, fd);
     snprintf(question, sizeof question, XDPD_XSK ",%lu", queue);
-    return ask(d, question, XDPD_FD_ACK, XDPD_FD_NAK, fd);
+    return ask(d, question, -1, XDPD_FD_ACK, XDPD_FD_NAK, fd);
 }
 
-int xdpd_bound(struct xdpd *d, uint64_t queue)
+static int map_enter(const struct xdpd *d, uint64_t queue, int fd)
+{
+    const uint32_t key = (uint32_t)queue, value = (uint32_t)fd;
+    union bpf_attr change = {.map_fd = (uint32_t)d->map,
+                             .key = (uint64_t)&key,
+                             .value = (uint64_t)&value};
+    if (!syscall(SYS_bpf, BPF_MAP_UPDATE_ELEM, &change, sizeof change))
+        return 0;
+    int error = -errno;
+    if (error == -EPERM)
+        fprintf(stderr, "rakis: no privilege for the map of the device plugin: before Linux 5.19 rakis needs "
+                        "CAP_BPF\n");
+    return error;
+}
+
+int xdpd_bound(struct xdpd *d, uint64_t queue, uint64_t room, int fd)
 {
     char question[XDPD_MESSAGE_MAX + 1];
-    snprintf(question, sizeof question, XDPD_BOUND ",%lu", queue);
-    return ask(d, question, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
+    if (d->map >= 0)
+        return map_enter(d, queue, fd);
+    snprintf(question, sizeof question, XDPD_BOUND ",%lu,%lu", queue, room);
+    return ask(d, question, -1, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
 }
 
 int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
 {
     char question[XDPD_MESSAGE_MAX + 1], address[INET6_ADDRSTRLEN];
     const struct ip_address *a = &key->address;
+    if (d->map >= 0)
+        return 0;
     const uint64_t words[2] = {htobe64(a->high), htobe64(a->low)};
     bool four = a->high == 0 && a->low >> 32 == 0xffff;
     inet_ntop(four ? AF_INET : AF_INET6, (const uint8_t *)words + (four ? 12 : 0), address,
               sizeof address);
     snprintf(question, sizeof question, "%s,%s,%u",
              operation == PORT_ADD ? XDPD_PORT_ADD : XDPD_PORT_DEL, address, (uint16_t)key->port);
-    return ask(d, question, XDPD_PORT_OK, XDPD_PORT_NAK, NULL);
+    int proof = operation == PORT_ADD && key->socket <= INT32_MAX ? (int)key->socket : -1;
+    return ask(d, question, proof, XDPD_PORT_OK, XDPD_PORT_NAK, NULL);
 }
 
 /* ---- finding or starting it ---- */
 
-/* The first word: an answer says that it is ready for us. */
-static int greet(struct xdpd *d, int timeout_ms)
+/* One question over a socket that nobody else uses yet. 0 or -errno; `answer` is what came. */
+static int converse(int socket, const char *question, char answer[XDPD_MESSAGE_MAX + 1], int *fd,
+                    int timeout_ms)
 {
-    char message[XDPD_MESSAGE_MAX + 1];
-    int fd = -1;
-    int error = transmit(d->socket, XDPD_CONNECT ",rakis");
-    if (!error)
-        error = receive(d->socket, message, &fd, timeout_ms);
+    *fd = -1;
+    int error = pass_send(socket, question, strlen(question), -1);
+    return error ? error : receive(socket, answer, fd, timeout_ms);
+}
+
+/* The same, of an answer that brings no descriptor. */
+static int converse_plain(int socket, const char *question, char answer[XDPD_MESSAGE_MAX + 1],
+                          int timeout_ms)
+{
+    int fd;
+    int error = converse(socket, question, answer, &fd, timeout_ms);
     if (fd >= 0)
         close(fd);
-    if (!error && strcmp(message, XDPD_HOST_OK))
-        error = -EPROTO;
     return error;
+}
+
+/* The first word: an answer says that it is ready for us. A device plugin knows pods by their host name. */
+static int greet(int socket, int timeout_ms)
+{
+    char question[XDPD_MESSAGE_MAX + 1], answer[XDPD_MESSAGE_MAX + 1], name[HOST_NAME_MAX + 1] = "";
+    if (gethostname(name, sizeof name - 1) || !*name)
+        strcpy(name, "rakis");
+    if (snprintf(question, sizeof question, XDPD_CONNECT ",%s", name) >= (int)sizeof question)
+        return -ENAMETOOLONG;
+    int error = converse_plain(socket, question, answer, timeout_ms);
+    if (!error && !strcmp(answer, XDPD_HOST_NAK))
+        return -EKEYREJECTED;
+    return !error && strcmp(answer, XDPD_HOST_OK) ? -EPROTO : error;
+}
+
+static void why_not(int error, const char *who, char *why, size_t size)
+{
+    if (error == -EACCES || error == -EPERM || error == -EPIPE || error == -ECONNRESET)
+        snprintf(why, size, "%s does not allow this user (see its --allow-uid)", who);
+    else if (error == -EKEYREJECTED)
+        snprintf(why, size, "%s does not know this pod by its host name", who);
+    else
+        snprintf(why, size, "%s does not answer: %s", who, strerror(-error));
+}
+
+/* A socket that is connected and has said its name; -ENOENT: nobody is there; -errno. */
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (snprintf(address.sun_path, sizeof address.sun_path, "%s", path) >=
+        (int)sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    int error = 0;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address))
+        error = errno == ENOENT || errno == ECONNREFUSED ? -ENOENT : -errno;
+    else
+        error = greet(fd, ANSWER_MS);
+    if (!error)
+        return fd;
+    close(fd);
+    return error;
+}
+
+/* A device plugin's map of an interface. 0 or -errno. */
+static int map_ask(int socket, struct xdpd *d)
+{
+    char question[XDPD_MESSAGE_MAX + 1], answer[XDPD_MESSAGE_MAX + 1];
+    snprintf(question, sizeof question, XDPD_MAP ",%s", d->interface);
+    int error = converse(socket, question, answer, &d->map, ANSWER_MS);
+    if (!error && (strcmp(answer, XDPD_FD_ACK) || d->map < 0))
+        error = strcmp(answer, XDPD_FD_NAK) ? -EPROTO : -ENODEV;
+    if (error && d->map >= 0) {
+        close(d->map);
+        d->map = -1;
+    }
+    return error;
+}
+
+/* What remains of the handshake with a device plugin, which ends it. */
+static int plugin_ask(int socket, struct xdpd *const *d, size_t count, const char *who, char *why,
+                      size_t size)
+{
+    char answer[XDPD_MESSAGE_MAX + 1];
+    int error = converse_plain(socket, XDPD_VERSION_REQUEST, answer, ANSWER_MS);
+    if (error) {
+        why_not(error, who, why, size);
+    } else if (strcmp(answer, XDPD_VERSION)) {
+        error = -EPROTO;
+        snprintf(why, size, "%s speaks version '%s', not " XDPD_VERSION, who, answer);
+    }
+    for (size_t i = 0; i < count && !error; i++) {
+        error = map_ask(socket, d[i]);
+        if (error == -ENODEV)
+            snprintf(why, size, "%s has no interface %s for us", who, d[i]->interface);
+        else if (error)
+            why_not(error, who, why, size);
+    }
+    if (!error && (converse_plain(socket, XDPD_FIN, answer, STOP_MS) || strcmp(answer, XDPD_FIN_ACK)))
+        snprintf(why, size, "%s does not end the handshake", who); /* we have what we want */
+    close(socket);
+    for (size_t i = 0; i < count && error; i++)
+        if (d[i]->map >= 0) {
+            close(d[i]->map);
+            d[i]->map = -1;
+        }
+    return error;
+}
+
+static void clear(struct xdpd *d)
+{
+    pthread_mutex_init(&d->lock, NULL);
+    d->socket = d->child = d->map = -1;
+}
+
+int xdpd_find_at(struct xdpd *const *d, size_t count, const char *path, char *why, size_t size)
+{
+    char who[sizeof((struct sockaddr_un *)0)->sun_path + 16], answer[XDPD_MESSAGE_MAX + 1];
+    snprintf(who, sizeof who, "who listens at %s", path);
+    for (size_t i = 0; i < count; i++)
+        clear(d[i]);
+    int fd = connect_to(path);
+    if (fd == -ENOENT)
+        snprintf(why, size, "nobody listens at %s", path);
+    else if (fd < 0)
+        why_not(fd, who, why, size);
+    if (fd < 0)
+        return -1;
+    if (converse_plain(fd, XDPD_PORTS_REQUEST, answer, ANSWER_MS) || strcmp(answer, XDPD_PORTS))
+        return plugin_ask(fd, d, count, who, why, size) ? -1 : 0;
+    if (count == 1) {
+        d[0]->socket = fd;
+        return 0;
+    }
+    close(fd);
+    snprintf(why, size, "a rakis-xdpd listens at %s, which serves one interface only", path);
+    return -1;
+}
+
+/* Whoever may write to /tmp could listen where a device plugin does. */
+static bool trusted(const char *path)
+{
+    struct stat there;
+    return !lstat(path, &there) && S_ISSOCK(there.st_mode) &&
+           (there.st_uid == 0 || there.st_uid == geteuid());
 }
 
 int xdpd_find(struct xdpd *d, char *why, size_t size)
 {
     struct stat namespace;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    pthread_mutex_init(&d->lock, NULL);
-    d->socket = -1;
+    char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
+    clear(d);
     if (stat("/proc/self/ns/net", &namespace))
         return -ENOENT;
-    snprintf(address.sun_path, sizeof address.sun_path, XDPD_SOCKET_FORMAT,
-             (unsigned long)namespace.st_ino, d->interface);
-    d->socket = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (d->socket < 0)
-        return -ENOENT;
-    int error = 0;
-    if (connect(d->socket, (struct sockaddr *)&address, sizeof address))
-        error = errno == ENOENT || errno == ECONNREFUSED ? -ENOENT : -errno;
-    else
-        error = greet(d, ANSWER_MS);
-    if (!error)
+    snprintf(path, sizeof path, XDPD_SOCKET_FORMAT, (unsigned long)namespace.st_ino, d->interface);
+    int fd = connect_to(path);
+    if (fd >= 0) {
+        d->socket = fd;
         return 0;
-    close(d->socket);
-    d->socket = -1;
-    if (error == -EACCES || error == -EPERM || error == -EPIPE || error == -ECONNRESET)
-        snprintf(why, size, "the rakis-xdpd of %s does not allow this user (see its --allow-uid)",
-                 d->interface);
-    else
-        snprintf(why, size, "the rakis-xdpd of %s does not answer: %s", d->interface,
-                 strerror(-error));
-    return error;
+    }
+    snprintf(who, sizeof who, "the rakis-xdpd of %s", d->interface);
+    if (fd != -ENOENT)
+        why_not(fd, who, why, size);
+    return fd;
+}
+
+/* It serves one connection in its life: nobody asks it who does not mean to use it. */
+static int plugin_find(struct xdpd *d, char *why, size_t size)
+{
+    char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
+    snprintf(path, sizeof path, XDPD_PLUGIN_FORMAT, d->interface);
+    if (!trusted(path))
+        return -ENOENT;
+    snprintf(who, sizeof who, "the device plugin of %s", d->interface);
+    int fd = connect_to(path);
+    if (fd >= 0)
+        return plugin_ask(fd, &d, 1, who, why, size);
+    if (fd != -ENOENT)
+        why_not(fd, who, why, size);
+    return fd;
 }
 
 bool xdpd_program(char *path, size_t size)
@@ -339,7 +498,7 @@ static int start(struct xdpd *d, char *why, size_t size)
     close(errors[1]);
     d->socket = sockets[0];
     if (!error)
-        error = greet(d, START_MS);
+        error = greet(d->socket, START_MS);
     if (!error) {
         close(errors[0]);
         return 0;
@@ -360,9 +519,9 @@ static int start(struct xdpd *d, char *why, size_t size)
 
 int xdpd_start(struct xdpd *d, char *why, size_t size)
 {
-    pthread_mutex_init(&d->lock, NULL);
-    d->socket = d->child = -1;
     int error = xdpd_find(d, why, size);
+    if (error == -ENOENT)
+        error = plugin_find(d, why, size);
     if (error == -ENOENT)
         error = start(d, why, size);
     return error ? -1 : 0;
@@ -373,16 +532,15 @@ void xdpd_stop(struct xdpd *d)
     pthread_mutex_lock(&d->lock);
     if (d->socket >= 0) {
         char message[XDPD_MESSAGE_MAX + 1];
-        int fd = -1;
         /* The answer tells that our ports and XSKs are out of the maps. */
-        if (!transmit(d->socket, XDPD_FIN))
-            receive(d->socket, message, &fd, STOP_MS);
-        if (fd >= 0)
-            close(fd);
+        converse_plain(d->socket, XDPD_FIN, message, STOP_MS);
         close(d->socket);
         d->socket = -1;
     }
     if (d->child >= 0)
         child_end(d);
+    if (d->map >= 0)
+        close(d->map);
+    d->map = -1;
     pthread_mutex_unlock(&d->lock);
 }

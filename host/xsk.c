@@ -21,6 +21,7 @@
 #define XSKS_MAX 256
 #define BUSY_MS 200
 #define KICK_CALLS 8 /* for one exit */
+#define HEADROOM_KERNEL 256 /* XDP_PACKET_HEADROOM */
 #define FLUSH_MAX 256 /* system calls for one XSK in one look: 32 packets each */
 
 struct xsk_host {
@@ -65,32 +66,64 @@ static int interface_check(const char *name, unsigned *index)
     return 0;
 }
 
-int xsk_host_start(const char *const *names, size_t count)
+/* By those who serve where we are told. */
+static void daemons_at(const char *path, size_t count)
 {
-    unsigned index[INTERFACES_MAX];
-    if (count > INTERFACES_MAX) {
-        fprintf(stderr, "rakis: at most %d interfaces\n", INTERFACES_MAX);
-        return -1;
-    }
+    struct xdpd *each[INTERFACES_MAX];
+    char why[600] = "";
     for (size_t i = 0; i < count; i++)
-        if (interface_check(names[i], &index[i]))
-            return -1;
+        each[i] = &all.daemons[i];
+    if (xdpd_find_at(each, count, path, why, sizeof why))
+        fprintf(stderr, "rakis: UDP goes over host sockets: %s\n", why);
+    else
+        all.daemon_count = count;
+}
+
+/* By those who serve where they usually do, or that we start. */
+static void daemons_start(size_t count)
+{
     for (size_t i = 0; i < count; i++) {
         char why[600] = "";
         struct xdpd *d = &all.daemons[all.daemon_count];
-        *d = (struct xdpd){.index = index[i]};
-        strcpy(d->interface, names[i]);
+        *d = all.daemons[i];
         if (xdpd_start(d, why, sizeof why))
             fprintf(stderr, "rakis: UDP goes over host sockets: %s\n", why);
         else
             all.daemon_count++;
     }
+}
+
+int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count, const char *path)
+{
+    if (count > INTERFACES_MAX) {
+        fprintf(stderr, "rakis: at most %d interfaces\n", INTERFACES_MAX);
+        return -1;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct xdpd *d = &all.daemons[i];
+        *d = (struct xdpd){.queues = 0};
+        if (interface_check(names[i], &d->index))
+            return -1;
+        strcpy(d->interface, names[i]);
+        if (queues) {
+            d->first_queue = queues[i].first;
+            d->queues = queues[i].count;
+        }
+    }
+    if (path && count)
+        daemons_at(path, count);
+    else
+        daemons_start(count);
+    int error = xdpd_watch_start(all.daemons, all.daemon_count);
+    if (error)
+        fprintf(stderr, "rakis: cannot watch rakis-xdpd: %s\n", strerror(-error));
     return all.daemon_count > 0;
 }
 
 void xsk_host_stop(void)
 {
     monitor_stop();
+    xdpd_watch_stop();
     /* Threads of the enclave may still be about: what they ask finds the daemons gone, and the file
      * descriptors of the XSKs close with the process. */
     for (size_t i = 0; i < all.daemon_count; i++)
@@ -100,9 +133,13 @@ void xsk_host_stop(void)
 void xsk_host_forked(void)
 {
     monitor_forked();
-    for (size_t i = 0; i < all.daemon_count; i++)
+    xdpd_watch_forked();
+    for (size_t i = 0; i < all.daemon_count; i++) {
         if (all.daemons[i].socket >= 0)
             close(all.daemons[i].socket);
+        if (all.daemons[i].map >= 0)
+            close(all.daemons[i].map);
+    }
     all.daemon_count = 0;
     atomic_store(&all.xsk_count, 0); /* the enclave closes their descriptors */
 }
@@ -113,6 +150,27 @@ static struct xdpd *daemon_of(uint64_t interface_index)
         if (all.daemons[i].index == interface_index)
             return &all.daemons[i];
     return NULL;
+}
+
+uint64_t xsk_host_queues(uint64_t interface_index, uint64_t there)
+{
+    const struct xdpd *d = daemon_of(interface_index);
+    if (!d || !d->queues)
+        return there;
+    uint64_t left = there > d->first_queue ? there - d->first_queue : 1; /* there is one, or a message */
+    return left < d->queues ? left : d->queues;
+}
+
+uint64_t xsk_host_queue(uint64_t interface_index, uint64_t queue)
+{
+    const struct xdpd *d = daemon_of(interface_index);
+    return d ? d->first_queue + queue : queue;
+}
+
+bool xsk_host_takes_all(uint64_t interface_index)
+{
+    const struct xdpd *d = daemon_of(interface_index);
+    return d && d->map >= 0;
 }
 
 /* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
@@ -258,12 +316,12 @@ static int rings_make(int fd, struct xsk_setup *s)
     return 0;
 }
 
-static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
+static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d, uint64_t queue)
 {
     const struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
                                          .sxdp_flags = XDP_USE_NEED_WAKEUP,
                                          .sxdp_ifindex = d->index,
-                                         .sxdp_queue_id = (uint32_t)s->queue};
+                                         .sxdp_queue_id = (uint32_t)queue};
     struct xdp_options options = {0};
     socklen_t size = sizeof options;
     /* The kernel lets go of a queue some time after its last XSK has closed. */
@@ -276,16 +334,18 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d)
     if (error)
         return error;
     getsockopt(fd, SOL_XDP, XDP_OPTIONS, &options, &size);
+    s->alone = d->map >= 0;
     s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
     /* In copy mode the stack sees to the checksum whatever the card can do; else the driver may not. */
     s->checksums = s->checksums && !s->zerocopy;
-    return xdpd_bound(d, s->queue);
+    return xdpd_bound(d, queue, s->frame_size - s->headroom - HEADROOM_KERNEL, fd);
 }
 
 static bool setup_sane(const struct xsk_setup *s)
 {
     bool sane = arena_pages(s->umem_offset, s->umem_size) && s->queue <= UINT32_MAX &&
-                s->frame_size <= UINT32_MAX && s->headroom <= UINT32_MAX;
+                s->frame_size <= UINT32_MAX && s->headroom <= UINT32_MAX &&
+                s->headroom + HEADROOM_KERNEL < s->frame_size;
     for (int i = 0; i < XSK_RINGS; i++)
         sane = sane && arena_pages(s->ring_offset[i], s->ring_space[i]) &&
                s->entries[i] <= 1u << 24;
@@ -294,18 +354,19 @@ static bool setup_sane(const struct xsk_setup *s)
 
 static int setup_make(int fd, struct xsk_setup *s, struct xdpd *d)
 {
+    uint64_t queue = d->first_queue + s->queue;
     int error = umem_make(fd, s, d);
     if (error)
         return error;
     error = rings_make(fd, s);
-    if (!error && (error = queue_bind(fd, s, d)))
+    if (!error && (error = queue_bind(fd, s, d, queue)))
         rings_unmap(s, XSK_RINGS);
     if (error == -EBUSY)
-        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP goes over host sockets\n", s->queue,
+        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP goes over host sockets\n", queue,
                 d->interface);
     else if (error)
         fprintf(stderr, "rakis: cannot use queue %lu of %s: %s; UDP goes over host sockets\n",
-                s->queue, d->interface, strerror(-error));
+                queue, d->interface, strerror(-error));
     return error;
 }
 
@@ -321,7 +382,7 @@ int64_t xsk_host_open(struct xsk_setup *setup)
     size_t count = atomic_load(&all.xsk_count);
     int error = count == XSKS_MAX ? -ENFILE : monitor_start();
     if (!error)
-        error = xdpd_xsk(d, setup->queue, &fd);
+        error = xdpd_xsk(d, d->first_queue + setup->queue, &fd);
     if (!error)
         error = setup_make(fd, setup, d);
     if (error && fd >= 0)

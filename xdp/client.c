@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_xdp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "xdp/pass.h"
+#include "xdp/proof.h"
 #include "xdp/protocol.h"
 
 #define PORTS_MAX 65536
@@ -24,24 +25,37 @@ struct client *client_new(int socket, uid_t user, unsigned number)
     c->socket = socket;
     c->user = user;
     c->number = number;
+    c->map = -1;
     for (size_t i = 0; i < STEERING_QUEUES; i++)
-        c->queues[i].xsk = -1;
+        c->xsks[i] = -1;
     return c;
+}
+
+static void close_if(int fd)
+{
+    if (fd >= 0)
+        close(fd);
 }
 
 /* Undo all that it asked for. */
 static void forget(struct client *c, struct steering *s)
 {
-    while (c->port_count)
-        steering_port_remove(s, &c->ports[--c->port_count], c->number);
-    for (uint32_t i = 0; i < STEERING_QUEUES; i++) {
-        struct client_queue *queue = &c->queues[i];
-        if (queue->entered)
-            steering_xsk_remove(s, i);
-        if (queue->xsk >= 0)
-            close(queue->xsk);
-        *queue = (struct client_queue){.xsk = -1};
+    while (c->port_count) {
+        struct client_port *port = &c->ports[--c->port_count];
+        steering_port_remove(s, &port->key, c->number);
+        close_if(port->proof);
     }
+    if (c->map >= 0) {
+        steering_client_remove(s, c->number);
+        close(c->map);
+    }
+    c->map = -1;
+    for (uint32_t i = 0; i < STEERING_QUEUES; i++) {
+        close_if(c->xsks[i]);
+        c->xsks[i] = -1;
+    }
+    memset(c->entered, 0, sizeof c->entered);
+    c->attached = false;
 }
 
 void client_free(struct client *c, struct steering *s)
@@ -55,21 +69,7 @@ void client_free(struct client *c, struct steering *s)
 /* A client that does not read its answers loses them: nobody else waits for it. */
 static void answer(struct client *c, const char *message, int fd)
 {
-    struct iovec part = {.iov_base = (void *)message, .iov_len = strlen(message)};
-    union {
-        struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {0};
-    struct msghdr packet = {.msg_iov = &part, .msg_iovlen = 1};
-    if (fd >= 0) {
-        packet.msg_control = &control;
-        packet.msg_controllen = sizeof control.space;
-        control.header.cmsg_level = SOL_SOCKET;
-        control.header.cmsg_type = SCM_RIGHTS;
-        control.header.cmsg_len = CMSG_LEN(sizeof fd);
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
-    }
-    sendmsg(c->socket, &packet, MSG_DONTWAIT | MSG_NOSIGNAL);
+    pass_send(c->socket, message, strlen(message), fd);
 }
 
 static void answer_result(struct client *c, const char *good, const char *bad, int error)
@@ -98,11 +98,43 @@ static long number(const char *text, long most)
     return value;
 }
 
+/* Its map, made when it is first needed. 0 or -errno. */
+static int map_make(struct client *c, struct steering *s)
+{
+    if (c->map >= 0)
+        return 0;
+    int map = steering_client_add(s, c->number);
+    if (map < 0)
+        return map;
+    c->map = map;
+    c->room = UINT32_MAX;
+    return 0;
+}
+
+/* As the AF_XDP device plugin does it: the client makes its XSKs and enters them into the map itself. */
+static void serve_map(struct client *c, struct steering *s, const char *argument,
+                      const char *interface)
+{
+    while (*argument == ' ')
+        argument++;
+    if (strcmp(argument, interface) || map_make(c, s)) {
+        answer(c, XDPD_FD_NAK, -1);
+        return;
+    }
+    c->attached = true;
+    answer(c, XDPD_FD_ACK, c->map);
+}
+
+static bool entered(const struct client *c, long queue)
+{
+    return c->entered[queue / 64] >> (queue % 64) & 1;
+}
+
 static void serve_xsk(struct client *c, const char *argument)
 {
     long queue = number(argument, STEERING_QUEUES - 1);
     int error = queue < 0 ? -EINVAL : 0, fd = -1;
-    if (!error && c->queues[queue].entered)
+    if (!error && entered(c, queue))
         error = -EBUSY;
     if (!error) {
         fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
@@ -113,9 +145,8 @@ static void serve_xsk(struct client *c, const char *argument)
         return;
     }
     /* A second request replaces a socket that was never entered. */
-    if (c->queues[queue].xsk >= 0)
-        close(c->queues[queue].xsk);
-    c->queues[queue].xsk = fd;
+    close_if(c->xsks[queue]);
+    c->xsks[queue] = fd;
     answer(c, XDPD_FD_ACK, fd);
 }
 
@@ -126,31 +157,37 @@ static bool is_bound(int xsk)
     return setsockopt(xsk, SOL_XDP, XDP_RX_RING, &none, sizeof none) && errno == EBUSY;
 }
 
-static int bound(struct client *c, struct steering *s, const char *argument)
+/* "queue" or "queue,room". The map keeps no file open: an XSK that its client closes is out of it. */
+static int bound(struct client *c, struct steering *s, char *argument)
 {
+    long room = UINT32_MAX;
+    char *comma = strchr(argument, ',');
+    if (comma) {
+        *comma = '\0';
+        room = number(comma + 1, UINT32_MAX);
+    }
     long queue = number(argument, STEERING_QUEUES - 1);
-    if (queue < 0 || c->queues[queue].xsk < 0)
+    if (queue < 0 || room < 0)
         return -EINVAL;
-    if (c->queues[queue].entered)
+    if (entered(c, queue))
         return -EALREADY;
-    if (!is_bound(c->queues[queue].xsk))
+    if (c->xsks[queue] < 0)
+        return -EINVAL;
+    if (!is_bound(c->xsks[queue]))
         return -ENOTCONN;
-    int error = steering_xsk_add(s, (uint32_t)queue, c->queues[queue].xsk, c->number);
+    int error = map_make(c, s);
+    if (!error)
+        error = steering_xsk_add(c->map, (uint32_t)queue, c->xsks[queue]);
     if (error)
         return error;
-    c->attached = c->queues[queue].entered = true;
+    close(c->xsks[queue]);
+    c->xsks[queue] = -1;
+    c->entered[queue / 64] |= 1ull << (queue % 64);
+    c->attached = true;
+    if ((uint32_t)room < c->room)
+        c->room = (uint32_t)room;
+    steering_room(s, c->number, c->room);
     return 0;
-}
-
-static long first_unprivileged_port(void)
-{
-    char text[16] = "";
-    int fd = open("/proc/sys/net/ipv4/ip_unprivileged_port_start", O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return 1024;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    return length > 0 ? strtol(text, NULL, 10) : 1024;
 }
 
 /* "address,port": 0 or -EINVAL. */
@@ -174,53 +211,64 @@ static int port_parse(char *argument, struct steering_port *out)
     return 0;
 }
 
-static int port_add(struct client *c, struct steering *s, char *argument)
+/* Takes the proof, whatever comes of it. */
+static int port_add(struct client *c, struct steering *s, char *argument, int proof)
 {
-    struct steering_port port;
-    if (port_parse(argument, &port))
-        return -EINVAL;
-    if (c->user && ntohs(port.port) < first_unprivileged_port())
-        return -EACCES;
-    /* Without a queue of its own it would hand the port's datagrams to somebody else. */
-    if (!c->attached)
-        return -ENOTCONN;
-    if (c->port_count >= PORTS_MAX)
-        return -ENOSPC;
-    if (c->port_count == c->port_space) {
+    struct client_port port = {.proof = -1};
+    int error = port_parse(argument, &port.key);
+    if (!error && c->user)
+        error = proof_check(proof, &port.key);
+    /* Without an XSK of its own it would get nothing. */
+    if (!error && !c->attached)
+        error = -ENOTCONN;
+    if (!error && c->port_count >= PORTS_MAX)
+        error = -ENOSPC;
+    if (!error && c->port_count == c->port_space) {
         size_t space = c->port_space ? 2 * c->port_space : 64;
-        struct steering_port *ports = reallocarray(c->ports, space, sizeof *ports);
-        if (!ports)
-            return -ENOMEM;
-        c->ports = ports;
-        c->port_space = space;
+        struct client_port *ports = reallocarray(c->ports, space, sizeof *ports);
+        if (ports) {
+            c->ports = ports;
+            c->port_space = space;
+        }
+        error = ports ? 0 : -ENOMEM;
     }
-    int error = steering_port_add(s, &port, c->number);
+    if (!error)
+        error = steering_port_add(s, &port.key, c->number);
+    /* While it is steered to one user's socket the port is to be nobody else's: kept open. */
+    if (!error && c->user) {
+        port.proof = proof;
+        proof = -1;
+    }
     if (!error)
         c->ports[c->port_count++] = port;
+    close_if(proof);
     return error;
 }
 
 /* The last of the first `count` ports that is this one, -1: none. From the newest: most sockets are
  * short-lived. */
-static long port_find(const struct client *c, const struct steering_port *port, size_t count)
+static long port_find(const struct client *c, const struct steering_port *key, size_t count)
 {
     while (count-- > 0)
-        if (!memcmp(&c->ports[count], port, sizeof *port))
+        if (!memcmp(&c->ports[count].key, key, sizeof *key))
             return (long)count;
     return -1;
 }
 
 static int port_remove(struct client *c, struct steering *s, char *argument)
 {
-    struct steering_port port;
-    if (port_parse(argument, &port))
+    struct steering_port key;
+    if (port_parse(argument, &key))
         return -EINVAL;
-    long at = port_find(c, &port, c->port_count);
+    long at = port_find(c, &key, c->port_count);
     if (at < 0)
         return -ENOENT;
-    bool again = port_find(c, &port, (size_t)at) >= 0;
+    bool again = port_find(c, &key, (size_t)at) >= 0;
+    int proof = c->ports[at].proof;
     c->ports[at] = c->ports[--c->port_count];
-    return again ? 0 : steering_port_remove(s, &port, c->number);
+    int error = again ? 0 : steering_port_remove(s, &key, c->number);
+    close_if(proof);
+    return error;
 }
 
 /* The message is `word` or `word,argument`; where the argument starts, NULL: another word. */
@@ -232,9 +280,15 @@ static char *argument_of(char *message, const char *word)
     return message[length] == ',' ? message + length + 1 : NULL;
 }
 
-static bool serve(struct client *c, struct steering *s, char *message)
+/* With what came along, which it takes. */
+static bool serve(struct client *c, struct steering *s, const char *interface, char *message, int fd)
 {
     char *argument;
+    if ((argument = argument_of(message, XDPD_PORT_ADD)) && c->connected) {
+        answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_add(c, s, argument, fd));
+        return true;
+    }
+    close_if(fd);
     if ((argument = argument_of(message, XDPD_CONNECT)) && *argument) {
         c->connected = true;
         answer(c, XDPD_HOST_OK, -1);
@@ -242,12 +296,14 @@ static bool serve(struct client *c, struct steering *s, char *message)
         answer(c, XDPD_NAK, -1);
     } else if (!strcmp(message, XDPD_VERSION_REQUEST)) {
         answer(c, XDPD_VERSION, -1);
+    } else if (!strcmp(message, XDPD_PORTS_REQUEST)) {
+        answer(c, XDPD_PORTS, -1);
+    } else if ((argument = argument_of(message, XDPD_MAP))) {
+        serve_map(c, s, argument, interface);
     } else if ((argument = argument_of(message, XDPD_XSK))) {
         serve_xsk(c, argument);
     } else if ((argument = argument_of(message, XDPD_BOUND))) {
         answer_result(c, XDPD_BOUND_OK, XDPD_BOUND_NAK, bound(c, s, argument));
-    } else if ((argument = argument_of(message, XDPD_PORT_ADD))) {
-        answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_add(c, s, argument));
     } else if ((argument = argument_of(message, XDPD_PORT_DEL))) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_remove(c, s, argument));
     } else if (!strcmp(message, XDPD_FIN)) {
@@ -260,20 +316,21 @@ static bool serve(struct client *c, struct steering *s, char *message)
     return true;
 }
 
-bool client_serve(struct client *c, struct steering *s)
+bool client_serve(struct client *c, struct steering *s, const char *interface)
 {
-    /* One more than fits, so that too long a message shows; without room for control data the
-     * kernel drops file descriptors that a client sends along. */
+    /* One more than fits, so that too long a message shows. */
     char message[XDPD_MESSAGE_MAX + 2];
-    ssize_t length = recv(c->socket, message, XDPD_MESSAGE_MAX + 1, MSG_DONTWAIT);
+    int fd;
+    ssize_t length = pass_receive(c->socket, message, XDPD_MESSAGE_MAX + 1, &fd, MSG_DONTWAIT);
     if (length < 0)
-        return errno == EAGAIN || errno == EINTR;
+        return length == -EAGAIN;
     if (length == 0)
         return false;
     message[length] = '\0';
     if (length > XDPD_MESSAGE_MAX || strlen(message) != (size_t)length) {
+        close_if(fd);
         answer(c, XDPD_NAK, -1);
         return true;
     }
-    return serve(c, s, message);
+    return serve(c, s, interface, message, fd);
 }

@@ -15,13 +15,16 @@ struct client {
     int socket;
     uid_t user;
     unsigned number; /* below STEERING_CLIENTS, no other's */
-    bool connected; /* has sent /connect */
-    bool attached;  /* a queue of its own is in the steering map */
-    struct client_queue {
-        int xsk;      /* our copy of the file descriptor, -1: none */
-        bool entered; /* in the steering map */
-    } queues[STEERING_QUEUES];
-    struct steering_port *ports;
+    bool connected;  /* has sent /connect */
+    bool attached;   /* it may have an XSK in its map */
+    int map;         /* of its XSKs, -1: none yet */
+    uint32_t room;   /* the longest frame that its XSKs take */
+    int xsks[STEERING_QUEUES]; /* our copies of those not yet in the map, -1: none */
+    uint64_t entered[STEERING_QUEUES / 64]; /* queues that are in the map */
+    struct client_port {
+        struct steering_port key;
+        int proof; /* our copy of the socket that has the port, -1: none was needed */
+    } *ports;
     size_t port_count, port_space;
 };
 
@@ -29,7 +32,8 @@ struct client {
 struct client *client_new(int socket, uid_t user, unsigned number);
 /* Undo all that it asked for. */
 void client_free(struct client *c, struct steering *s);
-/* Its socket is readable: answer one message. False: it is gone, or has finished. */
-bool client_serve(struct client *c, struct steering *s);
+/* Its socket is readable: answer one message. False: it is gone, or has finished. `interface` is the name of the
+ * one that is served. */
+bool client_serve(struct client *c, struct steering *s, const char *interface);
 
 #endif

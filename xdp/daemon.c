@@ -10,20 +10,20 @@
 #include <net/if.h>
 #include <poll.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
 #include "xdp/client.h"
 #include "xdp/interface.h"
+#include "xdp/privilege.h"
 #include "xdp/protocol.h"
 
 #define CLIENTS_MAX STEERING_CLIENTS
@@ -262,21 +262,34 @@ static int listen_start(void)
     return 0;
 }
 
-/* What is needed from here on: sockets, and maps that we have open. Best effort. */
-static void privilege_drop(void)
+/* What is needed from here on: making XSKs, and before Linux 5.19 changing maps that are open. */
+static int privilege_drop(void)
 {
-    const uint64_t keep = 1ull << CAP_NET_RAW | 1ull << CAP_NET_ADMIN | 1ull << CAP_BPF;
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[2];
-    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-    if (syscall(SYS_capget, &header, data))
+    privilege_keep(1ull << CAP_NET_RAW | 1ull << CAP_BPF);
+    int error = privilege_calls();
+    if (error)
+        fprintf(stderr, "rakis-xdpd: cannot give up system calls: %s\n", strerror(-error));
+    return error;
+}
+
+/* Whoever started us and wants to know is told that clients may come: sd_notify(3). */
+static void ready_tell(void)
+{
+    static const char ready[] = "READY=1";
+    const char *where = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = where ? strlen(where) : 0;
+    if (length < 2 || length >= sizeof address.sun_path || (*where != '/' && *where != '@'))
         return;
-    for (int i = 0; i < 2; i++) {
-        data[i].permitted &= (uint32_t)(keep >> (32 * i));
-        data[i].effective = data[i].permitted;
-        data[i].inheritable = 0;
-    }
-    syscall(SYS_capset, &header, data);
+    memcpy(address.sun_path, where, length);
+    if (*where == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, ready, sizeof ready - 1, MSG_NOSIGNAL, (const struct sockaddr *)&address,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(fd);
 }
 
 static void limits_raise(void)
@@ -344,8 +357,8 @@ static int start(void)
         fprintf(stderr, "rakis-xdpd: file descriptor %d is no socket of an allowed user\n", o->fd);
         return -1;
     }
-    privilege_drop();
-    return 0;
+    ready_tell();
+    return privilege_drop();
 }
 
 /* Until told to end, or the interface or the only client goes. */
@@ -371,7 +384,8 @@ static int serve(void)
         }
         /* From the last: dropping one moves another, which has been looked at, to its place. */
         for (size_t i = clients; i-- > 0;)
-            if (wait[3 + i].revents && !client_serve(xdpd.clients[i], &xdpd.steering))
+            if (wait[3 + i].revents &&
+                !client_serve(xdpd.clients[i], &xdpd.steering, xdpd.options.interface))
                 client_drop(i);
         if (xdpd.options.fd >= 0 && !xdpd.client_count)
             return 0;
@@ -397,7 +411,7 @@ static void stop(void)
 
 int main(int count, char **arguments)
 {
-    xdpd.steering.link = -1;
+    xdpd.steering.link = xdpd.steering.maker = -1;
     int parsed = options_parse(count, arguments, &xdpd.options);
     if (parsed)
         return parsed < 0 ? 2 : 0;

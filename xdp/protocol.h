@@ -11,10 +11,17 @@
 #define XDPD_DIRECTORY "/run/rakis"
 /* The namespace's inode keeps apart interfaces of one name in different network namespaces. */
 #define XDPD_SOCKET_FORMAT XDPD_DIRECTORY "/%lu/%s.sock"
+/* Where the AF_XDP device plugin of Kubernetes listens within a pod. */
+#define XDPD_PLUGIN_FORMAT "/tmp/afxdp_dp/%s/afxdp.sock"
 
 #define XDPD_CONNECT "/connect"
 #define XDPD_HOST_OK "/host_ok"
+#define XDPD_HOST_NAK "/host_nak"
 #define XDPD_VERSION_REQUEST "/version"
+#define XDPD_MAP "/xsk_map_fd"
+/* A word of ours that the device plugin answers with XDPD_NAK: who answers it steers ports. */
+#define XDPD_PORTS_REQUEST "/ports"
+#define XDPD_PORTS "/ports_ok"
 #define XDPD_XSK "/xsk"
 #define XDPD_FD_ACK "/fd_ack"
 #define XDPD_FD_NAK "/fd_nak"

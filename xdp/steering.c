@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "steer.skel.h"
+#include "xdp/maker.h"
 
 static int say_nothing(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -50,11 +51,11 @@ static int attach_failed(const char *interface, enum xdp_mode mode, int error)
 
 int steering_start(struct steering *s, const char *interface, unsigned index, enum xdp_mode mode)
 {
-    *s = (struct steering){.link = -1, .interface_index = index};
+    *s = (struct steering){.link = -1, .interface_index = index, .maker = -1};
     libbpf_set_print(say_nothing);
     s->program = steer__open();
     if (!s->program || steer__load(s->program)) {
-        if (errno == EPERM || errno == EACCES)
+        if (errno == EPERM)
             fprintf(stderr, "rakis-xdpd: no privilege for XDP: needs CAP_NET_ADMIN and CAP_BPF\n");
         else
             fprintf(stderr, "rakis-xdpd: cannot load the steering program: %s\n", strerror(errno));
@@ -70,11 +71,20 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
         steering_stop(s);
         return -1;
     }
+    s->maker = maker_start();
+    if (s->maker < 0) {
+        fprintf(stderr, "rakis-xdpd: cannot make a process: %s\n", strerror(-s->maker));
+        steering_stop(s);
+        return -1;
+    }
     return 0;
 }
 
 void steering_stop(struct steering *s)
 {
+    if (s->maker >= 0)
+        close(s->maker);
+    s->maker = -1;
     if (s->link >= 0)
         close(s->link);
     s->link = -1;
@@ -121,39 +131,59 @@ void steering_mac(struct steering *s, const uint8_t mac[6])
 int steering_port_add(struct steering *s, const struct steering_port *port, unsigned client)
 {
     int map = bpf_map__fd(s->program->maps.ports);
-    uint64_t clients = 0;
-    if (bpf_map_lookup_elem(map, port, &clients))
-        clients = 0;
-    clients |= 1ull << client;
-    return result(bpf_map_update_elem(map, port, &clients, BPF_ANY));
+    struct steering_sharers sharers;
+    size_t i = 0;
+    if (bpf_map_lookup_elem(map, port, &sharers))
+        memset(&sharers, 0, sizeof sharers);
+    while (i < STEERING_SHARERS && sharers.client[i] && sharers.client[i] != client + 1)
+        i++;
+    if (i == STEERING_SHARERS)
+        return -ENOSPC;
+    sharers.client[i] = (uint8_t)(client + 1);
+    return result(bpf_map_update_elem(map, port, &sharers, BPF_ANY));
 }
 
 int steering_port_remove(struct steering *s, const struct steering_port *port, unsigned client)
 {
     int map = bpf_map__fd(s->program->maps.ports);
-    uint64_t clients;
-    if (bpf_map_lookup_elem(map, port, &clients))
+    struct steering_sharers old, sharers = {0};
+    size_t left = 0;
+    if (bpf_map_lookup_elem(map, port, &old))
         return -errno;
-    clients &= ~(1ull << client);
-    if (clients)
-        return result(bpf_map_update_elem(map, port, &clients, BPF_EXIST));
+    for (size_t i = 0; i < STEERING_SHARERS; i++)
+        if (old.client[i] && old.client[i] != client + 1)
+            sharers.client[left++] = old.client[i];
+    if (left)
+        return result(bpf_map_update_elem(map, port, &sharers, BPF_EXIST));
     return result(bpf_map_delete_elem(map, port));
 }
 
-int steering_xsk_add(struct steering *s, uint32_t queue, int fd, unsigned client)
+int steering_client_add(struct steering *s, unsigned client)
 {
-    const uint64_t owner = 1ull << client;
-    int error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.xsks), &queue, &fd,
-                                           BPF_NOEXIST));
+    int map = map_request(s->maker);
+    if (map < 0)
+        return map;
+    const uint32_t key = client;
+    steering_room(s, client, UINT32_MAX);
+    int error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.xsks), &key, &map, BPF_ANY));
     if (!error)
-        error = result(bpf_map_update_elem(bpf_map__fd(s->program->maps.owners), &queue, &owner,
-                                           BPF_ANY));
-    return error == -EEXIST ? -EBUSY : error;
+        return map;
+    close(map);
+    return error;
 }
 
-void steering_xsk_remove(struct steering *s, uint32_t queue)
+void steering_client_remove(struct steering *s, unsigned client)
 {
-    const uint64_t none = 0;
-    bpf_map_update_elem(bpf_map__fd(s->program->maps.owners), &queue, &none, BPF_ANY);
-    bpf_map_delete_elem(bpf_map__fd(s->program->maps.xsks), &queue);
+    const uint32_t key = client;
+    bpf_map_delete_elem(bpf_map__fd(s->program->maps.xsks), &key);
+}
+
+int steering_xsk_add(int map, uint32_t queue, int xsk)
+{
+    return result(bpf_map_update_elem(map, &queue, &xsk, BPF_ANY));
+}
+
+void steering_room(struct steering *s, unsigned client, uint32_t bytes)
+{
+    s->program->bss->rooms[client] = (uint16_t)(bytes < UINT16_MAX ? bytes : UINT16_MAX);
 }

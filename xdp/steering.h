@@ -15,6 +15,7 @@ struct steering {
     int link;              /* the kernel detaches the program when this closes */
     unsigned interface_index;
     enum xdp_mode mode; /* that it is attached in */
+    int maker;             /* socket to the process that makes maps, -1: none */
 };
 
 /* Load and attach. 0, or -1 after a message on stderr. */
@@ -30,8 +31,15 @@ void steering_mac(struct steering *s, const uint8_t mac[6]);
 int steering_port_add(struct steering *s, const struct steering_port *port, unsigned client);
 int steering_port_remove(struct steering *s, const struct steering_port *port, unsigned client);
 
-/* The client's XSK on a queue. 0 or -errno: -EBUSY, the queue has one. */
-int steering_xsk_add(struct steering *s, uint32_t queue, int fd, unsigned client);
-void steering_xsk_remove(struct steering *s, uint32_t queue);
+/*
+ * A client's own map of XSKs by queue. Fresh: who had that number before it has no way into it. The file
+ * descriptor, the caller's to close, or -errno. Until steering_client_remove; it takes any frame until told.
+ */
+int steering_client_add(struct steering *s, unsigned client);
+void steering_client_remove(struct steering *s, unsigned client);
+/* Enter an XSK into a client's map. 0 or -errno. */
+int steering_xsk_add(int map, uint32_t queue, int xsk);
+/* The longest frame, from its first byte, that the client's XSKs take. */
+void steering_room(struct steering *s, unsigned client, uint32_t bytes);
 
 #endif

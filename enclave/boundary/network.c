@@ -79,11 +79,17 @@ int network_route(struct route_query *q)
     return route_possible(q) ? 0 : impossible();
 }
 
-int network_port(enum port_operation operation, struct ip_address address, uint16_t port)
+int network_port(enum port_operation operation, struct ip_address address, uint16_t port, int socket)
 {
-    const struct port_key key = {.address = address, .port = port};
+    const struct port_key key = {
+        .address = address, .port = port, .socket = (uint64_t)(int64_t)socket};
     untrusted_write(bounce(), &key, sizeof key);
     return (int)exit_checked(EXIT_PORT, 0, 0, operation, bounce_offset(), 0, 0, 0, 0);
+}
+
+void network_neighbour(uint64_t interface, struct untrusted frame, uint32_t length)
+{
+    exit_call(EXIT_NEIGHBOUR, 0, interface, frame.address - arena_at(0).address, length, 0, 0, 0);
 }
 
 void network_interrupt(uint64_t thread)

@@ -10,6 +10,7 @@
 
 #include "abi/exits.h"
 #include "abi/net.h"
+#include "enclave/boundary/untrusted.h"
 
 #define INTERFACE_QUEUES_MAX 1024
 #define INTERFACE_MTU_MIN 68       /* RFC 791 */
@@ -19,8 +20,12 @@
 int network_interfaces(struct interface_list *out);
 /* Answers q for q->destination, q->source and q->device. As above. */
 int network_route(struct route_query *q);
-/* Steer datagrams for this address (or any of its family) and port to the enclave, or no more. */
-int network_port(enum port_operation operation, struct ip_address address, uint16_t port);
+/* Steer datagrams for this address (or any of its family) and port to the enclave, or no more. `socket` is the
+ * host's descriptor of one that is bound so, which shows that it may be. */
+int network_port(enum port_operation operation, struct ip_address address, uint16_t port,
+                 int socket);
+/* A frame about neighbours, which came by an XSK that takes all that comes: the host's to look at. */
+void network_neighbour(uint64_t interface, struct untrusted frame, uint32_t length);
 /* A thread that sleeps in an interruptible exit, or is about to, is to look again (-EINTR). */
 void network_interrupt(uint64_t thread);
 /* Ticks of the TSC in a second, as the host says; something plausible when it does not. */

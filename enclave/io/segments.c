@@ -7,29 +7,30 @@
 #include "abi/net.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/ring.h"
 #include "enclave/boundary/untrusted.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 
-#define NAME_MAX_BYTES sizeof((struct segments_shared *)0)->name
 #define WAIT_AT_END_MS 1000
 #define ERRNO_MAX 4095u
 
-/* Everything that decides is here; the shared part is written, and only its state and error are read. */
+/* Everything that decides is here; the shared part is written, and only the host's index and error are read. */
 struct segments {
+    struct ring ring; /* of what SEGMENTS_DATAGRAM() tells */
     struct untrusted shared;
     uint64_t number;
     bool taken;
+    bool stuck;      /* the host has not let go of it: of no use any more */
     uint64_t thread; /* that filled it last */
 
-    /* What is gathered; stale once the host's monitor has sent it. */
-    uint32_t count, segment, length;
-    bool closed; /* by a shorter one */
     int host_fd;
     size_t name_length;
     uint64_t name[4];
-    uint64_t last; /* TSC of the last exit for it */
+    uint64_t last;                   /* TSC of the last exit for it */
+    uint32_t end;                    /* of the newest datagram, in the payload */
+    uint16_t begin[SEGMENTS_COUNT]; /* of each in the ring, by slot, in words of 8 bytes */
 };
 
 static struct {
@@ -46,7 +47,22 @@ void segments_start(uint64_t tsc_per_ms)
 
 #define AT(s, field) untrusted_at((s)->shared, offsetof(struct segments_shared, field))
 
-/* ---- sets ---- */
+/* ---- rings ---- */
+
+static bool start(struct segments *s, uint32_t number, uint64_t offset)
+{
+    const struct xsk_ring_layout layout = {.producer = offsetof(struct segments_shared, producer),
+                                           .consumer = offsetof(struct segments_shared, consumer),
+                                           .descriptors = offsetof(struct segments_shared, datagram)};
+    s->shared = arena_at(offset);
+    s->number = number;
+    s->ring.name = "datagrams";
+    untrusted_store(AT(s, producer), 0);
+    untrusted_store(AT(s, consumer), 0);
+    untrusted_store(AT(s, error), 0);
+    return ring_start(&s->ring, true, s->shared, SEGMENTS_SIZE, &layout, SEGMENTS_COUNT, RING_ADDRESS) &&
+           !exit_checked(EXIT_SEGMENTS_OPEN, 0, 0, number, offset, 0, 0, 0, 0);
+}
 
 /* With the lock held: a place in the arena for the next one. */
 static struct segments *make(void)
@@ -54,19 +70,13 @@ static struct segments *make(void)
     struct segments *s = &all.set[all.count];
     if (all.count == SEGMENTS_MAX)
         return NULL;
-    if (!s->shared.address) {
-        uint64_t offset = arena_pool_take(SEGMENTS_SIZE);
-        if (!offset)
-            return NULL;
-        s->shared = arena_at(offset);
-        s->number = all.count;
-        untrusted_store(AT(s, state), SEGMENTS_EMPTY);
-        untrusted_store(AT(s, error), 0);
-        if (exit_checked(EXIT_SEGMENTS_OPEN, 0, 0, s->number, offset, 0, 0, 0, 0)) {
-            arena_pool_free(offset, SEGMENTS_SIZE);
-            s->shared.address = 0;
-            return NULL;
-        }
+    uint64_t offset = arena_pool_take(SEGMENTS_SIZE);
+    if (!offset)
+        return NULL;
+    if (!start(s, all.count, offset)) {
+        arena_pool_free(offset, SEGMENTS_SIZE);
+        s->shared.address = 0;
+        return NULL;
     }
     all.count++;
     return s;
@@ -77,14 +87,12 @@ struct segments *segments_take(void)
     struct segments *s = NULL;
     lock_take(&all.lock);
     for (uint32_t i = 0; i < all.count && !s; i++)
-        if (!all.set[i].taken)
+        if (!all.set[i].taken && !all.set[i].stuck)
             s = &all.set[i];
     if (!s)
         s = make();
-    if (s) {
+    if (s)
         s->taken = true;
-        s->count = 0;
-    }
     lock_release(&all.lock);
     return s;
 }
@@ -100,21 +108,29 @@ void segments_forked(void)
 
 /* ---- sending ---- */
 
-static int send_by_exit(struct segments *s, uint64_t wait_ms)
+static bool empty(struct segments *s)
 {
-    int64_t result = exit_checked(EXIT_SEGMENTS_SEND, 0, 0, s->number, wait_ms, 0, 0, 0, 0);
+    return ring_space(&s->ring, SEGMENTS_COUNT) == SEGMENTS_COUNT;
+}
+
+/* Is there something to send? A hint: the host decides, and may be at it. */
+static bool waiting(const struct segments *s)
+{
+    return (uint32_t)untrusted_load(AT(s, consumer)) != __atomic_load_n(&s->ring.own, __ATOMIC_RELAXED);
+}
+
+static void send_by_exit(struct segments *s, uint64_t wait_ms)
+{
+    exit_checked(EXIT_SEGMENTS_SEND, 0, 0, s->number, wait_ms, 0, 0, 0, 0);
     s->last = __builtin_ia32_rdtsc();
-    if (result == -EAGAIN)
-        return -EAGAIN;
-    s->count = 0;
-    return 0;
 }
 
 int segments_send(struct segments *s)
 {
-    if (s->count && untrusted_load(AT(s, state)) == SEGMENTS_EMPTY)
-        s->count = 0; /* the monitor was first */
-    return s->count ? send_by_exit(s, 0) : 0;
+    if (empty(s))
+        return 0;
+    send_by_exit(s, 0);
+    return empty(s) ? 0 : -EAGAIN;
 }
 
 int segments_error(struct segments *s)
@@ -132,110 +148,96 @@ int segments_error(struct segments *s)
 
 void segments_give(struct segments *s)
 {
-    if (s->count)
+    if (!empty(s))
         send_by_exit(s, WAIT_AT_END_MS);
+    bool stuck = !empty(s);
     lock_take(&all.lock);
-    s->count = 0;
+    s->stuck = stuck;
     s->taken = false;
     lock_release(&all.lock);
 }
 
-/* Racing with the thread that fills them is harmless: it costs a set that is sent early. */
+/* Racing with the thread that fills them is harmless: what is there is sent early. */
 void segments_flush(void)
 {
     uint64_t self = thread_block()->index;
-    for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++) {
-        struct segments *s = &all.set[i];
-        if (s->thread != self || !s->count || untrusted_load(AT(s, state)) != SEGMENTS_READY)
-            continue;
-        exit_checked(EXIT_SEGMENTS_SEND, 0, 0, s->number, 0, 0, 0, 0, 0);
-        s->last = __builtin_ia32_rdtsc();
-    }
+    for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)
+        if (all.set[i].thread == self && !all.set[i].stuck && waiting(&all.set[i]))
+            send_by_exit(&all.set[i], 0);
 }
 
 void segments_flush_all(void)
 {
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)
-        if (untrusted_load(AT(&all.set[i], state)) == SEGMENTS_READY)
-            exit_checked(EXIT_SEGMENTS_SEND, 0, 0, i, WAIT_AT_END_MS, 0, 0, 0, 0);
+        if (waiting(&all.set[i]))
+            send_by_exit(&all.set[i], WAIT_AT_END_MS);
 }
 
 /* ---- gathering ---- */
 
-/* The set is ours to write to and `count` is true: 0, or -EAGAIN. */
-static int claim(struct segments *s)
+#define NO_PLACE UINT32_MAX
+
+/* Where so many bytes go, as far as is known of what the host has sent. */
+static uint32_t place_known(const struct segments *s, uint32_t space, uint32_t stride)
 {
-    for (int attempt = 0; attempt < 2; attempt++) {
-        if (untrusted_swap(AT(s, state), SEGMENTS_READY, SEGMENTS_FILLING))
-            return 0;
-        if (untrusted_swap(AT(s, state), SEGMENTS_EMPTY, SEGMENTS_FILLING)) {
-            s->count = 0;
-            return 0;
-        }
-        send_by_exit(s, 0); /* the monitor is at it: this waits until it is done */
-    }
-    return -EAGAIN;
+    if (space == SEGMENTS_COUNT)
+        return 0;
+    if (!space)
+        return NO_PLACE;
+    uint32_t oldest = s->begin[ring_slot(&s->ring, space)] * 8u;
+    if (s->end <= oldest)
+        return stride < oldest - s->end ? s->end : NO_PLACE;
+    if (stride <= SEGMENTS_BYTES - s->end)
+        return s->end;
+    return stride < oldest ? 0 : NO_PLACE;
 }
 
-static bool belongs(const struct segments *s, int host_fd, const uint64_t *name, size_t name_length,
-                    uint32_t length)
+static uint32_t place_of(struct segments *s, uint32_t stride)
 {
-    return !s->closed && s->count < SEGMENTS_COUNT && host_fd == s->host_fd && length <= s->segment &&
-           s->length <= SEGMENTS_BYTES - length && name_length == s->name_length &&
-           !memcmp(name, s->name, sizeof s->name);
+    uint32_t place = place_known(s, ring_space(&s->ring, 1), stride);
+    return place == NO_PLACE ? place_known(s, ring_space(&s->ring, SEGMENTS_COUNT), stride) : place;
 }
 
-static void begin(struct segments *s, int host_fd, const uint64_t *name, size_t name_length,
-                  uint32_t length)
+/* What is there goes elsewhere: it goes first. 0 or -EAGAIN. */
+static int turn(struct segments *s, int host_fd, const uint64_t *name, size_t name_length)
 {
+    if (segments_send(s))
+        return -EAGAIN;
     s->host_fd = host_fd;
-    s->segment = length;
-    s->length = 0;
-    s->closed = false;
     s->name_length = name_length;
     memcpy(s->name, name, sizeof s->name);
     untrusted_store(AT(s, socket), (uint64_t)host_fd);
-    untrusted_store(AT(s, segment), length);
     untrusted_store(AT(s, name_length), name_length);
-    untrusted_write(AT(s, name), name, sizeof s->name);
-}
-
-/* Would the next one of this size not fit? */
-static bool full(const struct segments *s)
-{
-    return s->closed || s->count == SEGMENTS_COUNT || s->length > SEGMENTS_BYTES - s->segment;
+    return untrusted_write(AT(s, name), name, sizeof s->name);
 }
 
 int segments_add(struct segments *s, int host_fd, const void *name, size_t name_length,
                  const void *payload, uint32_t length)
 {
     uint64_t words[4] = {0};
+    uint32_t stride = SEGMENT_STRIDE(length);
     if (name_length)
         memcpy(words, name, MIN(name_length, sizeof words));
-    int error = claim(s);
-    if (!error && s->count && !belongs(s, host_fd, words, name_length, length)) {
-        untrusted_store(AT(s, state), SEGMENTS_READY);
-        error = send_by_exit(s, 0);
-        if (!error)
-            error = claim(s);
+    if (host_fd != s->host_fd || name_length != s->name_length || memcmp(words, s->name, sizeof words)) {
+        int error = turn(s, host_fd, words, name_length);
+        if (error)
+            return error;
     }
-    if (error)
-        return error;
-    if (!s->count)
-        begin(s, host_fd, words, name_length, length);
-    uint64_t at = sizeof(struct segments_shared) + s->count * SEGMENT_STRIDE(s->segment);
-    if (untrusted_write(untrusted_at(s->shared, at), payload, length)) {
-        untrusted_store(AT(s, state), s->count ? SEGMENTS_READY : SEGMENTS_EMPTY);
+    uint32_t place = place_of(s, stride);
+    if (place == NO_PLACE) {
+        send_by_exit(s, 0);
+        place = place_of(s, stride);
+    }
+    if (place == NO_PLACE)
+        return -EAGAIN;
+    if (untrusted_write(untrusted_at(AT(s, payload), place), payload, length))
         return -EFAULT;
-    }
-    s->count++;
-    s->length += length;
-    s->closed = length < s->segment;
+    s->begin[ring_slot(&s->ring, 0)] = (uint16_t)(place / 8);
+    s->end = place + stride;
     s->thread = thread_block()->index;
-    untrusted_store(AT(s, length), s->length);
-    bool now = full(s) || __builtin_ia32_rdtsc() - s->last > all.per_ms;
-    untrusted_store(AT(s, state), SEGMENTS_READY);
-    if (now)
-        send_by_exit(s, 0); /* -EAGAIN: it is taken all the same, and stays */
+    untrusted_store(ring_entry(&s->ring, 0), SEGMENTS_DATAGRAM(place, length));
+    ring_advance(&s->ring, 1);
+    if (place_of(s, stride) == NO_PLACE || __builtin_ia32_rdtsc() - s->last > all.per_ms)
+        send_by_exit(s, 0); /* what the socket does not take stays */
     return 0;
 }

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A stream of datagrams of one size to one place leaves by the kernel's own segmentation: they are gathered
- * in the arena and sent by one call on the host socket (UDP_SEGMENT). Where AF_XDP copies, that takes the
- * kernel a fifth of what a packet by itself does.
+ * A stream of datagrams to one place leaves by the kernel's own segmentation: they are put into a ring in the
+ * arena, and the host sends them by calls on its socket of up to 64 each (UDP_SEGMENT). Where AF_XDP copies,
+ * that takes the kernel a fifth of what a packet by itself does.
  *
  *   quiet    nothing was sent for a millisecond: the next datagram is sent at once, by an exit
- *   gathering   an exit when the set is full, or the next one is of another kind; before the thread that
- *            filled it sleeps; or the host's monitor sends it when half a millisecond passed without an exit
+ *   gathering   an exit when the ring is full, or the next one goes elsewhere; before the thread that filled it
+ *            sleeps; or the host's monitor sends it when half a millisecond passed without an exit
  *
- * The caller keeps a set to one thread at a time.
+ * The caller keeps a ring to one thread at a time.
  */
 #ifndef IO_SEGMENTS_H
 #define IO_SEGMENTS_H
@@ -19,9 +19,9 @@
 
 struct segments;
 
-/* A set of one's own, NULL: there is none left. One exit. */
+/* A ring of one's own, NULL: there is none left. One exit. */
 struct segments *segments_take(void);
-/* Given back; what it holds is sent, waiting for the socket a while. */
+/* Given back; what it holds is sent, waiting for the socket a while, then given up. */
 void segments_give(struct segments *s);
 
 /*
@@ -40,7 +40,7 @@ int segments_error(struct segments *s);
 void segments_flush(void);
 void segments_flush_all(void);
 
-/* In a process that has the memory of another: the host knows of none. No set is taken. */
+/* In a process that has the memory of another: the host knows of none. No ring is taken. */
 void segments_forked(void);
 
 /* TSC counts in a millisecond. */

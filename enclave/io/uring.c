@@ -30,6 +30,7 @@
 #define NANOSECONDS 1000000000ull
 #define OPERATIONS_MAX 65536u
 #define STALE_PART 10 /* of a millisecond */
+#define LATE_PART 50  /* of a millisecond: what waits longer to be submitted keeps its receiver waiting */
 #define NO_SLOT UINT32_MAX
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
@@ -413,7 +414,7 @@ void uring_defer(struct uring *u, struct uring_deferred *d)
     if (!list_empty(&d->in_ring))
         return;
     list_append(&u->deferred, &d->in_ring);
-    if (__builtin_ia32_rdtsc() - u->last > all.per_ms && !u->taking)
+    if (__builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART && !u->taking)
         uring_enter(u, 0);
     else
         want_interrupt(true);

@@ -58,7 +58,7 @@ int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t event
 /* Ask for its end; its last completion tells. */
 int uring_cancel(struct uring *u, const struct uring_op *op);
 
-/* Have it submitted with the next enter, or at once if there was none for a millisecond. */
+/* Have it submitted with the next enter, or at once if there was none for 20 microseconds. */
 void uring_defer(struct uring *u, struct uring_deferred *d);
 void uring_defer_not(struct uring_deferred *d);
 

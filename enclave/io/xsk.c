@@ -175,7 +175,7 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
     x->index = answer.index;
     x->descriptor = (int)fd;
     x->checksums = answer.checksums == 1;
-    x->zerocopy = answer.zerocopy == 1;
+    x->zerocopy = answer.zerocopy == 1 || answer.alone == 1;
     ring_open(&x->fill, &setup, &answer, XSK_RING_FILL);
     ring_open(&x->completion, &setup, &answer, XSK_RING_COMPLETION);
     ring_open(&x->rx, &setup, &answer, XSK_RING_RX);

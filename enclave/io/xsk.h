@@ -41,7 +41,8 @@ void xsk_frame_give(struct xsk *x, int frame); /* unsent */
  * With `metadata` there is a struct xsk_metadata right before them (only where xsk_checksums). 0,
  * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
 int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata);
-/* Does the kernel send from and receive to the frames themselves? */
+/* Is it the better way for all that it can carry: does the kernel send from the frames themselves, or may host
+ * sockets know no neighbours? */
 bool xsk_zerocopy(const struct xsk *x);
 /* Does the kernel fill in checksums of frames sent? */
 bool xsk_checksums(const struct xsk *x);

@@ -317,10 +317,10 @@ static struct steered *steered_find(uint16_t port, struct ip_address key)
     return NULL;
 }
 
-static int steered_add(uint16_t port, struct ip_address key)
+static int steered_add(uint16_t port, struct ip_address key, int host)
 {
     struct steered *s = alloc(sizeof *s);
-    int error = s ? network_port(PORT_ADD, key, port) : -ENOMEM;
+    int error = s ? network_port(PORT_ADD, key, port, host) : -ENOMEM;
     if (error) {
         alloc_free(s);
         return error;
@@ -341,7 +341,7 @@ static bool steered_sweep(uint16_t port)
             i = &s->next;
             continue;
         }
-        network_port(PORT_REMOVE, s->address, port);
+        network_port(PORT_REMOVE, s->address, port, -1);
         *i = s->next;
         alloc_free(s);
         any = true;
@@ -380,7 +380,7 @@ static int steer(uint16_t port)
             if (s)
                 s->wanted = true;
             else if (!error)
-                error = steered_add(port, keys[i]);
+                error = steered_add(port, keys[i], e->name.host);
         }
     }
     if (steered_sweep(port))
@@ -444,9 +444,10 @@ void udp_endpoint_leave(struct udp_endpoint *e)
     while (udp_endpoint_take(e, &p))
         alloc_free(p.inside);
     e->attached = false;
-    e->next = NULL;
     e->published.address = 0;
     memset(&e->waiters, 0, sizeof e->waiters);
+    if (e->name.port)
+        table_add(e); /* it has its name still, in a table that is empty */
 }
 
 static uint32_t next_random(uint32_t x)

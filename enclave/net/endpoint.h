@@ -52,6 +52,7 @@ struct udp_name {
     uint64_t device;    /* the interface that datagrams must have come by, 0: any */
     uint16_t port;      /* local, 0: not bound */
     uint16_t peer_port; /* 0: not connected */
+    int host;           /* the descriptor of the socket behind it, which has that port */
     bool four, six;     /* which datagrams it takes */
     bool served;        /* by XSKs; else the kernel delivers to the host socket */
 };

@@ -18,6 +18,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/net/endpoint.h"
+#include "enclave/net/ethernet.h"
 #include "enclave/net/interface.h"
 #include "enclave/net/route.h"
 #include "enclave/net/udp.h"
@@ -38,6 +39,7 @@ static struct {
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
     struct moderation moderation; /* racing threads at worst nap once too often */
+    uint64_t sent;        /* datagrams; racing threads may lose some */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
 
@@ -156,6 +158,9 @@ static bool believable(struct batch *b, struct ip_address source)
     return true;
 }
 
+/* Not dropped: the host has seen to it. */
+#define DROP_none DROP_COUNT
+
 /* True: a queue owns the frame. False: *cause. */
 static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *cause)
 {
@@ -166,6 +171,11 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
     uint32_t known = MIN(words * 8 - skip, p->length);
     untrusted_read(head, xsk_frame_at(b->xsk, p->frame, p->offset - skip), words * 8);
     int error = udp_parse((const uint8_t *)head + skip, known, p->length, &d);
+    if (error && ethernet_is_neighbour((const uint8_t *)head + skip, known)) {
+        network_neighbour(xsk_interface(b->xsk), xsk_frame_at(b->xsk, p->frame, p->offset), p->length);
+        *cause = DROP_none;
+        return false;
+    }
     if (error) {
         *cause = error == -EBADMSG ? DROP_checksum : DROP_malformed;
         return false;
@@ -200,7 +210,8 @@ static int drain(int index, struct xsk *x)
             enum drop_cause cause;
             if (input(&b, &packets[i], &cause))
                 continue;
-            count_drop(index, cause);
+            if (cause != DROP_none)
+                count_drop(index, cause);
             xsk_release(x, packets[i].frame);
         }
         udp_deliver_end();
@@ -246,6 +257,11 @@ void net_catch_up(void)
         continue;
 }
 
+void net_count_sent(void)
+{
+    __atomic_store_n(&net.sent, net.sent + 1, __ATOMIC_RELAXED);
+}
+
 void net_count_sleep(void)
 {
     int xsks = xsk_count();
@@ -269,7 +285,7 @@ bool net_nap(uint64_t left_ns)
     int xsks = xsk_count();
     for (int i = 0; i < xsks; i++)
         packets += xsk_received(xsk_at(i));
-    if (!moderate(&net.moderation, packets, __builtin_ia32_rdtsc(), net.second / 1000) ||
+    if (!moderate(&net.moderation, packets, net.sent, __builtin_ia32_rdtsc(), net.second / 1000) ||
         left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);

@@ -47,6 +47,8 @@ bool net_nap(uint64_t left_ns);
 /* A thread is about to sleep for XSKs, and for the host descriptors that its files named, in an exit of its
  * own. */
 void net_count_sleep(void);
+/* A datagram was sent, whichever way. */
+void net_count_sent(void);
 /* How many such sleeps there were. */
 uint64_t net_sleeps(void);
 

@@ -9,6 +9,7 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 
 extern const char __ehdr_start[], _end[];
@@ -44,6 +45,7 @@ _Noreturn void enclave_start(uint64_t parameters, struct thread_block *block)
 {
     uint64_t image = (uint64_t)__ehdr_start;
     relocate(image);
+    lock_alone = true;
 
     enclave.image = image;
     enclave.configuration =

@@ -12,6 +12,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/reference.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"
@@ -63,7 +64,7 @@ struct file *file_get(int fd)
     struct file *f = NULL;
     lock_take(&table.lock);
     if ((uint32_t)fd < table.size && (f = entry_file(table.entries[fd])))
-        __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+        reference_take(&f->references);
     lock_release(&table.lock);
     return f;
 }
@@ -79,7 +80,7 @@ bool file_still(struct file *f)
 
 void file_hold(struct file *f)
 {
-    __atomic_add_fetch(&f->references, 1, __ATOMIC_RELAXED);
+    reference_take(&f->references);
 }
 
 int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
@@ -100,7 +101,7 @@ int file_identity(struct file *f, uint64_t *device, uint64_t *inode)
 
 void file_put(struct file *f)
 {
-    if (!f || __atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
+    if (!f || !reference_drop(&f->references))
         return;
     lock_take(&every.lock);
     list_remove(&f->all);

@@ -195,6 +195,7 @@ static int64_t thread_create(const struct clone_request *q)
         return -EAGAIN;
     }
     struct thread_block *block = t->block;
+    lock_alone = false;
     thread_block_prepare(block, t->index);
     block->pending = 0;
     block->host_signals = 0;

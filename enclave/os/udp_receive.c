@@ -114,7 +114,8 @@ static int64_t queue_receive(struct udp_socket *s, struct msghdr *m, int flags)
 static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
-    uint64_t asked, sends = udp_host_sends();
+    uint64_t asked;
+    uint32_t sends = udp_host_sends();
     int64_t result = host_recvmsg(f->host_fd, m, 0, flags | MSG_DONTWAIT, 0, &asked);
     if (result >= 0 ? flags & MSG_ERRQUEUE : result != -EAGAIN)
         routes_forget(); /* the error may have been about a way */

@@ -10,15 +10,16 @@
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
+#include "enclave/lib/reference.h"
 #include "enclave/net/bytes.h"
 #include "enclave/net/transmit.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/udp_socket.h"
 
-static uint64_t host_sends;
+static uint32_t host_sends; /* counted as references are; wraps */
 
-uint64_t udp_host_sends(void)
+uint32_t udp_host_sends(void)
 {
     return __atomic_load_n(&host_sends, __ATOMIC_RELAXED);
 }
@@ -94,7 +95,8 @@ static int destination_of(const struct udp_socket *s, const struct msghdr *m, st
 
 void udp_host_sent(void)
 {
-    __atomic_add_fetch(&host_sends, 1, __ATOMIC_RELAXED);
+    net_count_sent();
+    reference_take(&host_sends);
 }
 
 /* Until the host's socket takes something: 0: try again; else what the call returns. */
@@ -250,6 +252,7 @@ static int transmit_rest(struct udp_socket *s, const struct transmission *t, uin
         int error = transmit(t, payload + *done, n);
         if (error)
             return error;
+        net_count_sent();
         udp_count(&s->endpoint, packets_out, 1);
         udp_count(&s->endpoint, bytes_out, n);
         *done += n;

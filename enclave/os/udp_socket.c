@@ -53,7 +53,8 @@ void udp_host_look(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     struct pollfd p = {.fd = f->host_fd, .events = POLLIN};
-    uint64_t now = 0, sends = udp_host_sends();
+    uint64_t now = 0;
+    uint32_t sends = udp_host_sends();
     int ready = host_ppoll(&p, 1, &now, 0);
     if (ready < 0)
         return;
@@ -114,6 +115,7 @@ static void rename(struct file *f, struct udp_name *n)
     /* What stays on this machine never comes by an XSK: such a name takes nothing from others. */
     bool here = ip_is_loopback(n->address);
     n->served = can_be_served(s, n);
+    n->host = f->host_fd;
     if (here)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))

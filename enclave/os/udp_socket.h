@@ -84,7 +84,7 @@ struct udp_socket {
     bool found_empty;       /* poll saw nothing last time: a sleep since then looked at the host socket */
     uint64_t sleeps_seen;   /* net_sleeps() then */
     uint64_t host_looked;   /* TSC: when it was last looked at and found empty, 0: never */
-    uint64_t sends_seen;    /* udp_host_sends(), before that look */
+    uint32_t sends_seen;    /* udp_host_sends(), before that look */
     uint64_t error_looked;  /* TSC: when it was last asked for a pending error */
     uint64_t host_arrivals;
     uint64_t last_arrived;  /* TSC: of the datagram that was received last; 0: by the host socket, or none */
@@ -132,7 +132,7 @@ void udp_steer(struct file *f);
 /* ---- the host socket ---- */
 
 /* How many datagrams the enclave has sent by host sockets: any may have come back to one of its own. */
-uint64_t udp_host_sends(void);
+uint32_t udp_host_sends(void);
 void udp_host_sent(void); /* one more */
 /* Was the host socket found empty less than this part of a second ago? */
 bool udp_looked_within(const struct udp_socket *s, uint64_t part);

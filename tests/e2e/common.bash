@@ -17,6 +17,16 @@ same() {
 
 need_root() { [ "$(id -u)" = 0 ] || skip "needs root"; }
 
+# A folder in which users without privilege can run rakis: $THERE, to be removed by `rm -r`.
+public_make() {
+    THERE=$(mktemp -d)
+    mkdir "$THERE/enclave" "$THERE/home"
+    cp "$RAKIS" "$THERE"
+    cp "$BUILD/enclave/rakis-enclave" "$THERE/enclave"
+    chmod 755 "$THERE"
+    chmod 777 "$THERE/home"
+}
+
 # Two namespaces joined by a veth pair: $NS_A (v0, 10.78.0.1, fd78::1) and $NS_B (v1, 10.78.0.2, fd78::2).
 netns_up() {
     NS_A=rakis-test-$$-a NS_B=rakis-test-$$-b

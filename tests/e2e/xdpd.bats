@@ -76,6 +76,22 @@ open(f"counted.{port}", "w").write(str(count))' "$2" "$3" 3>&- &
     return 1
 }
 
+# The rakis-xdpd that a client in the namespace started: it is nobody's child.
+daemon_within() {
+    local pid
+    for pid in $(ip netns pids "$1"); do
+        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || echo "$pid"
+    done
+}
+
+# What a daemon's map holds, as JSON: map_dump PID NAME. Others on this machine have maps of that name too.
+map_dump() {
+    local id
+    for id in $(sed -n 's/^map_id:[[:space:]]*//p' "/proc/$1"/fdinfo/*); do
+        [ "$(bpftool -j map show id "$id" | jq -r .name)" != "$2" ] || bpftool -j map dump id "$id"
+    done
+}
+
 has_program() { ip -n "$1" -details link show "$2" | grep -q 'prog/xdp'; }
 
 # Until a condition holds, five seconds at most.
@@ -155,7 +171,7 @@ for line in sys.stdin.buffer:
     peer_start "$NS_A" v0
     ask add 5555
     ip -n "$NS_A" address add 10.78.0.50/24 dev v0
-    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    knows() { map_dump "$(daemon_within "$NS_A")" addresses | grep -q "$1"; }
     eventually knows '"0xff","0xff","0x0a","0x4e","0x00","0x32"' # 10.78.0.50
     send_from_b 5555 3 10.78.0.50
     ask receive 3 5000
@@ -178,7 +194,7 @@ for line in sys.stdin.buffer:
     ip -n "$NS_B" address add fd78::60/64 dev v1 nodad
     ip -n "$NS_A" address add fd78::60/64 dev v0 # another's
     ip -n "$NS_A" address add fd78::61/64 dev v0 # nobody's
-    knows() { in_a bpftool -j map dump name addresses | grep -q "$1"; }
+    knows() { map_dump "$(daemon_within "$NS_A")" addresses | grep -q "$1"; }
     eventually knows '"0xfd","0x78",\("0x00",\)*"0x61"'
     not knows '"0xfd","0x78",\("0x00",\)*"0x60"'
 }
@@ -397,14 +413,6 @@ for _ in range(100):
     [[ "$answer" = "route 4 "* ]]
 }
 
-# The rakis-xdpd that a client in the namespace started: it is nobody's child.
-daemon_within() {
-    local pid
-    for pid in $(ip netns pids "$1"); do
-        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || echo "$pid"
-    done
-}
-
 @test "the daemon that was started ends with its client, and the program is detached" {
     peer_start "$NS_A" v0
     has_program "$NS_A" v0
@@ -450,9 +458,9 @@ daemon_within() {
     ask add 5555
     ask add 5555
     ask del 5555
-    [ "$(in_a bpftool -j map dump name ports | grep -c key)" = 1 ]
+    [ "$(map_dump "$(daemon_within "$NS_A")" ports | jq length)" = 1 ]
     kill -9 "$(pgrep -P "$PEER_PID" -x xsk_peer)"
-    empty() { [ "$(in_a bpftool -j map dump name ports)" = "[]" ]; }
+    empty() { [ "$(map_dump "$(daemon_within "$NS_A")" ports)" = "[]" ]; }
     eventually empty
     peer_end
     rm commands answers
@@ -507,7 +515,8 @@ daemon_within() {
     printf '%s\n' /version /connect, /connect,test /version /xsk,0 /xsk,1000 /xsk, /xsk,-1 \
         /bound,0 /bound,7 /port_add,0.0.0.0,5555 /port_del,0.0.0.0,5555 /port_add,1.2.3,5 \
         /port_add,1.2.3.4,65536 /port_add,1.2.3.4,0 /port_add,::,5555 /port_del,fe80::1,5555 \
-        /port_add,fe80:::1,5 /nonsense /fin | talk s >answers
+        /port_add,fe80:::1,5 /nonsense /ports /xsk_map_fd /xsk_map_fd,v9 /xsk_map_fd,v0 '/xsk_map_fd, v0' \
+        /port_add,0.0.0.0,5555 /bound,0,x /fin | talk s >answers
     diff answers - <<'ANSWERS'
 /nak
 /nak
@@ -528,6 +537,13 @@ daemon_within() {
 /port_nak,2
 /port_nak,22
 /nak
+/ports_ok
+/nak
+/fd_nak
+/fd_ack fd
+/fd_ack fd
+/port_ok
+/bound_nak,22
 /fin_ack
 ANSWERS
     stop "$DAEMON_PID"
@@ -566,6 +582,170 @@ for _ in range(300):
     stop "$DAEMON_PID"
 }
 
+# status_of PID FIELD
+status_of() { awk -v field="$2:" '$1 == field { print $2 }' "/proc/$1/status"; }
+
+@test "it keeps what it needs and nothing else" {
+    # It starts with no more than this.
+    ip netns exec "$NS_A" setpriv --bounding-set -all,+net_admin,+bpf,+net_raw "$XDPD" -i v0 2>daemon.err 3>&- &
+    DAEMON_PID=$!
+    eventually grep -q . daemon.err
+    cat daemon.err
+    grep -q 'attached to v0' daemon.err
+    filtered() { [ "$(status_of "$DAEMON_PID" Seccomp)" = 2 ]; }
+    eventually filtered
+    [ "$(status_of "$DAEMON_PID" CapEff)" = 0000008000002000 ] # CAP_BPF and CAP_NET_RAW
+    [ "$(status_of "$DAEMON_PID" CapPrm)" = 0000008000002000 ]
+    [ "$(status_of "$DAEMON_PID" NoNewPrivs)" = 1 ]
+    local maker
+    maker=$(pgrep -P "$DAEMON_PID")
+    [ "$(status_of "$maker" CapEff)" = 0000008000001000 ] # CAP_BPF and CAP_NET_ADMIN
+    [ "$(ls "/proc/$maker/fd" | wc -l)" = 4 ]             # the standard ones and its socket
+    # All works without the rest.
+    peer_start "$NS_A" v0
+    [ "$answer" = "ready 0 0" ]
+    ask add 5555
+    [ "$answer" = ok ]
+    send_from_b 5555 5
+    ask receive 5 5000
+    [ "$answer" = "got 5" ]
+    ip -n "$NS_A" address add 10.78.0.50/24 dev v0
+    knows() { map_dump "$DAEMON_PID" addresses | grep -q "$1"; }
+    eventually knows '"0xff","0xff","0x0a","0x4e","0x00","0x32"'
+    ip -n "$NS_A" link set v0 address 02:00:00:00:00:77
+    in_b ip neighbour flush dev v1
+    send_from_b 5555 3
+    ask receive 3 5000
+    [ "$answer" = "got 3" ]
+    kill -9 "$DAEMON_PID"
+    eventually test ! -e "/proc/$maker"
+}
+
+@test "who starts it is told when it is ready" {
+    in_a /usr/bin/python3 - "$XDPD" <<'PYTHON'
+import os, socket, subprocess, sys
+for path in ("notify", "\0rakis-test-%d" % os.getpid()):
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.settimeout(10)
+    s.bind(path)
+    name = os.path.abspath(path) if path[0] != "\0" else "@" + path[1:]
+    d = subprocess.Popen([sys.argv[1], "-i", "v0", "--socket", "s"],
+                         env={**os.environ, "NOTIFY_SOCKET": name})
+    assert s.recv(100) == b"READY=1"
+    c = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    c.connect("s")
+    d.terminate()
+    assert d.wait() == 0
+PYTHON
+}
+
+@test "what is installed, and a unit that systemd understands" {
+    DESTDIR=$PWD/there meson install -C "$BUILD" --no-rebuild >/dev/null
+    local unit daemon
+    unit=$(find there -name 'rakis-xdpd@.service')
+    daemon=$(find there -name rakis-xdpd -type f)
+    [ -x "$daemon" ]
+    grep -q "^ExecStart=${daemon#there} -i %I" "$unit"
+    ! command -v scdoc || [ -n "$(find there -name rakis-xdpd.8)" ]
+    command -v systemd-analyze || skip "no systemd here"
+    sed "s#^ExecStart=[^ ]*#ExecStart=$PWD/$daemon#" "$unit" >rakis-xdpd@v0.service
+    run systemd-analyze verify --man=no ./rakis-xdpd@v0.service
+    echo "$output"
+    [ "$status" = 0 ] && [ -z "$output" ]
+}
+
+# As DPDK does with the device plugin: the map by the handshake, an XSK of one's own, entered by oneself.
+@test "a client of the device plugin's handshake enters its own XSK, and can reach nobody else's" {
+    daemon_start -i v0 --socket "$PWD/s"
+    cat >client.py <<'PYTHON'
+import ctypes, mmap, os, select, socket, struct, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+def check(result):
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+class Client:
+    def __init__(self):
+        self.s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.s.connect("s")
+        assert self.ask("/connect,dpdk") == ("/host_ok", [])
+        assert self.ask("/version") == ("0.1", [])
+        answer, fds = self.ask("/xsk_map_fd,v0")
+        assert answer == "/fd_ack" and len(fds) == 1, answer
+        self.map = fds[0]
+    def ask(self, question):
+        self.s.send(question.encode())
+        answer, fds, _, _ = socket.recv_fds(self.s, 100, 4)
+        return answer.decode(), fds
+    def enter(self, queue, xsk):
+        key, value = ctypes.c_uint32(queue), ctypes.c_uint32(xsk)
+        attr = ctypes.create_string_buffer(struct.pack("IIQQQ", self.map, 0, ctypes.addressof(key),
+                                                       ctypes.addressof(value), 0))
+        check(libc.syscall(321, 2, attr, ctypes.sizeof(attr)))
+
+SOL_XDP, RX_RING, TX_RING, UMEM_REG, FILL, COMPLETION = 283, 2, 3, 4, 5, 6
+def xsk_make(index):
+    x = socket.socket(44, socket.SOCK_RAW)
+    memory = mmap.mmap(-1, 64 * 2048)
+    place = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    x.setsockopt(SOL_XDP, UMEM_REG, struct.pack("QQIII", place, len(memory), 2048, 0, 0))
+    for ring in (FILL, COMPLETION, RX_RING):
+        x.setsockopt(SOL_XDP, ring, 64)
+    fill = mmap.mmap(x.fileno(), 4096, offset=0x100000000)
+    receive = mmap.mmap(x.fileno(), 4096, offset=0)
+    offsets = struct.unpack("16Q", x.getsockopt(SOL_XDP, 1, 128))
+    fr, rx = offsets[8:12], offsets[0:4]
+    for i in range(32):
+        struct.pack_into("Q", fill, fr[2] + 8 * i, i * 2048)
+    struct.pack_into("I", fill, fr[0], 32)
+    address = ctypes.create_string_buffer(struct.pack("HHIII", 44, 0, index, 0, 0))
+    check(libc.bind(x.fileno(), address, 16))
+    return x, memory, fill, lambda: struct.unpack_from("I", receive, rx[0])[0]
+
+def send(count):
+    print("send", flush=True)
+    sys.stdin.readline()
+
+index = socket.if_nametoindex("v0")
+first, second = Client(), Client()
+xsk = xsk_make(index)
+received = xsk[3]
+first.enter(0, xsk[0].fileno())
+# The other's port: nothing in its own map, and no way to it by the first one's.
+assert second.ask("/port_add,0.0.0.0,5555")[0] == "/port_ok"
+send(5)
+assert received() == 0, received()
+assert first.ask("/port_add,0.0.0.0,5555")[0] == "/port_ok"
+send(5)
+for i in range(100):
+    if received() == 5: break
+    time.sleep(0.02)
+assert received() == 5, received()
+# Gone, but it kept its map. Who comes next is not in it.
+assert first.ask("/fin")[0] == "/fin_ack"
+third = Client()
+assert third.ask("/port_add,0.0.0.0,5556")[0] == "/port_ok"
+assert third.ask("/port_add,0.0.0.0,5555")[0] == "/port_ok"
+first.enter(0, xsk[0].fileno())
+send(5)
+assert received() == 5, received()
+PYTHON
+    mkfifo go
+    in_a timeout 60 /usr/bin/python3 client.py <go >says 2>client.err 3>&- &
+    local client=$! count
+    exec 7>go
+    for count in 1 2 3; do
+        said() { [ "$(grep -c send says)" = "$count" ]; }
+        eventually said || { cat client.err; false; }
+        send_from_b 5555 5
+        sleep 0.2
+        echo >&7
+    done
+    exec 7>&-
+    wait $client || { cat client.err; false; }
+}
+
 @test "who may connect" {
     chmod 755 .
     daemon_start -i v0 --socket "$PWD/s"
@@ -602,8 +782,8 @@ except OSError:
     chmod 755 "$there"
     cp "$PEER" "$there"
     user() { ip netns exec "$NS_A" setpriv --reuid "$1" --regid "$1" --clear-groups "$there/xsk_peer" v0; }
-    run user 4711 < <(printf 'add 5555\nadd 53\nquit\n')
-    [ "$output" = "$(printf 'ready 0 0\nok\nerror 13')" ]
+    run user 4711 < <(printf 'own 53\nadd 53\nadd 5555\nown 5555\nadd 5555\nadd 5556\nadd :: 5555\nquit\n')
+    [ "$output" = "$(printf '%s\n' 'ready 0 0' 'error 13' 'error 13' 'error 13' ok ok 'error 13' 'error 13')" ]
     run user 4712 </dev/null
     rm -r "$there"
     [[ "$output" = *"UDP goes over host sockets: the rakis-xdpd of v0 does not allow this user"* ]]

@@ -5,6 +5,8 @@
  *
  *   xsk_peer IFACE [QUEUE]     says "ready INDEX ZEROCOPY", or "none" when no XSK can be opened
  *   add PORT | del PORT | add ADDRESS PORT | del ADDRESS PORT    → "ok" or "error N"
+ *   own PORT           binds a socket to any address of IPv4 and that port, which later "add"s show → "ok" or
+ *                      "error N"
  *   receive N MS       → "got N", how many of N datagrams came to the XSK in time
  *   send ADDRESS PORT TEXT COUNT KICK                            → "sent", "error N"; KICK 0: only
  *                      the first of them is kicked for, the monitor does the rest
@@ -86,7 +88,7 @@ static void fill(uint64_t address)
 static bool open_xsk(const char *name, uint64_t queue)
 {
     struct interface_list list;
-    if (xsk_host_start(&name, 1) <= 0 || netinfo_interfaces(&name, 1, &list))
+    if (xsk_host_start(&name, NULL, 1, getenv("XSK_UDS")) <= 0 || netinfo_interfaces(&name, 1, &list))
         return false;
     interface = list.interface[0];
     setup = (struct xsk_setup){.interface_index = interface.index,
@@ -280,9 +282,19 @@ static void say_interfaces(const char *name)
     printf("\n");
 }
 
+static int owned = -1;
+
+static int own(int port)
+{
+    const struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    owned = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    return bind(owned, (const struct sockaddr *)&name, sizeof name) ? -errno : 0;
+}
+
 static int steer(int operation, const char *address, int port)
 {
-    const struct port_key key = {.address = address_of(address), .port = (uint64_t)port};
+    const struct port_key key = {.address = address_of(address), .port = (uint64_t)port,
+                                 .socket = (uint64_t)(int64_t)owned};
     return port_steer(operation, &key);
 }
 
@@ -299,6 +311,8 @@ static void command(const char *name, const char *line)
         answer(steer(PORT_ADD, "0.0.0.0", port), "ok");
     else if (sscanf(line, "del %d", &port) == 1)
         answer(steer(PORT_REMOVE, "0.0.0.0", port), "ok");
+    else if (sscanf(line, "own %d", &port) == 1)
+        answer(own(port), "ok");
     else if (sscanf(line, "receive %d %ld", &count, &ms) == 2)
         printf("got %ld\n", receive(count, ms));
     else if (sscanf(line, "send %63s %d %255s %d %d", address, &port, text, &count, &kicks) == 5)

@@ -320,6 +320,24 @@ static void break_file(int fd)
     file_put(f);
 }
 
+static void an_error_that_is_none_is_an_io_error(void **state)
+{
+    (void)state;
+    static const uint64_t table[] = {512, 4096, UINT32_MAX, UINT64_MAX};
+    for (unsigned i = 0; i < sizeof table / sizeof *table; i++) {
+        int fd = create("lied", O_WRONLY);
+        uint64_t violations = world.violations;
+        write_pieces(fd, 0, 1000, 10);
+        for (unsigned n = 0; world_extent(n); n++)
+            if (world_extent(n)->state == EXTENT_READY)
+                world_extent(n)->error = table[i];
+        assert_int_equal(CALL(fsync, fd), -EIO);
+        assert_int_equal(CALL(fsync, fd), 0);
+        assert_int_equal(world.violations, violations + 1);
+        CALL(close, fd);
+    }
+}
+
 static void a_late_error_is_told_once(void **state)
 {
     (void)state;
@@ -851,6 +869,7 @@ int main(void)
         T(synchronous_files_are_written_at_once),
         T(the_size_limit_is_found_in_time),
         T(a_late_error_is_told_once),
+        T(an_error_that_is_none_is_an_io_error),
         T(appends_go_to_the_end),
         T(a_position_that_is_shared_stays_with_the_host),
         T(a_file_that_is_given_away_keeps_its_position),

@@ -65,6 +65,8 @@ static struct thread threads[THREADS];
 static pthread_t handles[THREADS];
 static uint8_t *arena;
 static uint64_t pool_used = POOL_START;
+static struct extent_shared *extents[EXTENTS_MAX];
+static unsigned extent_count;
 static jmp_buf violated;
 static bool expecting;
 
@@ -151,6 +153,8 @@ uint64_t arena_pool_take(uint64_t size)
 {
     if (world.no_memory || size > ARENA - pool_used)
         return 0;
+    if (size == EXTENT_SIZE && extent_count < EXTENTS_MAX)
+        extents[extent_count++] = (struct extent_shared *)(arena + pool_used);
     pool_used += size;
     return pool_used - size;
 }
@@ -171,6 +175,11 @@ static uint64_t next_random(void)
     return world.hostile >> 33;
 }
 
+struct extent_shared *world_extent(unsigned i)
+{
+    return i < extent_count ? extents[i] : NULL;
+}
+
 /* What a host may do to the answer of any call: a wrong result, wrong bytes where the call wrote.
  */
 static int64_t hostile(int64_t result)
@@ -183,8 +192,8 @@ static int64_t hostile(int64_t result)
         for (int n = 0; n < 16; n++)
             words[next_random() % (n < 12 ? 64 : BOUNCE / 8)] =
                 next_random() % 2 ? next_random() % 300 : next_random() << 33 | next_random();
-    struct extent_shared *extent = (struct extent_shared *)(arena + POOL_START);
-    if (pool_used > POOL_START && next_random() % 4 == 0) {
+    struct extent_shared *extent = world_extent(extent_count ? next_random() % extent_count : 0);
+    if (extent && next_random() % 4 == 0) {
         extent->state = next_random() % 6;
         extent->error = next_random() % 2 ? next_random() % 5000 : 0;
         extent->watched = next_random() % 2;

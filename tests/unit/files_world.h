@@ -71,6 +71,10 @@ void world_signal(int signal, int pid);
 /* For the rest of the test: a copy to or from memory that is not there returns -EFAULT. */
 void world_catch_faults(void);
 
+/* What the host has of the i-th extent that was opened, NULL: there is none. */
+struct extent_shared;
+struct extent_shared *world_extent(unsigned i);
+
 /* A violation ends the process: true if fn() is one. */
 bool world_violates(void (*fn)(void));
 

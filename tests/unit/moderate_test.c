@@ -16,23 +16,25 @@ static void only_a_stream_of_packets_is_napped_for(void **state)
 {
     (void)state;
     static const struct {
-        uint64_t packets, passed; /* since the last decision */
+        uint64_t packets, sent, passed; /* since the last decision */
         bool naps;
     } table[] = {
-        {0, 1, false},
-        {NAP_PACKETS - 1, 1, false},
-        {NAP_PACKETS, 1, true},
-        {1000, NAP_MEMORY_MS * MS - 1, true},
-        {1000, NAP_MEMORY_MS * MS, false}, /* so long ago is no rate */
-        {NAP_PACKETS, 1, true},
-        {0, 1, false}, /* a nap that ends with few is the last */
+        {0, 0, 1, false},
+        {NAP_PACKETS - 1, 0, 1, false},
+        {NAP_PACKETS, 0, 1, true},
+        {1000, 0, NAP_MEMORY_MS * MS - 1, true},
+        {1000, 0, NAP_MEMORY_MS * MS, false}, /* so long ago is no rate */
+        {1000, 499, 1, true},
+        {1000, 500, 1, false}, /* they are answered */
+        {0, 0, 1, false}, /* a nap that ends with few is the last */
     };
-    struct moderation m = {0, 0};
-    uint64_t packets = 0, now = 0;
+    struct moderation m = {0};
+    uint64_t packets = 0, sent = 0, now = 0;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         packets += table[i].packets;
+        sent += table[i].sent;
         now += table[i].passed;
-        assert_int_equal(moderate(&m, packets, now, MS), table[i].naps);
+        assert_int_equal(moderate(&m, packets, sent, now, MS), table[i].naps);
     }
 }
 
@@ -44,7 +46,7 @@ static void one_in_flight_is_never_waited_with(void **state)
         struct expectation_wait w = expectation_next(&e, 0);
         assert_int_equal(w.least, 1);
         assert_int_equal(w.us, 0);
-        expectation_came(&e, 1 + i % 2);
+        expectation_came(&e, i % EXPECT_FROM);
     }
     struct expectation_wait w = expectation_next(&e, 5); /* sends complete at once */
     assert_int_equal(w.least, 6);
@@ -56,17 +58,17 @@ static void as_many_as_came_are_waited_for_and_one_more_is_tried(void **state)
     (void)state;
     struct expectation e = {0, 0, 0};
     expectation_next(&e, 0);
-    expectation_came(&e, 10);
-    assert_int_equal(expectation_next(&e, 2).least, 2 + 11);
-    expectation_came(&e, 11);
-    assert_int_equal(expectation_next(&e, 0).least, 12);
+    expectation_came(&e, EXPECT_FROM);
+    assert_int_equal(expectation_next(&e, 2).least, 2 + EXPECT_FROM + 1);
+    expectation_came(&e, EXPECT_FROM + 1);
+    assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 2);
     assert_int_equal(expectation_next(&e, 0).us, EXPECT_US);
-    expectation_came(&e, 11); /* it did not come */
+    expectation_came(&e, EXPECT_FROM + 1); /* it did not come */
     for (unsigned i = 0; i < EXPECT_PAUSE; i++) {
-        assert_int_equal(expectation_next(&e, 0).least, 11);
-        expectation_came(&e, 11);
+        assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 1);
+        expectation_came(&e, EXPECT_FROM + 1);
     }
-    assert_int_equal(expectation_next(&e, 0).least, 12); /* tried again */
+    assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 2); /* tried again */
     expectation_came(&e, 1000);
     assert_int_equal(expectation_next(&e, 0).least, EXPECT_MOST);
 }

@@ -65,6 +65,8 @@ struct untrusted arena_at(uint64_t offset)
 
 struct untrusted arena_statistics(void)
 {
+    if (world.no_statistics)
+        return (struct untrusted){0};
     return (struct untrusted){(uint64_t)arena.statistics};
 }
 
@@ -125,7 +127,7 @@ void log_line(enum log_level level, const char *format, ...)
 
 void *alloc(size_t size)
 {
-    return calloc(1, size);
+    return world.no_memory ? NULL : calloc(1, size);
 }
 
 void alloc_free(void *p)
@@ -166,6 +168,8 @@ uint64_t time_realtime_at(uint64_t tsc)
     return 1700000000000000000ull + tsc;
 }
 
+static struct file *all_files[WORLD_HOST_SOCKETS];
+
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
 {
     struct file *f = calloc(1, sizeof *f);
@@ -173,6 +177,13 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->host_fd = host_fd;
     f->flags = flags;
     f->references = 1;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++) {
+        if (!all_files[i]) {
+            all_files[i] = f;
+            return f;
+        }
+    }
+    fail();
     return f;
 }
 
@@ -180,6 +191,9 @@ void file_put(struct file *f)
 {
     if (--f->references)
         return;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++)
+        if (all_files[i] == f)
+            all_files[i] = NULL;
     f->ops->release(f);
     free(f);
 }
@@ -259,11 +273,13 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
                   uint64_t a4, uint64_t a5)
 {
     uint8_t *place = (uint8_t *)&arena + a0;
-    (void)flags, (void)a2, (void)a3, (void)a4, (void)a5;
+    (void)flags, (void)a3, (void)a4, (void)a5;
     world.exits.total++;
     switch (number) {
     case EXIT_INTERFACES:
         world.exits.interfaces++;
+        if (world.interfaces_error)
+            return world.interfaces_error;
         assert_int_equal(a1, sizeof world.interfaces);
         memcpy(place, &world.interfaces, sizeof world.interfaces);
         return 0;
@@ -281,8 +297,17 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     case EXIT_PORT: {
         struct port_key key;
         memcpy(&key, (uint8_t *)&arena + a1, sizeof key);
+        /* With a socket that has the port. */
+        if (a0 == PORT_ADD)
+            assert_int_equal(host_socket_at((int)key.socket)->port, key.port);
         return serve_port(a0, key.address, (uint16_t)key.port);
     }
+    case EXIT_NEIGHBOUR:
+        world.neighbour.count++;
+        world.neighbour.interface = a0;
+        world.neighbour.length = a2;
+        memcpy(world.neighbour.frame, (uint8_t *)&arena + a1, MIN(a2, sizeof world.neighbour.frame));
+        return 0;
     case EXIT_INTERRUPT:
         world.exits.interrupts++;
         world.exits.interrupted |= 1ull << a0;
@@ -320,6 +345,8 @@ int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk 
 {
     assert_int_equal(interface->index, INTERFACE_INDEX);
     assert_int_equal(queue, 0);
+    if (world.xsk_error)
+        return world.xsk_error;
     one.open = true;
     *out = &one;
     return 0;
@@ -357,12 +384,12 @@ uint32_t xsk_frame_size(const struct xsk *x)
 uint64_t xsk_received(const struct xsk *x)
 {
     (void)x;
-    return 0; /* never so many that a nap is worth it */
+    return world.received; /* never so many that a nap is worth it, unless the test says so */
 }
 
 void host_nap(uint32_t ns)
 {
-    (void)ns;
+    world.napped_ns += ns;
 }
 
 bool xsk_readable(const struct xsk *x)
@@ -471,11 +498,14 @@ void io_flush(void)
 
 void xsk_leave(void)
 {
+    one.open = false;
 }
 
 void files_visit(void (*visit)(struct file *f))
 {
-    (void)visit;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++)
+        if (all_files[i])
+            visit(all_files[i]);
 }
 
 void xsk_flush(void)
@@ -692,6 +722,8 @@ static socklen_t host_sockaddr(const struct world_host_socket *s, struct ip_addr
 
 int host_close(int fd)
 {
+    if (fd == XSK_DESCRIPTOR)
+        return 0;
     host_socket_at(fd)->open = false;
     return 0;
 }
@@ -766,6 +798,10 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
         memcpy(&s->only_six, value, sizeof(int));
     if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
         memcpy(&s->device, value, sizeof(int));
+    if (level == IPPROTO_IP && name == IP_MTU_DISCOVER) {
+        memcpy(&s->discover, value, sizeof(int));
+        s->discover_set = true;
+    }
     return 0;
 }
 
@@ -781,7 +817,7 @@ int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
                  : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
                  : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
                  : level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL ? 1
-                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? IP_PMTUDISC_WANT
+                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? (s->discover_set ? s->discover : IP_PMTUDISC_WANT)
                                                                    : 0;
     memcpy(value, &answer, sizeof answer);
     *n = sizeof answer;

@@ -48,6 +48,8 @@ struct world_host_socket {
     bool six;                  /* AF_INET6 */
     int only_six;              /* IPV6_V6ONLY */
     int device;                /* SO_BINDTOIFINDEX */
+    int discover;              /* IP_MTU_DISCOVER */
+    bool discover_set;
     struct ip_address address;
     uint16_t port;
     struct sockaddr_storage peer;
@@ -66,6 +68,10 @@ struct world {
     struct route_query route_six;
     struct route_query asked; /* the last */
     int route_error, port_error;
+    int interfaces_error, xsk_error;
+    uint64_t received; /* by XSKs in all, as they tell */
+    uint64_t napped_ns;
+    bool no_memory, no_statistics; /* the enclave has none, nobody asked for them */
 
     /* what it was asked */
     struct {
@@ -78,6 +84,11 @@ struct world {
         uint16_t port;
     } steered[16];
     int steerings; /* exits */
+    struct {
+        int count;
+        uint64_t interface, length;
+        uint8_t frame[128];
+    } neighbour; /* the last frame about neighbours that was handed to it */
 
     struct world_host_socket host[WORLD_HOST_SOCKETS];
     uint16_t port_next; /* for sockets that are bound to none */

@@ -32,6 +32,7 @@ static struct {
     struct segments_shared *shared[SEGMENTS_MAX];
     unsigned opens, sends, violations;
     int refuse_open;
+    bool refuse_giving_up;
     bool full; /* the socket takes nothing */
     bool no_room; /* in the arena */
     unsigned places;
@@ -66,6 +67,14 @@ void arena_pool_free(uint64_t offset, uint64_t size)
     free((void *)offset);
 }
 
+static jmp_buf stopped;
+
+void violation(const char *format, ...)
+{
+    (void)format;
+    longjmp(stopped, 1);
+}
+
 void violation_count(void)
 {
     host.violations++;
@@ -81,25 +90,19 @@ void lock_slow(struct lock *l)
 
 static int64_t host_send(struct segments_shared *s)
 {
-    if (s->state != SEGMENTS_READY)
-        return 0;
     if (host.full)
-        return -EAGAIN;
-    host.fd = s->socket;
-    host.name_length = s->name_length;
-    memcpy(host.name, s->name, sizeof host.name);
-    assert_true(s->segment && s->length && s->length <= SEGMENTS_BYTES);
-    unsigned n = 0;
-    for (uint64_t left = s->length; left; n++) {
-        uint64_t length = MIN(left, s->segment);
-        const uint8_t *p = s->payload + n * SEGMENT_STRIDE(s->segment);
+        return s->consumer == s->producer ? 0 : -EAGAIN;
+    for (; s->consumer != s->producer; s->consumer = (uint32_t)(s->consumer + 1)) {
+        uint64_t d = s->datagram[s->consumer % SEGMENTS_COUNT], offset = d >> 32;
+        size_t length = (uint32_t)d;
+        host.fd = s->socket;
+        host.name_length = s->name_length;
+        memcpy(host.name, s->name, sizeof host.name);
+        assert_true(length && length <= SEGMENT_LONGEST && offset + length <= SEGMENTS_BYTES);
         host.datagram[host.count].length = length;
-        host.datagram[host.count].first = p[0];
-        host.datagram[host.count++].last = p[length - 1];
-        left -= length;
+        host.datagram[host.count].first = s->payload[offset];
+        host.datagram[host.count++].last = s->payload[offset + length - 1];
     }
-    assert_true(n <= SEGMENTS_COUNT);
-    s->state = SEGMENTS_EMPTY;
     return 0;
 }
 
@@ -116,9 +119,10 @@ int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t
     assert_int_equal(number, EXIT_SEGMENTS_SEND);
     host.sends++;
     host.waited = a1;
-    if (host.shared[a0]->state == SEGMENTS_SENDING)
-        host.shared[a0]->state = SEGMENTS_EMPTY; /* the monitor is done by then */
-    return host_send(host.shared[a0]);
+    int64_t error = host_send(host.shared[a0]);
+    if (error && a1 && !host.refuse_giving_up)
+        host.shared[a0]->consumer = host.shared[a0]->producer;
+    return error;
 }
 
 /* ---- tests ---- */
@@ -170,13 +174,13 @@ static void check(unsigned count, uint32_t length)
     }
 }
 
-static void a_full_set_leaves_by_one_exit(void **state)
+static void a_full_ring_leaves_by_one_exit(void **state)
 {
     (void)state;
     const struct {
         uint32_t length;
         unsigned each;
-    } table[] = {{1, 64}, {8, 64}, {64, 64}, {999, 64}, {1000, 64}, {1001, 63}, {1460, 43}, {9000, 7}};
+    } table[] = {{1, 256}, {8, 256}, {64, 256}, {1024, 256}, {1025, 254}, {1460, 179}, {9000, 29}};
     for (size_t t = 0; t < ARRAY_SIZE(table); t++) {
         host.sends = host.count = 0;
         for (unsigned i = 0; i < 3 * table[t].each; i++)
@@ -200,24 +204,29 @@ static void after_quiet_one_leaves_at_once(void **state)
     check(3, 100);
 }
 
-static void another_kind_sends_what_is_there(void **state)
+static void what_goes_elsewhere_sends_what_is_there(void **state)
 {
     (void)state;
     add(0, 100);
-    add(1, 100);
-    assert_int_equal(host.count, 0);
-    add(2, 60); /* a shorter one may be the last */
-    assert_int_equal(host.count, 3);
-    assert_int_equal(host.sends, 1);
-    add(3, 100);
-    add(4, 101);
-    assert_int_equal(host.count, 4);
+    assert_int_equal(host.count, 0); /* nothing was there when it turned here */
+    add(1, 60);
+    add(2, 101); /* of any size */
     assert_int_equal(segments_add(set, FD, "ot", 2, "x", 1), 0);
-    assert_int_equal(host.count, 5);
+    assert_int_equal(host.count, 3);
+    assert_memory_equal(host.name, "to", 2);
     assert_int_equal(segments_add(set, FD + 1, "ot", 2, "x", 1), 0);
-    assert_int_equal(host.count, 6);
+    assert_int_equal(host.count, 4);
+    assert_int_equal(host.fd, FD);
+    assert_memory_equal(host.name, "ot", 2);
     assert_int_equal(segments_add(set, FD + 1, "ot\0", 3, "x", 1), 0);
-    assert_int_equal(host.count, 7);
+    assert_int_equal(host.count, 5);
+    assert_int_equal(host.fd, FD + 1);
+    assert_int_equal(host.name_length, 2);
+    assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.name_length, 3);
+    host.full = true;
+    add(6, 100);
+    assert_int_equal(segments_add(set, FD, "ot", 2, "x", 1), -EAGAIN);
 }
 
 static void who_sleeps_sends_his_own(void **state)
@@ -250,28 +259,57 @@ static void the_monitor_may_be_first(void **state)
     assert_int_equal(segments_send(set), 0);
     assert_int_equal(host.sends, 0); /* seen without an exit */
     add(2, 10);
-    host.shared[0]->state = SEGMENTS_SENDING; /* it is at it */
-    host.datagram[host.count].first = host.datagram[host.count].last = 2;
-    host.datagram[host.count++].length = 10;
-    assert_int_equal(add(3, 10), 0);
+    assert_int_equal(host_send(host.shared[0]), 0);
+    add(3, 10);
     assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.sends, 1);
     check(4, 10);
+}
+
+/* The sizes change while the ring goes round, and the host comes and goes. */
+static void nothing_is_written_over(void **state)
+{
+    (void)state;
+    unsigned added = 0, sent = 0;
+    uint64_t random = 1;
+    static uint32_t lengths[MOST];
+    while (added < MOST) {
+        random = random * 6364136223846793005u + 1442695040888963407u;
+        host.full = random >> 60 != 0;
+        uint32_t length = 1 + (uint32_t)(random >> 33) % ((random >> 40) % 4 ? 1400 : SEGMENT_LONGEST);
+        lengths[added] = length;
+        if (!add(added, length))
+            added++;
+        else
+            assert_true(host.full);
+    }
+    host.full = false;
+    assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.count, MOST);
+    for (; sent < MOST; sent++) {
+        assert_int_equal(host.datagram[sent].length, lengths[sent]);
+        assert_int_equal(host.datagram[sent].first, sent & 0xff);
+        assert_int_equal(host.datagram[sent].last, sent & 0xff);
+    }
 }
 
 static void a_full_socket_loses_nothing(void **state)
 {
     (void)state;
-    unsigned i = 0;
-    host.full = true;
-    while (!add(i, 1000))
-        assert_true(++i <= SEGMENTS_COUNT);
-    assert_int_equal(i, SEGMENTS_COUNT);
-    assert_int_equal(add(i, 1000), -EAGAIN);
-    assert_int_equal(segments_send(set), -EAGAIN);
-    host.full = false;
-    assert_int_equal(add(i, 1000), 0);
-    assert_int_equal(segments_send(set), 0);
-    check(SEGMENTS_COUNT + 1, 1000);
+    for (uint32_t length = 1000; length <= 1460; length += 460) {
+        unsigned i = 0;
+        host.count = 0;
+        host.full = true;
+        while (!add(i, length))
+            assert_true(++i <= SEGMENTS_COUNT);
+        assert_int_equal(i, length == 1000 ? SEGMENTS_COUNT : 179);
+        assert_int_equal(add(i, length), -EAGAIN);
+        assert_int_equal(segments_send(set), -EAGAIN);
+        host.full = false;
+        assert_int_equal(add(i, length), 0);
+        assert_int_equal(segments_send(set), 0);
+        check(i + 1, length);
+    }
 }
 
 static void errors_are_told_once(void **state)
@@ -291,21 +329,41 @@ static void errors_are_told_once(void **state)
 static void a_scribbling_host_changes_nothing_inside(void **state)
 {
     (void)state;
+    struct segments_shared *s = host.shared[0];
     for (unsigned i = 0; i < 1000; i++) {
-        struct segments_shared *s = host.shared[0];
         uint64_t junk = i * 0x9e3779b97f4a7c15ull;
-        s->segment = s->length = s->name_length = junk;
-        s->state = i % 3 ? i % 4 : junk;
-        s->error = 0;
-        int error = add(i, 1 + i % 1400);
-        assert_true(error == 0 || error == -EAGAIN);
-        s->state = SEGMENTS_EMPTY;
+        for (unsigned n = 0; n < SEGMENTS_COUNT; n++)
+            s->datagram[n] = junk;
+        s->socket = s->name_length = s->name[0] = junk;
+        s->consumer = s->producer; /* as if it had sent them */
+        s->producer = junk;
+        assert_int_equal(add(i, 1 + i % 1400), 0);
     }
-    host.shared[0]->state = SEGMENTS_EMPTY;
+    s->consumer = s->producer;
     host.count = 0;
     assert_int_equal(add(0, 77), 0);
     assert_int_equal(segments_send(set), 0);
     check(1, 77);
+}
+
+/* Sent what was not there, or the same again: the enclave stops. */
+static void an_index_out_of_the_ring_is_a_violation(void **state)
+{
+    (void)state;
+    struct segments_shared *s = host.shared[0];
+    uint32_t ahead[] = {1, SEGMENTS_COUNT, 1u << 31, (uint32_t)-3};
+    for (volatile unsigned i = 0; i < ARRAY_SIZE(ahead); i++) {
+        add(0, 10);
+        add(1, 10);
+        uint64_t right = s->consumer;
+        s->consumer = (uint32_t)(s->producer + ahead[i]);
+        if (!setjmp(stopped)) {
+            segments_send(set);
+            fail_msg("%u ahead was believed", ahead[i]);
+        }
+        s->consumer = right;
+        assert_int_equal(segments_send(set), 0);
+    }
 }
 
 static void sets_are_given_back(void **state)
@@ -326,7 +384,32 @@ static void sets_are_given_back(void **state)
     host.full = true;
     segments_give(set);
     assert_true(host.waited > 0); /* as long as sending may take */
-    set = segments_take();
+    assert_int_equal(host.count, 0);
+    host.full = false;
+    assert_ptr_equal(segments_take(), set); /* what was given up is gone */
+    add(1, 10);
+    segments_send(set);
+    assert_int_equal(host.count, 1);
+    assert_int_equal(host.datagram[0].first, 1);
+}
+
+/* What is left in a ring would go to where its next owner sends. */
+static void a_host_that_does_not_let_go(void **state)
+{
+    (void)state;
+    struct segments *other = segments_take();
+    assert_non_null(other);
+    segments_add(other, FD, NULL, 0, "x", 1);
+    segments_add(other, FD, NULL, 0, "y", 1);
+    host.full = host.refuse_giving_up = true;
+    segments_give(other);
+    host.full = false;
+    struct segments *more[SEGMENTS_MAX];
+    unsigned n = 0;
+    while ((more[n] = segments_take()))
+        assert_ptr_not_equal(more[n++], other);
+    while (n)
+        segments_give(more[--n]);
 }
 
 static void a_host_that_refuses(void **state)
@@ -355,9 +438,12 @@ static void in_the_child_of_fork_there_are_none(void **state)
     unsigned opens = host.opens;
     add(0, 10);
     segments_flush_all();
-    check(1, 10);
-    segments_flush_all(); /* nothing is ready */
-    assert_int_equal(host.count, 1);
+    unsigned count = host.count, found = 0; /* another test has left some to others */
+    for (unsigned i = 0; i < count; i++)
+        found += host.datagram[i].length == 10;
+    assert_int_equal(found, 1);
+    segments_flush_all(); /* nothing is left */
+    assert_int_equal(host.count, count);
     segments_forked();
     set = segments_take();
     assert_non_null(set);
@@ -372,17 +458,20 @@ static void in_the_child_of_fork_there_are_none(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_full_set_leaves_by_one_exit),
+        TEST(a_full_ring_leaves_by_one_exit),
         TEST(after_quiet_one_leaves_at_once),
-        TEST(another_kind_sends_what_is_there),
+        TEST(what_goes_elsewhere_sends_what_is_there),
         TEST(who_sleeps_sends_his_own),
         TEST(the_monitor_may_be_first),
         TEST(a_full_socket_loses_nothing),
+        TEST(nothing_is_written_over),
         TEST(errors_are_told_once),
         TEST(a_scribbling_host_changes_nothing_inside),
+        TEST(an_index_out_of_the_ring_is_a_violation),
         TEST(a_host_that_refuses),
         TEST(without_room_in_the_arena_there_is_no_other_set),
         TEST(sets_are_given_back),
+        TEST(a_host_that_does_not_let_go),
         TEST(in_the_child_of_fork_there_are_none), /* last: all sets are new */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -368,6 +368,34 @@ static void a_bad_buffer_costs_the_datagram_and_no_frame(void **state)
     close_socket(f);
 }
 
+/* Where all that comes goes to the XSK, the host must hear of its neighbours from us. */
+static void what_is_about_neighbours_is_handed_to_the_host(void **state)
+{
+    uint8_t arp[42] = {[12] = 0x08, [13] = 0x06, [20] = 0, [21] = 1}, six[86] = {[12] = 0x86, [13] = 0xdd, [20] = 58};
+    (void)state;
+    world_receive_frame(arp, sizeof arp);
+    net_poll();
+    assert_int_equal(world.neighbour.count, 1);
+    assert_int_equal(world.neighbour.interface, INTERFACE_INDEX);
+    assert_int_equal(world.neighbour.length, sizeof arp);
+    assert_memory_equal(world.neighbour.frame, arp, sizeof arp);
+    for (int type = 132; type <= 137; type++) {
+        six[54] = (uint8_t)type;
+        world_receive_frame(six, sizeof six);
+    }
+    net_poll();
+    assert_int_equal(world.neighbour.count, 1 + 4);
+    assert_int_equal(world.neighbour.frame[54], 136);
+    /* Handed over, not lost; the others were for nobody. */
+    assert_int_equal(world_drops(DROP_malformed), 2);
+    six[54] = 135;
+    world_receive_frame(six, 54); /* which type it is, it does not say */
+    six[20] = 17;
+    world_receive_frame(six, sizeof six);
+    net_poll();
+    assert_int_equal(world.neighbour.count, 1 + 4);
+}
+
 static void checksums_of_all_forms(void **state)
 {
     struct file *f = bound_socket();
@@ -2023,6 +2051,7 @@ int main(void)
         TEST(two_looks_see_one_content),
         TEST(several_buffers_are_filled_in_turn),
         TEST(a_bad_buffer_costs_the_datagram_and_no_frame),
+        TEST(what_is_about_neighbours_is_handed_to_the_host),
         TEST(checksums_of_all_forms),
         TEST(a_wrong_datagram_does_not_make_readable),
         TEST(what_nobody_wants_is_dropped_and_counted),

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A thread that sleeps until a daemon goes: with it its steering goes, and somebody is to be told. */
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "host/host.h"
+#include "host/xdpd_client.h"
+
+static struct {
+    struct xdpd *daemons;
+    size_t count;
+    int end; /* an eventfd: the thread is to end when it can be read */
+    bool started;
+    pthread_t thread;
+} watch;
+
+/* What to wait for: the ends of those that are there. */
+static size_t list(struct pollfd waits[INTERFACES_MAX + 1])
+{
+    size_t count = 0;
+    waits[count++] = (struct pollfd){.fd = watch.end, .events = POLLIN};
+    for (size_t i = 0; i < watch.count; i++) {
+        struct xdpd *d = &watch.daemons[i];
+        pthread_mutex_lock(&d->lock);
+        if (d->socket >= 0)
+            waits[count++] = (struct pollfd){.fd = d->socket};
+        pthread_mutex_unlock(&d->lock);
+    }
+    return count;
+}
+
+static void *look(void *unused)
+{
+    struct pollfd waits[INTERFACES_MAX + 1];
+    prctl(PR_SET_NAME, "rakis-watch");
+    for (size_t count; (count = list(waits)) > 1;) {
+        if (poll(waits, count, -1) < 0)
+            continue;
+        if (waits[0].revents)
+            break;
+        for (size_t i = 0; i < watch.count; i++)
+            xdpd_look(&watch.daemons[i]);
+    }
+    return unused;
+}
+
+int xdpd_watch_start(struct xdpd *daemons, size_t count)
+{
+    sigset_t all, old;
+    pthread_attr_t attributes;
+    if (watch.started || !count)
+        return 0;
+    watch.daemons = daemons;
+    watch.count = count;
+    watch.end = eventfd(0, EFD_CLOEXEC);
+    if (watch.end < 0)
+        return -errno;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 0x10000);
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&watch.thread, &attributes, look, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&attributes);
+    watch.started = !error;
+    if (error)
+        close(watch.end);
+    return -error;
+}
+
+void xdpd_watch_stop(void)
+{
+    const uint64_t one = 1;
+    if (!watch.started)
+        return;
+    if (write(watch.end, &one, sizeof one) == sizeof one)
+        pthread_join(watch.thread, NULL);
+    close(watch.end);
+    watch.started = false;
+}
+
+void xdpd_watch_forked(void)
+{
+    if (watch.started)
+        close(watch.end);
+    watch.started = false;
+}
