@@ -139,6 +139,17 @@ int fuzz_clock_gettime(clockid_t clock, struct timespec *t)
     return 0;
 }
 
+bool xsk_host_takes_all(uint64_t interface_index)
+{
+    (void)interface_index;
+    return false;
+}
+
+void neighbours_find(struct route_query *query)
+{
+    (void)query;
+}
+
 /* ---- the enclave's surroundings ---- */
 
 static _Alignas(4096) uint8_t arena[0x10000];
