@@ -20,9 +20,15 @@ struct exit_slot {
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
-    uint64_t deferred;                 /* enclave → host: 1: interrupt the thread (EXIT_INTERRUPT) when it has
-                                          made no exit for a millisecond */
+    uint64_t deferred;                 /* enclave → host: enum exit_deferred */
     uint64_t reserved[5];
+};
+
+/* What of its io_uring only the thread itself can go on with. The host interrupts it for that (EXIT_INTERRUPT). */
+enum exit_deferred {
+    DEFERRED_NOTHING,
+    DEFERRED_SUBMISSION, /* something is to be submitted: when it has made no exit for a millisecond */
+    DEFERRED_COMPLETION, /* something is in flight: when the ring has work and the thread is elsewhere */
 };
 
 /* The exit may block: answer -EINTR, without or instead of waiting, when a signal has arrived. */
@@ -58,8 +64,9 @@ struct signal_note {
  *                  with -EINTR, or enters the enclave with EVENT_SIGNAL 0) → 0
  * X(PAGES)         (enum pages_operation, offset within the enclave, length, PROT_* bits) → 0, -errno
  * X(CLOCK)         (offset of a struct clock_sample in the arena) → 0
- * X(SITES)         (host fd, arena offset of the answer, its size): list of the syscall sites of that
- *                  file, struct site_list → bytes written, -errno
+ * X(SITES)         (host fd, arena offset of the answer, its size; where the file is being mapped executable:
+ *                  offset within the enclave, length, offset in the file): list of the syscall sites of
+ *                  that file, struct site_list → bytes written, -errno
  * X(CPUID)         (leaf, subleaf, arena offset of four words) → 0: for the CPUID that enclaves lack
  * X(LOG)           (level, arena offset, length): print a line → 0
  * X(INTERFACES)    (arena offset of struct interface_list, size) → 0, -errno        [abi/net.h]
@@ -95,6 +102,9 @@ struct signal_note {
  * X(SIGNAL)        (signal, enum signal_way, SA_NOCLDSTOP and SA_NOCLDWAIT): what the kernel is to do with it
  *                  → 0, -errno
  * X(STOP)          (signal): stop the process as that signal does by default → 0 when it goes on
+ * X(TITLE)         (arena offset, length of a name, length of arguments after it): others see the process by that
+ *                  name and, unless there are none, those arguments, each with its NUL → 0. In a development
+ *                  configuration only
  */
 #define EXIT_LIST(X)                                                                               \
     X(THREAD_START)                                                                                \
@@ -127,7 +137,8 @@ struct signal_note {
     X(FORK)                                                                                        \
     X(SIGNAL)                                                                                      \
     X(STOP)                                                                                        \
-    X(NEIGHBOUR)
+    X(NEIGHBOUR)                                                                                   \
+    X(TITLE)
 
 enum exit_number {
     EXIT_FIRST_ = EXIT_BASE - 1,

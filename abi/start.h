@@ -31,6 +31,8 @@
 #define THREAD_SSA_FRAMES 2
 #define THREAD_BLOCK 0x3000           /* struct thread_block, where GS points; two pages, measured */
 #define THREAD_BLOCK_SIZE 0x2000
+#define THREAD_BLOCK_EXIT_RSP 0x30    /* in the block, while its thread is outside in an exit: where its stack stands,
+                                         as enclave_leave left it. For debuggers, which unwind by it */
 #define THREAD_EVENT_STACK 0x6000     /* for the second stage of exceptions; two pages */
 #define THREAD_EVENT_STACK_SIZE 0x2000
 #define THREAD_STACK 0x9000           /* the LibOS's stack; seven pages, up to the end of the area */

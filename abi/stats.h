@@ -57,7 +57,8 @@ struct statistics_socket {
 struct statistics {
     uint64_t violations; /* things the host did that break the protocol, all kinds */
     uint64_t exceptions; /* that reached the second stage */
-    uint64_t reserved[6];
+    uint64_t arena_bytes; /* of the pool, in use */
+    uint64_t reserved[5];
     struct statistics_xsk xsk[STATISTICS_XSKS];
     struct statistics_socket socket[STATISTICS_SOCKETS];
     struct statistics_thread thread[]; /* one per TCS */

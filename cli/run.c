@@ -44,7 +44,8 @@ void help_run(void)
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
          "  --stats FILE             write statistics as JSON at the end and on SIGUSR2;\n"
          "                           -: to stderr\n"
-         "  --log LEVEL              error, warning (default), info, debug or trace");
+         "  --log LEVEL              error, warning (default), info, debug or trace\n"
+         "  --perf                   write /tmp/perf-PID.map, by which perf(1) names functions");
     /* clang-format on */
 }
 
@@ -168,6 +169,9 @@ static int parse_option(struct run_options *o, int option, char *value)
         return 0;
     case 'l':
         return parse_level(o, value);
+    case 'P':
+        o->perf = true;
+        return 0;
     }
     return STATUS_USAGE;
 }
@@ -185,6 +189,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
         {"enclave-size", required_argument, NULL, 'e'},
         {"stats", required_argument, NULL, 's'},
         {"log", required_argument, NULL, 'l'},
+        {"perf", no_argument, NULL, 'P'},
         {"help", no_argument, NULL, 'h'},
         {0},
     };

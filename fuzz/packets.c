@@ -223,7 +223,7 @@ static void check(void)
     for (int cause = 0; cause < DROP_COUNT; cause++)
         counted += world_drops((enum drop_cause)cause);
     counted += (uint64_t)world.neighbour.count; /* the host has those */
-    REQUIRE(counted + (uint64_t)world_waiting() == model.delivered);
+    REQUIRE(counted + (uint64_t)world_waiting_by(0) == model.delivered);
 }
 
 /* ---- addresses ---- */
@@ -352,7 +352,7 @@ static void step_option(void)
 
 static bool room_for_packet(void)
 {
-    return world.frames_out + world_waiting() < WORLD_FRAMES - 8;
+    return world.frames_out + world_waiting_by(0) < WORLD_FRAMES - 8;
 }
 
 static void step_packet(void)

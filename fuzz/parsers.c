@@ -223,7 +223,7 @@ static void take_list(uint32_t length, uint64_t offset)
 {
     struct site *site;
     violations = 0;
-    int64_t count = sites_of_host_file(3, &site);
+    int64_t count = sites_of_host_file(3, (uint64_t)mapping, length, offset, &site);
     REQUIRE((count == -EPROTO) == (violations == 1));
     if (count <= 0) {
         REQUIRE(!site);

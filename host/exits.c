@@ -14,10 +14,12 @@
 #include "abi/syscall_names.h"
 #include "host/files.h"
 #include "host/law4.h"
+#include "host/mapped.h"
 #include "host/neighbours.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
+#include "host/title.h"
 #include "host/uring.h"
 #include "host/xsk.h"
 
@@ -221,6 +223,17 @@ static int64_t serve_frame(const uint64_t a[EXIT_ARGUMENTS])
     return 0;
 }
 
+static int64_t serve_title(uint64_t offset, uint64_t name_size, uint64_t size)
+{
+    char name[32] = "";
+    const char *text = arena_place(offset, name_size), *arguments = arena_place(offset + name_size, size);
+    if (!text || !arguments)
+        return -EFAULT;
+    memcpy(name, text, name_size < sizeof name ? name_size : sizeof name - 1);
+    title_set(name, arguments, size);
+    return 0;
+}
+
 static int64_t serve_fork(uint64_t offset)
 {
     uint64_t *out = arena_place(offset, 2 * sizeof *out);
@@ -253,10 +266,13 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return other ? 0 : -EINVAL;
     }
     case EXIT_PAGES:
+        if (a[0] == PAGES_UNMAP)
+            mapped_remove(a[1], a[2]);
         return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3]);
     case EXIT_CLOCK:
         return serve_clock(a[0]);
     case EXIT_SITES:
+        mapped_add((int)a[0], a[3], a[4], a[5]);
         return serve_sites((int)a[0], a[1], a[2]);
     case EXIT_CPUID:
         return serve_cpuid(a[0], a[1], a[2]);
@@ -308,6 +324,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return signal_way((int)a[0], (int)a[1], (int)a[2]);
     case EXIT_STOP:
         return signal_stop((int)a[0]);
+    case EXIT_TITLE:
+        return serve_title(a[0], a[1], a[2]);
     }
     return -ENOSYS;
 }
@@ -370,10 +388,12 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
         monitor_armed();
+    atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
         if (result == -EINTR)
             atomic_store(&t->kicked, 0);
+        atomic_store_explicit(&t->entering, false, memory_order_relaxed);
         return result;
     }
     int64_t result = plain_syscall(number, argument);

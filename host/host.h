@@ -33,6 +33,7 @@ struct run_options {
     const char *xsk_uds; /* who makes AF_XDP possible listens there; NULL: where they usually do */
     uint64_t transition_cycles;
     uint64_t enclave_size;
+    bool perf;                   /* write /tmp/perf-PID.map */
     const char *statistics_path; /* NULL: none, "-": statistics_fd */
     int statistics_fd;           /* a copy of stderr: the program may close its own */
     int log_level;
@@ -50,6 +51,7 @@ struct image {
     struct machine *machine;
     const struct platform *platform;
     uint64_t base, size;
+    uint64_t libos; /* address of its image */
     uint64_t threads, threads_offset;
     uint8_t mrenclave[32];
 };

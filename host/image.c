@@ -426,6 +426,7 @@ static int build(struct image *image, struct blueprint *b, const char *program)
         return -1;
     }
     b->machine.address = image->base;
+    image->libos = image->base + b->configuration->image_offset;
     if (!fill(image, &signer) && !initialise(image, b))
         return 0;
     image->platform->destroy(image->machine);

@@ -4,7 +4,10 @@
     .globl interruptible_syscall, interruptible_begin, interruptible_end, interruptible_abort
     .type interruptible_syscall, @function
 interruptible_syscall:
+    .cfi_startproc
     push %rbx
+    .cfi_adjust_cfa_offset 8
+    .cfi_offset %rbx, -16
     mov %rdx, %rbx
     mov %rsi, %rax
     mov %rdi, %r11
@@ -19,11 +22,17 @@ interruptible_begin:
     jne interruptible_abort
     syscall
 interruptible_end:
+    .cfi_remember_state
     pop %rbx
+    .cfi_adjust_cfa_offset -8
     ret
+    .cfi_restore_state
 interruptible_abort:
     movl $0, (%rbx)
     mov $-4, %rax
     pop %rbx
+    .cfi_adjust_cfa_offset -8
     ret
+    .cfi_endproc
+    .size interruptible_syscall, . - interruptible_syscall
     .section .note.GNU-stack, "", @progbits

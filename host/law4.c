@@ -4,8 +4,10 @@
 #include <linux/futex.h>
 #include <linux/io_uring.h>
 #include <net/if.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -79,6 +81,10 @@ static const uint8_t pointers[] = {
     [SYS_memfd_create] = P(1), [SYS_copy_file_range] = P(2, 4), [SYS_preadv2] = P(2),
     [SYS_pwritev2] = P(2), [SYS_statx] = P(2, 5), [SYS_io_uring_setup] = P(2),
     [SYS_io_uring_enter] = P(5), [SYS_io_uring_register] = P(3), [SYS_openat2] = P(2, 3),
+    [SYS_semget] = P(0), [SYS_semop] = P(2), [SYS_semtimedop] = P(2, 4), [SYS_semctl] = P(0), [SYS_msgget] = P(0),
+    [SYS_msgsnd] = P(2), [SYS_msgrcv] = P(2), [SYS_msgctl] = P(3), [SYS_shmget] = P(0), [SYS_shmctl] = P(3),
+    [SYS_mq_open] = P(1, 4), [SYS_mq_unlink] = P(1), [SYS_mq_timedsend] = P(2, 5), [SYS_mq_notify] = P(2),
+    [SYS_mq_timedreceive] = P(2, 4, 5), [SYS_mq_getsetattr] = P(2, 3),
     [SYS_faccessat2] = P(2), [SYS_epoll_pwait2] = P(2, 4, 5),
 };
 
@@ -170,6 +176,15 @@ static const char *ring_enter_check(const struct host *h, const uint64_t a[6])
     return inside(h, extra.ts) ? "the timeout of io_uring_enter" : NULL;
 }
 
+/* What the event carries is a pointer only where it goes to a socket. */
+static const char *notify_check(const struct host *h, uint64_t address)
+{
+    struct sigevent event;
+    if (!take(h, &event, address, sizeof event) || event.sigev_notify != SIGEV_THREAD)
+        return NULL;
+    return inside(h, (uint64_t)event.sigev_value.sival_ptr) ? "the cookie of mq_notify" : NULL;
+}
+
 static bool futex_has_timeout_or_second(uint64_t operation)
 {
     switch (operation & FUTEX_CMD_MASK) {
@@ -212,6 +227,10 @@ static const char *nested_check(const struct host *h, uint64_t number, const uin
         return a[2] >= UNLISTED_LEAST && inside(h, a[2]) ? "argument 3" : NULL;
     case SYS_futex:
         return futex_has_timeout_or_second(a[1]) && inside(h, a[3]) ? "argument 4" : NULL;
+    case SYS_semctl:
+        return a[2] != SETVAL && inside(h, a[3]) ? "argument 4" : NULL;
+    case SYS_mq_notify:
+        return notify_check(h, a[1]);
     case SYS_io_uring_enter:
         return ring_enter_check(h, a);
     }

@@ -2,9 +2,10 @@
 /*
  * The late kick: while the enclave sends fast it kicks for many packets at once, so what it put into a TX
  * ring after its last kick would stay there. This thread looks twice a millisecond; when there was no kick
- * since it last looked it transmits what is left. Where kicks keep coming it does nothing: they take
- * everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
- * has put off what only it can submit, and computes since, is interrupted. It also writes what was
+ * of a ring since it last looked it transmits what is left there. Where kicks keep coming it does nothing: they
+ * take everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
+ * has put off what only it can submit, and computes since, is interrupted; so is one that waits elsewhere while
+ * its io_uring has something to go on with. It also writes what was
  * gathered for files and not asked for since it last looked.
  */
 #include <errno.h>
@@ -79,15 +80,12 @@ static void *look(void *unused)
             quiet = 0;
         }
         nanosleep(&pause, NULL);
-        threads_remind();
+        bool watched = threads_remind();
         bool wanted = atomic_exchange(&monitor.wanted, 0);
-        if (extents_look() || wanted)
+        if (extents_look() || wanted || watched)
             quiet = 0;
-        if (atomic_exchange(&monitor.kicked, 0)) {
-            quiet = 0;
-            continue;
-        }
-        quiet++;
+        /* Of several rings one may be kicked on and on while another is forgotten. */
+        quiet = atomic_exchange(&monitor.kicked, 0) ? 0 : quiet + 1;
         xsk_host_flush();
         if (!segments_flush())
             quiet = 0;

@@ -17,6 +17,7 @@
 
 #include "abi/arena.h"
 #include "host/files.h"
+#include "host/mapped.h"
 #include "host/segments.h"
 #include "host/thread.h"
 #include "host/uring.h"
@@ -197,6 +198,7 @@ int host_run(const struct run_options *options)
         xsk_host_stop();
         return -1;
     }
+    mapped_start();
     int error = arena_make();
     if (!error)
         error = threads_start();
@@ -250,6 +252,7 @@ _Noreturn void host_run_forked(int in, int out)
     int error = arena_map(host.arena);
     if (!error && image_again(&host.image))
         host_end(SIGKILL);
+    mapped_forked();
     parameters_fill(&none, false);
     start_parameters.forked = 1;
     start_parameters.fork_in = (uint64_t)in;

@@ -25,6 +25,7 @@
 struct set {
     pthread_mutex_t lock; /* one sends at a time, in order */
     struct segments_shared *shared;
+    _Atomic bool sent; /* by the enclave, since the monitor last looked */
 };
 
 static struct {
@@ -171,6 +172,7 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms)
         return -EINVAL;
     struct set *set = &all.set[number];
     struct segments_shared *s = set->shared;
+    atomic_store(&set->sent, true);
     pthread_mutex_lock(&set->lock);
     int error = send_set(s);
     if (error == -EAGAIN && wait_ms) {
@@ -190,8 +192,8 @@ bool segments_flush(void)
     bool whole = true;
     for (uint32_t i = 0; i < atomic_load(&all.count); i++) {
         struct set *set = &all.set[i];
-        if (!waiting(set->shared))
-            continue;
+        if (atomic_exchange(&set->sent, false) || !waiting(set->shared))
+            continue; /* where it goes on, what comes next takes all with it */
         pthread_mutex_lock(&set->lock);
         whole = !send_set(set->shared) && whole;
         pthread_mutex_unlock(&set->lock);

@@ -15,6 +15,7 @@
 #include "abi/arena.h"
 #include "abi/syscall_names.h"
 #include "host/thread.h"
+#include "host/xsk.h"
 
 static void set(json_t *object, const char *key, uint64_t value)
 {
@@ -90,6 +91,17 @@ static json_t *drops(const uint64_t counts[DROP_COUNT])
     return result;
 }
 
+static json_t *losses(uint64_t xsk)
+{
+    struct xsk_losses l = {0};
+    json_t *result = json_object();
+    xsk_host_losses(xsk, &l);
+    set(result, "no_frame", l.no_frame);
+    set(result, "ring_full", l.ring_full);
+    set(result, "invalid", l.invalid);
+    return result;
+}
+
 static json_t *xsks(const struct statistics *s)
 {
     json_t *result = json_array();
@@ -110,6 +122,7 @@ static json_t *xsks(const struct statistics *s)
         set(entry, "kicks", x->kicks);
         set(entry, "wakeups", x->wakeups);
         json_object_set_new(entry, "drops", drops(x->drops));
+        json_object_set_new(entry, "kernel", losses((uint64_t)i));
         json_array_append_new(result, entry);
     }
     return result;
@@ -149,6 +162,7 @@ static json_t *report(void)
     json_object_set_new(result, "syscalls", syscalls(s));
     json_object_set_new(result, "xsk", xsks(s));
     json_object_set_new(result, "sockets", sockets(s));
+    set(result, "arena_bytes", s->arena_bytes);
     set(result, "host_violations", s->violations);
     set(result, "transition_cycles", host.options->transition_cycles);
     json_object_set_new(result, "mrenclave", json_string(mrenclave));

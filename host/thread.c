@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,18 +51,31 @@ struct host_thread *host_thread(uint32_t index)
     return index < host.image.threads ? &table[index] : NULL;
 }
 
-void threads_remind(void)
+/* Does its io_uring have something that it must come for? */
+static bool ring_has_work(struct host_thread *t)
 {
+    struct pollfd ring = {.fd = atomic_load(&t->ring) - 1, .events = POLLIN};
+    return poll(&ring, 1, 0) == 1 && ring.revents & POLLIN;
+}
+
+bool threads_remind(void)
+{
+    bool watched = false;
     uint32_t count = atomic_load(&started);
     for (uint32_t i = 0; i < count; i++) {
         struct host_thread *t = &table[i];
         if (!atomic_load_explicit(&t->tid, memory_order_relaxed))
             continue;
         uint32_t exits = atomic_load_explicit(&t->exits, memory_order_relaxed);
-        if (t->slot->deferred == 1 && exits == t->exits_looked)
-            signal_interrupt(t);
+        uint64_t deferred = t->slot->deferred;
+        bool still = exits == t->exits_looked && !atomic_load_explicit(&t->entering, memory_order_relaxed);
         t->exits_looked = exits;
+        if (deferred == DEFERRED_COMPLETION && !atomic_load_explicit(&t->entering, memory_order_relaxed))
+            watched = true;
+        if (still && (deferred == DEFERRED_SUBMISSION || (deferred == DEFERRED_COMPLETION && ring_has_work(t))))
+            signal_interrupt(t);
     }
+    return watched;
 }
 
 static uint64_t tcs_offset(const struct host_thread *t)
@@ -90,6 +104,7 @@ static void retry_timer_make(struct host_thread *t)
 static void loop(struct host_thread *t)
 {
     const struct platform *platform = host.options->platform;
+    const void *block = (const void *)(host.image.base + tcs_offset(t) - THREAD_TCS + THREAD_BLOCK);
     struct machine_entry entry = {.rdi = EVENT_NONE, .rsi = (uint64_t)&start_parameters};
     for (;;) {
         atomic_store(&t->phase, PHASE_ENTERING);
@@ -109,7 +124,7 @@ static void loop(struct host_thread *t)
         uint64_t argument[EXIT_ARGUMENTS];
         for (int i = 0; i < EXIT_ARGUMENTS; i++)
             argument[i] = t->slot->argument[i];
-        t->slot->result = (uint64_t)exit_serve(t, number, t->slot->flags, argument);
+        t->slot->result = (uint64_t)exit_serve_framed(t, number, t->slot->flags, argument, block);
         entry = (struct machine_entry){.rdi = EVENT_NONE};
     }
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/thread.h"
 
 /* Newer than the headers of Debian 12. */
 #ifndef IORING_SETUP_SINGLE_ISSUER
@@ -161,6 +162,8 @@ int64_t uring_open(struct uring_setup *s)
     if (error)
         tell(-error);
     pthread_mutex_unlock(&all.lock);
+    if (!error)
+        atomic_store(&self->ring, fd + 1);
     return error ? error : fd;
 }
 
@@ -195,6 +198,8 @@ void uring_forked(void)
 
 void uring_closed(int fd)
 {
+    if (atomic_load(&self->ring) == fd + 1)
+        atomic_store(&self->ring, 0);
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++)
         if (all.ring[i].fd == fd)
             all.ring[i].fd = -1;

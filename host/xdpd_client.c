@@ -341,6 +341,9 @@ int xdpd_find(struct xdpd *d, char *why, size_t size)
         d->socket = fd;
         return 0;
     }
+    /* One that was about to end when we came. */
+    if ((fd == -EPIPE || fd == -ECONNRESET) && access(path, F_OK))
+        fd = -ENOENT;
     snprintf(who, sizeof who, "the rakis-xdpd of %s", d->interface);
     if (fd != -ENOENT)
         why_not(fd, who, why, size);
@@ -532,13 +535,16 @@ void xdpd_stop(struct xdpd *d)
     pthread_mutex_lock(&d->lock);
     if (d->socket >= 0) {
         char message[XDPD_MESSAGE_MAX + 1];
-        /* The answer tells that our ports and XSKs are out of the maps. */
-        converse_plain(d->socket, XDPD_FIN, message, STOP_MS);
+        /* The answer tells that our ports and XSKs are out of the maps, and the program off the interface if we were
+         * the last client. One that we started serves others if there are any. */
+        if (converse_plain(d->socket, XDPD_FIN, message, STOP_MS) && d->child >= 0)
+            child_end(d);
         close(d->socket);
         d->socket = -1;
     }
     if (d->child >= 0)
-        child_end(d);
+        close(d->child);
+    d->child = -1;
     if (d->map >= 0)
         close(d->map);
     d->map = -1;

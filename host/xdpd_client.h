@@ -35,7 +35,7 @@ int xdpd_find(struct xdpd *d, char *why, size_t size);
 int xdpd_find_at(struct xdpd *const *d, size_t count, const char *path, char *why, size_t size);
 /* Where the daemon's program is, beside this one. False: it is not. */
 bool xdpd_program(char *path, size_t size);
-/* Say goodbye; one that we started has ended, or a second has passed, when this returns. */
+/* Say goodbye. One that we started has detached its program, if no other client has come, when this returns. */
 void xdpd_stop(struct xdpd *d);
 
 /* Thread-safe; 0 or -errno: what the daemon answered, -EPIPE when it is gone. */

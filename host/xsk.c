@@ -27,6 +27,7 @@
 struct xsk_host {
     int fd;
     const uint32_t *tx_producer, *tx_consumer; /* in the arena */
+    _Atomic bool kicked; /* since the monitor last looked */
 };
 
 static struct {
@@ -390,11 +391,10 @@ int64_t xsk_host_open(struct xsk_setup *setup)
     if (!error) {
         const uint8_t *tx = host.arena + setup->ring_offset[XSK_RING_TX];
         const struct xsk_ring_layout *layout = &setup->layout[XSK_RING_TX];
-        all.xsks[count] = (struct xsk_host){
-            .fd = fd,
-            .tx_producer = (const uint32_t *)(tx + layout->producer),
-            .tx_consumer = (const uint32_t *)(tx + layout->consumer),
-        };
+        struct xsk_host *x = &all.xsks[count];
+        x->fd = fd;
+        x->tx_producer = (const uint32_t *)(tx + layout->producer);
+        x->tx_consumer = (const uint32_t *)(tx + layout->consumer);
         setup->index = count;
         atomic_store(&all.xsk_count, count + 1);
         __atomic_fetch_add(&d->xsks, 1, __ATOMIC_RELEASE);
@@ -423,20 +423,34 @@ int64_t xsk_host_kick(uint64_t index)
     if (index >= atomic_load(&all.xsk_count))
         return -EINVAL;
     /* In copy mode the kernel takes 32 packets a call: go on here rather than by another exit. */
-    const struct xsk_host *x = &all.xsks[index];
+    struct xsk_host *x = &all.xsks[index];
     int result = -EAGAIN;
+    atomic_store(&x->kicked, true);
     for (int n = 0; n < KICK_CALLS && result == -EAGAIN && transmit_left(x); n++)
         result = transmit(x->fd);
     monitor_armed();
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
 }
 
+bool xsk_host_losses(uint64_t index, struct xsk_losses *out)
+{
+    struct xdp_statistics s = {0};
+    socklen_t size = sizeof s;
+    if (index >= atomic_load(&all.xsk_count) || getsockopt(all.xsks[index].fd, SOL_XDP, XDP_STATISTICS, &s, &size))
+        return false;
+    *out = (struct xsk_losses){
+        .no_frame = s.rx_dropped, .ring_full = s.rx_ring_full, .invalid = s.rx_invalid_descs + s.tx_invalid_descs};
+    return true;
+}
+
 void xsk_host_flush(void)
 {
     size_t count = atomic_load(&all.xsk_count);
     for (size_t i = 0; i < count; i++) {
-        const struct xsk_host *x = &all.xsks[i];
+        struct xsk_host *x = &all.xsks[i];
         int error = -EAGAIN;
+        if (atomic_exchange(&x->kicked, false))
+            continue; /* that took all with it, and the next one will: this would only be in its way */
         for (int n = 0; n < FLUSH_MAX && error == -EAGAIN && transmit_left(x); n++)
             error = transmit(x->fd);
     }

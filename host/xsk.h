@@ -3,7 +3,16 @@
 #ifndef HOST_XSK_H
 #define HOST_XSK_H
 
+#include <stdbool.h>
 #include <stdint.h>
+
+/* Packets that never came to an XSK's ring, as the kernel counts them. */
+struct xsk_losses {
+    uint64_t no_frame;  /* it had no frame to put them into, or they were too long for one */
+    uint64_t ring_full; /* nobody had taken what was in the ring */
+    uint64_t invalid;   /* descriptors of ours that the kernel did not like */
+};
+bool xsk_host_losses(uint64_t index, struct xsk_losses *out);
 
 /* Transmit what is left in the TX rings of all XSKs. Thread-safe, does not block. */
 void xsk_host_flush(void);

@@ -281,12 +281,13 @@ static char *argument_of(char *message, const char *word)
 }
 
 /* With what came along, which it takes. */
-static bool serve(struct client *c, struct steering *s, const char *interface, char *message, int fd)
+static enum client_state serve(struct client *c, struct steering *s, const char *interface,
+                               char *message, int fd)
 {
     char *argument;
     if ((argument = argument_of(message, XDPD_PORT_ADD)) && c->connected) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_add(c, s, argument, fd));
-        return true;
+        return CLIENT_STAYS;
     }
     close_if(fd);
     if ((argument = argument_of(message, XDPD_CONNECT)) && *argument) {
@@ -307,30 +308,34 @@ static bool serve(struct client *c, struct steering *s, const char *interface, c
     } else if ((argument = argument_of(message, XDPD_PORT_DEL))) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_remove(c, s, argument));
     } else if (!strcmp(message, XDPD_FIN)) {
-        forget(c, s);
-        answer(c, XDPD_FIN_ACK, -1);
-        return false;
+        return CLIENT_FINISHES;
     } else {
         answer(c, XDPD_NAK, -1);
     }
-    return true;
+    return CLIENT_STAYS;
 }
 
-bool client_serve(struct client *c, struct steering *s, const char *interface)
+void client_finish(struct client *c, struct steering *s)
+{
+    forget(c, s);
+    answer(c, XDPD_FIN_ACK, -1);
+}
+
+enum client_state client_serve(struct client *c, struct steering *s, const char *interface)
 {
     /* One more than fits, so that too long a message shows. */
     char message[XDPD_MESSAGE_MAX + 2];
     int fd;
     ssize_t length = pass_receive(c->socket, message, XDPD_MESSAGE_MAX + 1, &fd, MSG_DONTWAIT);
-    if (length < 0)
-        return length == -EAGAIN;
-    if (length == 0)
-        return false;
+    if (length == -EAGAIN)
+        return CLIENT_STAYS;
+    if (length <= 0)
+        return CLIENT_GONE;
     message[length] = '\0';
     if (length > XDPD_MESSAGE_MAX || strlen(message) != (size_t)length) {
         close_if(fd);
         answer(c, XDPD_NAK, -1);
-        return true;
+        return CLIENT_STAYS;
     }
     return serve(c, s, interface, message, fd);
 }

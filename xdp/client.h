@@ -32,8 +32,15 @@ struct client {
 struct client *client_new(int socket, uid_t user, unsigned number);
 /* Undo all that it asked for. */
 void client_free(struct client *c, struct steering *s);
-/* Its socket is readable: answer one message. False: it is gone, or has finished. `interface` is the name of the
- * one that is served. */
-bool client_serve(struct client *c, struct steering *s, const char *interface);
+enum client_state {
+    CLIENT_STAYS,
+    CLIENT_FINISHES, /* it waits for the answer of client_finish */
+    CLIENT_GONE,
+};
+
+/* Its socket is readable: answer one message. `interface` is the name of the one that is served. */
+enum client_state client_serve(struct client *c, struct steering *s, const char *interface);
+/* Undo all that it asked for, and say so. */
+void client_finish(struct client *c, struct steering *s);
 
 #endif

@@ -35,7 +35,7 @@ struct options {
     enum xdp_mode mode;
     uid_t users[USERS_MAX];
     size_t user_count;
-    int fd; /* the only client's, -1: listen */
+    int fd; /* the first client's, -1: listen */
     bool quiet;
 };
 
@@ -57,7 +57,7 @@ static const char usage[] =
     "      --socket PATH     where to listen (default " XDPD_DIRECTORY "/<netns>/<iface>.sock)\n"
     "      --xdp-mode MODE   native, skb, or auto: native where the driver can (default)\n"
     "      --allow-uid UID   let this user connect too; may be repeated\n"
-    "      --fd N            serve this socket only, and end when it closes\n"
+    "      --fd N            serve this socket too, and end with the last client\n"
     "      --quiet           say nothing but errors\n"
     "      --version, --help\n";
 
@@ -185,6 +185,20 @@ static void client_drop(size_t index)
     xdpd.full = false;
 }
 
+static void client_look(size_t index)
+{
+    struct client *c = xdpd.clients[index];
+    enum client_state state = client_serve(c, &xdpd.steering, xdpd.options.interface);
+    if (state == CLIENT_STAYS)
+        return;
+    /* Who hears that it is forgotten, and was the last, finds the interface as it was before. */
+    if (xdpd.options.fd >= 0 && xdpd.client_count == 1)
+        steering_detach(&xdpd.steering);
+    if (state == CLIENT_FINISHES)
+        client_finish(c, &xdpd.steering);
+    client_drop(index);
+}
+
 static void clients_accept(void)
 {
     int fd = accept4(xdpd.listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -235,6 +249,14 @@ static bool left_over(const struct sockaddr_un *address)
     return refused;
 }
 
+static int listen_failed(int error)
+{
+    /* One that a client started for itself can do without others. */
+    if (xdpd.options.fd < 0)
+        fprintf(stderr, "rakis-xdpd: cannot listen at %s: %s\n", xdpd.path, strerror(error));
+    return -1;
+}
+
 static int listen_start(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -250,15 +272,13 @@ static int listen_start(void)
     int error = errno;
     umask(mask);
     if (failed) {
-        fprintf(stderr, "rakis-xdpd: cannot listen at %s: %s\n", xdpd.path, strerror(error));
+        listen_failed(error);
         xdpd.path[0] = '\0'; /* not ours to remove */
         return -1;
     }
     /* Others may knock only if some of them are let in: who, their credentials tell. */
-    if ((xdpd.options.user_count && chmod(xdpd.path, 0666)) || listen(xdpd.listener, 128)) {
-        fprintf(stderr, "rakis-xdpd: cannot listen at %s: %s\n", xdpd.path, strerror(errno));
-        return -1;
-    }
+    if ((xdpd.options.user_count && chmod(xdpd.path, 0666)) || listen(xdpd.listener, 128))
+        return listen_failed(errno);
     return 0;
 }
 
@@ -351,8 +371,13 @@ static int start(void)
             return -1;
         }
     }
-    if (o->fd < 0 && listen_start())
-        return -1;
+    if (listen_start()) {
+        if (o->fd < 0)
+            return -1;
+        if (xdpd.listener >= 0)
+            close(xdpd.listener);
+        xdpd.listener = -1;
+    }
     if (o->fd >= 0 && !client_take(o->fd)) {
         fprintf(stderr, "rakis-xdpd: file descriptor %d is no socket of an allowed user\n", o->fd);
         return -1;
@@ -361,7 +386,7 @@ static int start(void)
     return privilege_drop();
 }
 
-/* Until told to end, or the interface or the only client goes. */
+/* Until told to end, or the interface goes, or the last client of one that a client started. */
 static int serve(void)
 {
     for (;;) {
@@ -384,9 +409,8 @@ static int serve(void)
         }
         /* From the last: dropping one moves another, which has been looked at, to its place. */
         for (size_t i = clients; i-- > 0;)
-            if (wait[3 + i].revents &&
-                !client_serve(xdpd.clients[i], &xdpd.steering, xdpd.options.interface))
-                client_drop(i);
+            if (wait[3 + i].revents)
+                client_look(i);
         if (xdpd.options.fd >= 0 && !xdpd.client_count)
             return 0;
         if (wait[2].revents)

@@ -53,6 +53,12 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
 {
     *s = (struct steering){.link = -1, .interface_index = index, .maker = -1};
     libbpf_set_print(say_nothing);
+    /* Before there is a link, which it would keep alive until it gets to close what it has inherited. */
+    s->maker = maker_start();
+    if (s->maker < 0) {
+        fprintf(stderr, "rakis-xdpd: cannot make a process: %s\n", strerror(-s->maker));
+        return -1;
+    }
     s->program = steer__open();
     if (!s->program || steer__load(s->program)) {
         if (errno == EPERM)
@@ -71,13 +77,14 @@ int steering_start(struct steering *s, const char *interface, unsigned index, en
         steering_stop(s);
         return -1;
     }
-    s->maker = maker_start();
-    if (s->maker < 0) {
-        fprintf(stderr, "rakis-xdpd: cannot make a process: %s\n", strerror(-s->maker));
-        steering_stop(s);
-        return -1;
-    }
     return 0;
+}
+
+void steering_detach(struct steering *s)
+{
+    if (s->link >= 0)
+        close(s->link);
+    s->link = -1;
 }
 
 void steering_stop(struct steering *s)
@@ -85,9 +92,7 @@ void steering_stop(struct steering *s)
     if (s->maker >= 0)
         close(s->maker);
     s->maker = -1;
-    if (s->link >= 0)
-        close(s->link);
-    s->link = -1;
+    steering_detach(s);
     steer__destroy(s->program);
     s->program = NULL;
 }

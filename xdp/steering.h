@@ -20,6 +20,8 @@ struct steering {
 
 /* Load and attach. 0, or -1 after a message on stderr. */
 int steering_start(struct steering *s, const char *interface, unsigned index, enum xdp_mode mode);
+/* Nothing is steered any more; the maps are still there. */
+void steering_detach(struct steering *s);
 void steering_stop(struct steering *s);
 
 /* Make the interface's own addresses exactly these. 0 or -errno. */

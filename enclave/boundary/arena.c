@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/boundary/arena.h"
 
+#include <stddef.h>
+
 #include "abi/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/span.h"
@@ -16,6 +18,7 @@ static uint64_t arena_base;
 static struct {
     struct lock lock;
     uint64_t used[POOL_PAGES / 64]; /* a bit a page */
+    uint64_t count;                 /* of those */
 } pool;
 
 static int outside(uint64_t address, uint64_t length)
@@ -78,6 +81,10 @@ static int page_used(uint64_t page)
 
 static void pages_mark(uint64_t first, uint64_t count, int used)
 {
+    struct untrusted s = arena_statistics();
+    pool.count += used ? count : -count;
+    if (s.address)
+        untrusted_store(untrusted_at(s, offsetof(struct statistics, arena_bytes)), pool.count * PAGE_SIZE);
     for (uint64_t i = first; i < first + count; i++) {
         if (used)
             pool.used[i / 64] |= 1ull << (i % 64);

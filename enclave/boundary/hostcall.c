@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include "abi/file.h"
 #include "enclave/boundary/arena.h"
@@ -120,8 +122,9 @@ uint64_t iovec_length(const struct iovec *v, int count)
     return sum;
 }
 
-int room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length)
+int64_t room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length)
 {
+    int64_t done = 0;
     for (int i = 0; i < count && length; i++) {
         if (skip >= v[i].iov_len) {
             skip -= v[i].iov_len;
@@ -129,12 +132,13 @@ int room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, u
         }
         uint64_t n = MIN(v[i].iov_len - skip, length);
         if (room_get_user((uint8_t *)v[i].iov_base + skip, at, n))
-            return -EFAULT;
+            return done ? done : -EFAULT;
         at += n;
         length -= n;
+        done += (int64_t)n;
         skip = 0;
     }
-    return 0;
+    return done;
 }
 
 int64_t room_gather(const struct iovec *v, int count, uint64_t skip, uint64_t table, uint64_t slots,
@@ -186,9 +190,12 @@ int64_t host_readv(int fd, const struct iovec *v, int count, uint64_t skip, int6
         result = room_call(__NR_preadv2, exit_flags, n, (uint32_t)fd, room_address(table), 1,
                            (uint64_t)offset, 0, (uint32_t)rwf);
     }
-    if (result > 0 && room_scatter(v, count, skip, 0, (uint64_t)result))
-        return -EFAULT;
-    return result;
+    if (result <= 0)
+        return result;
+    int64_t stored = room_scatter(v, count, skip, 0, (uint64_t)result);
+    if (stored < result && offset < 0) /* what could not be stored was not read, where it can be read again */
+        room_call(__NR_lseek, 0, INT64_MAX, (uint32_t)fd, (uint64_t)(MAX(stored, 0) - result), SEEK_CUR, 0, 0, 0);
+    return stored;
 }
 
 int64_t host_writev(int fd, const struct iovec *v, int count, uint64_t skip, int64_t offset,
@@ -301,6 +308,21 @@ int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, 
     offset_get(0, from_offset, moved);
     offset_get(8, to_offset, moved);
     return moved;
+}
+
+void host_title(const char *name, const char *arguments, uint64_t size)
+{
+    uint64_t length = strlen(name), offset = room_address(0) - arena_at(0).address;
+    size = MIN(size, bounce_size() - length);
+    room_put(0, name, length);
+    untrusted_write(untrusted_at(bounce(), length), arguments, size);
+    room_call(EXIT_TITLE, 0, 0, offset, length, size, 0, 0, 0);
+}
+
+void host_thread_name(const char *name)
+{
+    room_put(0, name, strlen(name) + 1);
+    room_call(__NR_prctl, 0, 0, PR_SET_NAME, room_address(0), 0, 0, 0, 0);
 }
 
 void host_nap(uint32_t ns)

@@ -48,6 +48,11 @@ int host_plain_fd(uint64_t number, uint64_t exit_flags, uint64_t a0, uint64_t a1
 int host_pipe(int fds[2], int flags);
 int host_socketpair(int fds[2], int family, int type, int protocol);
 
+/* Others see the process by this name, and by these arguments (`size` bytes of strings; 0: as before). */
+void host_title(const char *name, const char *arguments, uint64_t size);
+/* And this thread. */
+void host_thread_name(const char *name);
+
 /* Sleep for so many nanoseconds, less than a second, or until a signal. */
 void host_nap(uint32_t ns);
 

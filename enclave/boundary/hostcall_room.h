@@ -67,8 +67,8 @@ static inline int64_t room_call(uint64_t number, uint64_t exit_flags, uint64_t m
     return -EIO;
 }
 
-/* From the room into buffers, `skip` bytes into them. 0 or -EFAULT. */
-int room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length);
+/* From the room into buffers, `skip` bytes into them. Bytes: fewer where a buffer is no good; -EFAULT: none. */
+int64_t room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length);
 /* From buffers, `skip` bytes into them, into the room from `at` up to `end`; the iovec array for
  * the host to `table`, at most `slots` of them, *used filled. Bytes or -EFAULT. */
 int64_t room_gather(const struct iovec *v, int count, uint64_t skip, uint64_t table, uint64_t slots,

@@ -241,7 +241,8 @@ int64_t host_recvmsg(int fd, struct msghdr *m, uint64_t skip, int flags, uint64_
     m->msg_namelen = h.msg_namelen;
     m->msg_controllen = h.msg_controllen;
     m->msg_flags = h.msg_flags;
-    if (room_scatter(m->msg_iov, (int)r.slots, skip, r.data, MIN((uint64_t)result, n)))
+    int64_t got = MIN(result, (int64_t)n);
+    if (got && room_scatter(m->msg_iov, (int)r.slots, skip, r.data, (uint64_t)got) < got)
         return -EFAULT;
     return result;
 }
@@ -254,7 +255,8 @@ int64_t host_recv(int fd, const struct iovec *v, int count, uint64_t skip, int f
     *asked = n;
     int64_t result = room_call(__NR_recvfrom, exit_flags, flags & MSG_TRUNC ? INT_MAX : n,
                                (uint32_t)fd, room_address(0), n, (uint32_t)flags, 0, 0);
-    if (result > 0 && room_scatter(v, count, skip, 0, MIN((uint64_t)result, n)))
+    int64_t got = MIN(result, (int64_t)n);
+    if (got > 0 && room_scatter(v, count, skip, 0, (uint64_t)got) < got)
         return -EFAULT;
     return result;
 }

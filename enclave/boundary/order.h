@@ -14,6 +14,7 @@
 struct order {
     uint32_t waiting;    /* things that are to go first */
     uint32_t watching;   /* things that are known of the outside */
+    uint64_t exits;      /* those that may have brought news, of all threads */
     uint32_t generation; /* another each time that news may have come while something is known */
     void (*write_out)(void); /* makes what waits go; its exits must be hidden ones */
 };
@@ -33,6 +34,7 @@ static inline void order_before(void)
 /* When something of the outside was learned. */
 static inline void order_after(void)
 {
+    __atomic_add_fetch(&order.exits, 1, __ATOMIC_RELAXED);
     if (__atomic_load_n(&order.watching, __ATOMIC_ACQUIRE))
         __atomic_add_fetch(&order.generation, 1, __ATOMIC_SEQ_CST);
 }

@@ -6,6 +6,7 @@
 
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 
 #define ANSWER_SIZE (sizeof(struct site_list) + SITES_MAX * sizeof(struct site))
@@ -57,14 +58,14 @@ static int64_t answer_take(struct untrusted answer, uint64_t bytes, struct site 
     return (int64_t)header.count;
 }
 
-int64_t sites_of_host_file(int fd, struct site **out)
+int64_t sites_of_host_file(int fd, uint64_t address, uint64_t length, uint64_t file_offset, struct site **out)
 {
     *out = NULL;
     uint64_t offset = arena_pool_take(ANSWER_SIZE);
     if (!offset)
         return -ENOMEM;
-    int64_t result =
-        exit_checked(EXIT_SITES, 0, ANSWER_SIZE, (uint64_t)fd, offset, ANSWER_SIZE, 0, 0, 0);
+    int64_t result = exit_checked(EXIT_SITES, 0, ANSWER_SIZE, (uint64_t)fd, offset, ANSWER_SIZE,
+                                  address - enclave.base, length, file_offset);
     if (result >= 0)
         result = answer_take(arena_at(offset), (uint64_t)result, out);
     arena_pool_free(offset, ANSWER_SIZE);

@@ -19,11 +19,12 @@ static inline uint64_t site_syscall(const struct site *s)
 }
 
 /*
- * How many sites of host descriptor `fd` are in *out, which the caller gives back by alloc_free (NULL
+ * For a file that is being mapped executable: [file_offset, +length) of it at `address`, of which the host tells
+ * debuggers. How many sites of host descriptor `fd` are in *out, which the caller gives back by alloc_free (NULL
  * when there are none). Their windows are in order, disjoint, within the file's size as the host
  * says it, and hold a `syscall` as far as numbers can tell. -errno of the host; -ENOMEM; -EPROTO: an
  * impossible list, counted.
  */
-int64_t sites_of_host_file(int fd, struct site **out);
+int64_t sites_of_host_file(int fd, uint64_t address, uint64_t length, uint64_t file_offset, struct site **out);
 
 #endif

@@ -30,6 +30,30 @@
 
 #define LEAF_EEXIT 4
 
+    .cfi_sections .debug_frame /* for debuggers: none of it is loaded */
+
+/*
+ * For unwinders: here and on to the next such line `\extra` bytes lie between RSP and the registers that the
+ * program came with, in the order of struct registers. A signal's frame, as stacks change.
+ */
+.macro CFI_REGISTERS extra
+    .cfi_def_cfa %rsp, \extra + REGISTERS_SIZE
+    .cfi_offset %rsp, RSP - REGISTERS_SIZE
+    .cfi_offset %rax, RAX - REGISTERS_SIZE
+    .cfi_offset %rbx, RBX - REGISTERS_SIZE
+    .cfi_offset %rdx, RDX - REGISTERS_SIZE
+    .cfi_offset %rsi, RSI - REGISTERS_SIZE
+    .cfi_offset %rdi, RDI - REGISTERS_SIZE
+    .cfi_offset %rbp, RBP - REGISTERS_SIZE
+    .cfi_offset %r8, R8 - REGISTERS_SIZE
+    .cfi_offset %r9, R9 - REGISTERS_SIZE
+    .cfi_offset %r10, R10 - REGISTERS_SIZE
+    .cfi_offset %r12, R12 - REGISTERS_SIZE
+    .cfi_offset %r13, R13 - REGISTERS_SIZE
+    .cfi_offset %r14, R14 - REGISTERS_SIZE
+    .cfi_offset %r15, R15 - REGISTERS_SIZE
+.endm
+
 /* ENCLU with room for a jump, listed so that an emulator can put one there after EINIT. */
 .macro ENCLU_SITE
 .Lsite\@:
@@ -64,7 +88,39 @@
 
     .text
 
+#define DW_CFA_val_expression 0x16
+#define DW_OP_deref 0x06
+#define DW_OP_const4u 0x0c
+#define DW_OP_const8u 0x0e
+#define DW_OP_dup 0x12
+#define DW_OP_minus 0x1c
+#define DW_OP_plus 0x22
+#define DW_OP_xor 0x27
+#define DW_OP_bra 0x28
+#define DW_OP_ne 0x2e
+#define DW_OP_lit(n) (0x30 + n)
+#define DW_OP_deref_size 0x94
+#define BYTES4(n) (n) & 0xff, (n) >> 8 & 0xff, (n) >> 16 & 0xff, (n) >> 24 & 0xff
+
+/*
+ * The same, of where the program is: its own code even if a trampoline (load/patch.c) called, of which unwinders
+ * know nothing. That is one when `jmp *%gs:TB_SYSCALL_ENTRY` lies before; the byte that follows that says after
+ * how many more the trampoline jumps back.
+ */
+.macro CFI_PROGRAM
+    .cfi_escape DW_CFA_val_expression, 16, 46
+    .cfi_escape DW_OP_lit(24), DW_OP_minus, DW_OP_deref
+    .cfi_escape DW_OP_dup, DW_OP_lit(9), DW_OP_minus, DW_OP_deref
+    .cfi_escape DW_OP_const8u, 0x65, 0xff, 0x24, 0x25, BYTES4(TB_SYSCALL_ENTRY), DW_OP_ne, DW_OP_bra, 26, 0
+    .cfi_escape DW_OP_dup, DW_OP_lit(1), DW_OP_minus, DW_OP_deref_size, 1, DW_OP_plus
+    .cfi_escape DW_OP_dup, DW_OP_lit(1), DW_OP_plus, DW_OP_deref_size, 4
+    .cfi_escape DW_OP_const4u, BYTES4(0x80000000), DW_OP_xor, DW_OP_const4u, BYTES4(0x80000000), DW_OP_minus
+    .cfi_escape DW_OP_plus, DW_OP_lit(5), DW_OP_plus
+.endm
+
 FUNCTION enclave_entry
+    .cfi_startproc
+    .cfi_undefined %rip /* nothing called it */
     cld
     test %rax, %rax
     jnz event_entry
@@ -124,6 +180,7 @@ refuse:
  * and FPU state is live in the registers (the LibOS has none of its own): it is saved and wiped.
  */
 FUNCTION enclave_leave
+    .cfi_endproc
     push %rbx
     push %rbp
     push %r12
@@ -251,6 +308,10 @@ event_entry:
  * RFLAGS are not kept: no compiler takes them to survive a system call.
  */
 FUNCTION syscall_entry
+    .cfi_startproc
+    .cfi_signal_frame
+    .cfi_def_cfa %rsp, 0
+    .cfi_register %rip, %rcx
     mov %rsp, %gs:TB_USER_RSP
     mov %gs:TB_STACK_TOP, %rsp
     pushq %gs:TB_USER_RSP
@@ -276,9 +337,12 @@ FUNCTION syscall_entry
     xor %esi, %esi
     xor %ebp, %ebp
     sub $8, %rsp /* 19 words and this: 16-aligned */
+    CFI_REGISTERS 8
+    CFI_PROGRAM
     cld
     call syscall_dispatch
     add $8, %rsp
+    .cfi_def_cfa_offset REGISTERS_SIZE
 
 /*
  * From here to syscall_return_end the frame on the stack stays whole: a signal that arrives within sends
@@ -348,9 +412,12 @@ return_restart:
     xor %ebp, %ebp
     cld
     sub $8, %rsp
+    .cfi_def_cfa_offset 8 + REGISTERS_SIZE
     call os_return
     add $8, %rsp
+    .cfi_def_cfa_offset REGISTERS_SIZE
     jmp return_full
+    .cfi_endproc
 
 /* _Noreturn void return_to_program(struct registers *): from anywhere in the LibOS. */
 FUNCTION return_to_program
@@ -372,13 +439,20 @@ FUNCTION return_to_program
 
 /* Where event.c sends a thread that was in the program: the frame at the top of its stack says where. */
 FUNCTION exception_entry
+    .cfi_startproc
+    .cfi_signal_frame
+    CFI_REGISTERS 0
+    .cfi_offset %rip, RIP - REGISTERS_SIZE
     cld
     mov %rsp, %rdi
     xor %ebp, %ebp
     sub $8, %rsp
+    .cfi_adjust_cfa_offset 8
     call os_exception
     add $8, %rsp
+    .cfi_adjust_cfa_offset -8
     jmp return_full
+    .cfi_endproc
 
 /* The saved instruction pointer of a system call that is to run again: RCX has its return address. */
 FUNCTION syscall_again

@@ -25,6 +25,7 @@ _Static_assert(offsetof(struct thread_block, stack_top) == TB_STACK_TOP, "");
 _Static_assert(offsetof(struct thread_block, user_rsp) == TB_USER_RSP, "");
 _Static_assert(offsetof(struct thread_block, pending) == TB_PENDING, "");
 _Static_assert(offsetof(struct thread_block, exit_rsp) == TB_EXIT_RSP, "");
+_Static_assert(TB_EXIT_RSP == THREAD_BLOCK_EXIT_RSP, "");
 _Static_assert(offsetof(struct thread_block, host_rsp) == TB_HOST_RSP, "");
 _Static_assert(offsetof(struct thread_block, host_rbp) == TB_HOST_RBP, "");
 _Static_assert(offsetof(struct thread_block, host_return) == TB_HOST_RETURN, "");

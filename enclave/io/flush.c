@@ -19,7 +19,7 @@ void io_flush(void)
 
 void io_flush_all(void)
 {
-    xsk_flush();
+    xsk_flush_all();
     segments_flush_all();
     uring_flush();
 }

@@ -15,6 +15,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/hostcall_room.h"
+#include "enclave/boundary/order.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/expectation.h"
@@ -51,7 +52,9 @@ struct uring {
     uint32_t place_count, place_free;
     struct list deferred;
     uint64_t last; /* TSC of the last enter */
+    uint64_t exits; /* of the process, by then */
     bool taking;   /* completions are being taken */
+    uint32_t sending; /* sends in flight */
     uint32_t sends; /* operations since the last enter that complete at once, as a rule */
     uint32_t came;  /* completions of others that the last enter brought */
     struct expectation expectation;
@@ -268,12 +271,14 @@ static int place_take(struct uring *u, struct uring_op *op)
     uint32_t slot = u->place_free;
     u->place_free = u->places[slot].next;
     u->places[slot].op = op;
+    u->sending += op->sends;
     op->slot = slot + 1;
     return 0;
 }
 
 static void place_give(struct uring *u, uint32_t slot)
 {
+    u->sending -= u->places[slot].op->sends;
     u->places[slot].op->slot = 0;
     u->places[slot].op = NULL;
     u->places[slot].generation++;
@@ -333,6 +338,7 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
                                .len = length,
                                .msg_flags = MSG_NOSIGNAL | MSG_WAITALL};
     op->limit = length;
+    op->sends = true;
     u->sends++;
     return start(u, op, &sqe);
 }
@@ -403,10 +409,11 @@ static void take_completions(struct uring *u)
 
 /* ---- entering ---- */
 
-static void want_interrupt(bool wanted)
+/* What the host is to remind the thread of: enum exit_deferred. */
+static void want_interrupt(uint64_t of)
 {
     struct untrusted slot = {thread_block()->slot_address};
-    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), wanted);
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
 }
 
 void uring_defer(struct uring *u, struct uring_deferred *d)
@@ -417,7 +424,7 @@ void uring_defer(struct uring *u, struct uring_deferred *d)
     if (__builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART && !u->taking)
         uring_enter(u, 0);
     else
-        want_interrupt(true);
+        want_interrupt(DEFERRED_SUBMISSION);
 }
 
 void uring_defer_not(struct uring_deferred *d)
@@ -440,7 +447,7 @@ static void submit_deferred(struct uring *u)
         list_remove(&d->in_ring);
         d->submit(d);
     }
-    want_interrupt(false);
+    want_interrupt(DEFERRED_NOTHING);
 }
 
 static int64_t enter(struct uring *u, uint64_t timeout_ns)
@@ -472,24 +479,40 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
     submit_deferred(u);
     int64_t result = enter(u, timeout_ns);
     u->last = __builtin_ia32_rdtsc();
+    u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
     u->came = 0;
     take_completions(u);
+    if (u->sending && list_empty(&u->deferred))
+        want_interrupt(DEFERRED_COMPLETION);
     if (timeout_ns)
         expectation_came(&u->expectation, u->came);
     return result == -EINTR ? -EINTR : 0;
 }
 
-bool uring_enter_if_stale(struct uring *u)
+bool uring_enter_if_news(struct uring *u)
 {
-    if (__builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
+    if (u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
+        __builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
         return false;
     uring_enter(u, 0);
     return true;
 }
 
+static bool waits(const struct uring *u)
+{
+    return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
+}
+
+void uring_submit(void)
+{
+    struct uring *u = uring_existing();
+    if (u && waits(u))
+        uring_enter(u, 0);
+}
+
 void uring_flush(void)
 {
     struct uring *u = uring_existing();
-    if (u && (!list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own))
+    if (u && (waits(u) || u->sending))
         uring_enter(u, 0);
 }

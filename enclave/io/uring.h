@@ -30,6 +30,7 @@ struct uring_op {
     void (*done)(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
     uint32_t slot; /* in the table of operations in flight, plus 1; 0: not in flight */
     bool receives;  /* its completions are what one sleeps for */
+    bool sends;     /* the kernel goes on with it only when its thread enters */
     uint32_t limit; /* the most that `result` can be */
 };
 
@@ -65,9 +66,12 @@ void uring_defer_not(struct uring_deferred *d);
 /* Submit and take what there is, sleeping up to timeout_ns (0: not at all) for the first completion.
  * 0, -EINTR. One exit. */
 int uring_enter(struct uring *u, uint64_t timeout_ns);
-/* The same, without sleeping, if the last was a while ago: was it? */
-bool uring_enter_if_stale(struct uring *u);
+/* The same, without sleeping, if there may be something that the last has not brought: it was a while ago, or
+ * a thread of the process has heard something from outside since. Was there an enter? */
+bool uring_enter_if_news(struct uring *u);
 /* Submit, if there is something to submit. */
+void uring_submit(void);
+/* The same before this thread waits elsewhere, where what is being sent would wait with it. */
 void uring_flush(void);
 
 struct untrusted uring_buffer(const struct uring *u, uint32_t buffer);

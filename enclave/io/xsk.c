@@ -8,6 +8,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/ring.h"
+#include "enclave/entry/thread_block.h"
 #include "enclave/io/frames.h"
 #include "enclave/io/kick.h"
 #include "enclave/lib/lib.h"
@@ -26,6 +27,7 @@
 #define ETHERNET_HEADER 14u
 #define RING_SPACE(entries, size) (4096ul + (uint64_t)(entries) * (size))
 #define REFILL_BATCH 32u
+#define SENDERS UINT64_MAX
 
 struct xsk {
     struct untrusted umem;
@@ -40,10 +42,11 @@ struct xsk {
     uint32_t rx_held; /* received and not yet released */
     uint64_t packets_in, bytes_in;
 
-    struct lock tx_lock; /* guards the next six */
+    struct lock tx_lock; /* guards the next seven */
     struct ring tx, completion;
     struct frames tx_frames;
     struct kick kick;
+    uint64_t sender; /* index of the thread that what waits for a kick is from, SENDERS: of several */
     uint64_t packets_out, bytes_out, kicks;
 
     uint64_t drops[DROP_COUNT];
@@ -258,7 +261,13 @@ uint32_t xsk_frames_low(const struct xsk *x)
 
 bool xsk_readable(const struct xsk *x)
 {
-    return (uint32_t)untrusted_load(x->rx.other_index) != x->rx.own;
+    return (uint32_t)untrusted_load(x->rx.other_index) != __atomic_load_n(&x->rx.own, __ATOMIC_RELAXED);
+}
+
+uint32_t xsk_waiting(const struct xsk *x)
+{
+    uint32_t n = (uint32_t)untrusted_load(x->rx.other_index) - __atomic_load_n(&x->rx.own, __ATOMIC_RELAXED);
+    return MIN(n, RX_ENTRIES); /* with an index that is none the drain ends the enclave */
 }
 
 uint64_t xsk_received(const struct xsk *x)
@@ -337,6 +346,8 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
         untrusted_store(untrusted_at(at, 8),
                         length | (uint64_t)(metadata ? XSK_OPTION_METADATA : 0) << 32);
         ring_advance(&x->tx, 1);
+        uint64_t me = thread_block()->index;
+        __atomic_store_n(&x->sender, x->kick.waiting && x->sender != me ? SENDERS : me, __ATOMIC_RELAXED);
         x->packets_out++;
         x->bytes_out += length;
         if (kick_due(&x->kick))
@@ -347,17 +358,30 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
     return result;
 }
 
+static void flush(struct xsk *x)
+{
+    if (!x->kick.waiting)
+        return;
+    lock_take(&x->tx_lock);
+    if (x->kick.waiting)
+        transmit(x);
+    lock_release(&x->tx_lock);
+}
+
 void xsk_flush(void)
 {
+    uint64_t me = thread_block()->index;
     for (int i = 0; i < all.count; i++) {
-        struct xsk *x = all.xsk[i];
-        if (!x->kick.waiting)
-            continue;
-        lock_take(&x->tx_lock);
-        if (x->kick.waiting)
-            transmit(x);
-        lock_release(&x->tx_lock);
+        uint64_t sender = __atomic_load_n(&all.xsk[i]->sender, __ATOMIC_RELAXED);
+        if (sender == me || sender == SENDERS)
+            flush(all.xsk[i]);
     }
+}
+
+void xsk_flush_all(void)
+{
+    for (int i = 0; i < all.count; i++)
+        flush(all.xsk[i]);
 }
 
 void xsk_leave(void)

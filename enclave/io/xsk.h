@@ -61,13 +61,18 @@ struct xsk *xsk_at(int i);
 int xsk_descriptor(const struct xsk *x);
 /* Anything in the rx ring right now? One read of the producer, no lock. */
 bool xsk_readable(const struct xsk *x);
+/* How many packets are there, as far as the kernel says: a hint, 0 to the ring's size. */
+uint32_t xsk_waiting(const struct xsk *x);
 /* Packets received in all. */
 uint64_t xsk_received(const struct xsk *x);
 
 /* Those there are belong to another process: there are none. */
 void xsk_leave(void);
 
-/* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick. */
+/* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick, of what it sent or
+ * shares a ring with. What others have in rings of their own is theirs to see to. */
 void xsk_flush(void);
+/* Whoever sent it. */
+void xsk_flush_all(void);
 
 #endif

@@ -5,6 +5,7 @@
  *     instructions of the window before the system call
  *     lea after(%rip), %rcx
  *     jmp *%gs:TB_SYSCALL_ENTRY
+ *     how many bytes the instructions after it are: for unwinders (entry/entry.S)
  *   after:
  *     instructions of the window after it
  *     jmp end of the window
@@ -29,14 +30,15 @@
 
 #define JUMP_SIZE 5
 #define LEA_SIZE 7
-#define ENTRY_SIZE 9
+#define ENTRY_SIZE 8
+#define LENGTH_SIZE 1
 #define SYSCALL_SIZE 2
 #define INT3 0xcc
 /* Both displacements and the lengths between stay well within 31 bits. */
 #define REACH (INT32_MAX - 2 * 4096ll)
 
 static const uint8_t lea_rcx[3] = {0x48, 0x8d, 0x0d};
-static const uint8_t jump_entry[ENTRY_SIZE] = {0x65, 0xff, 0x24, 0x25, TB_SYSCALL_ENTRY, 0, 0, 0, 0};
+static const uint8_t jump_entry[ENTRY_SIZE] = {0x65, 0xff, 0x24, 0x25, TB_SYSCALL_ENTRY, 0, 0, 0};
 
 /* The part of a mapping that sites are looked for in. */
 struct mapping {
@@ -64,7 +66,7 @@ static uint64_t after_length(const struct site *s)
 static uint64_t trampoline_size(const struct site *s)
 {
     uint64_t after = after_length(s);
-    return site_syscall(s) + LEA_SIZE + ENTRY_SIZE + (after ? after + JUMP_SIZE : 0);
+    return site_syscall(s) + LEA_SIZE + ENTRY_SIZE + LENGTH_SIZE + (after ? after + JUMP_SIZE : 0);
 }
 
 /* The displacement at `p`, last of an instruction, that makes it refer to `target`. */
@@ -93,8 +95,9 @@ static uint8_t *trampoline_emit(uint8_t *p, const uint8_t *w, const struct site 
     uint64_t after = after_length(s);
     p = emit(p, w, site_syscall(s));
     p = emit(p, lea_rcx, sizeof lea_rcx);
-    p = emit_relative(p, after ? p + 4 + ENTRY_SIZE : end);
+    p = emit_relative(p, after ? p + 4 + ENTRY_SIZE + LENGTH_SIZE : end);
     p = emit(p, jump_entry, sizeof jump_entry);
+    *p++ = (uint8_t)after;
     if (after) {
         p = emit(p, call + SYSCALL_SIZE, after);
         p = emit_jump(p, end);
@@ -182,7 +185,7 @@ int patch_mapped(struct file *file, uint64_t address, uint64_t length, uint64_t 
         !(protection & PROT_EXEC))
         return 0;
     struct site *site;
-    int64_t count = sites_of_host_file(file->host_fd, &site);
+    int64_t count = sites_of_host_file(file->host_fd, address, length, file_offset, &site);
     if (count > 0) {
         int replaced = patch_sites(site, (uint64_t)count, address, length, file_offset);
         alloc_free(site);

@@ -45,7 +45,7 @@ static int map_load(struct file *file, const struct elf_load *l, uint64_t bias)
     int64_t at;
     if (l->file_size) {
         at = memory_map(start, skip + l->file_size, protection, MAP_PRIVATE | MAP_FIXED, file,
-                        l->offset - skip, AREA_FILE, file->path);
+                        l->offset - skip, AREA_FILE, file_real_path(file));
         if (at < 0)
             return (int)at;
         /* The rest of the last page is the file's: zero it, whole as Linux does (ld.so allocates there). */
@@ -312,23 +312,12 @@ static const char *last_component(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* The path of an open file of the host, links resolved; the one it was opened by where that is not told. */
-static char *resolved_path(const struct file *f)
+static char *text_copy(const char *text)
 {
-    char link[32], *path = alloc(HOST_PATH_MAX);
-    int64_t n = -EBADF;
-    if (!path)
-        return NULL;
-    if (f->host_fd >= 0) {
-        print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
-        n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
-    }
-    const char *text = n > 0 ? path : f->path ? f->path : "";
-    size_t length = n > 0 ? (size_t)n : strnlen(text, HOST_PATH_MAX - 1);
-    char *copy = alloc(length + 1);
+    size_t size = text ? strlen(text) + 1 : 0;
+    char *copy = size ? alloc(size) : NULL;
     if (copy)
-        memcpy(copy, text, length);
-    alloc_free(path);
+        memcpy(copy, text, size);
     return copy;
 }
 
@@ -339,8 +328,11 @@ static void name_process(const struct program *p)
     memset(t->name, 0, sizeof t->name);
     memcpy(t->name, name, strnlen(name, sizeof t->name - 1));
     memcpy(process.name, t->name, sizeof process.name);
+    /* The first program's arguments are among those that rakis was started with. */
+    if (enclave.configuration->flags & CONFIGURATION_DEVELOPMENT)
+        host_title(t->name, p->arguments.bytes, process.image.path ? p->arguments.size : 0);
     alloc_free(process.image.path);
-    process.image = (struct program_image){.path = resolved_path(p->loading->program.file)};
+    process.image = (struct program_image){.path = text_copy(file_real_path(p->loading->program.file))};
 }
 
 int program_run(struct program *p)

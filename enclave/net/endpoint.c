@@ -27,11 +27,17 @@ struct steered {
     bool wanted;
 };
 
-/* Lock order: steering, table, an endpoint. Who holds `steering` may read the table without its lock. */
+/*
+ * Lock order: steering, table, deliveries, an endpoint. Who changes the table holds all but the last: so
+ * whoever holds any of them may read it, and XSKs that deliver at the same time share no lock.
+ */
 static struct {
-    struct lock steering; /* guards steered; held over the exits that steer, so that they come in order, and
-                             by whoever changes the table */
+    struct lock steering; /* guards steered; held over the exits that steer, so that they come in order */
     struct lock lock;     /* guards buckets, their endpoints' names and statistics */
+    struct {
+        struct lock lock; /* held by whoever delivers what came by this XSK */
+        uint8_t apart[60];
+    } delivery[XSK_MAX];
     struct steered *steered[BUCKETS];
     struct udp_endpoint *bucket[BUCKETS];
     uint64_t statistics[STATISTICS_SOCKETS / 64]; /* entries in use */
@@ -45,7 +51,7 @@ static uint32_t bucket_of(uint16_t port)
 static void thread_set_add(struct thread_set *s, uint64_t index)
 {
     s->words[index / 64] |= 1ull << (index % 64);
-    s->any = true;
+    __atomic_store_n(&s->any, true, __ATOMIC_RELAXED);
 }
 
 /* The caller itself needs no exit: its next one will not sleep. */
@@ -215,7 +221,7 @@ static void move_waiters(struct udp_endpoint *e, struct thread_set *wake)
         wake->words[i] |= e->waiters.words[i];
         e->waiters.words[i] = 0;
     }
-    e->waiters.any = false;
+    __atomic_store_n(&e->waiters.any, false, __ATOMIC_RELAXED);
     wake->any = true;
 }
 
@@ -259,7 +265,21 @@ static void statistics_give_up(struct udp_endpoint *e)
     e->published.address = 0;
 }
 
-/* With both locks. */
+static void table_lock(void)
+{
+    lock_take(&ports.lock);
+    for (int i = 0; i < XSK_MAX; i++)
+        lock_take(&ports.delivery[i].lock);
+}
+
+static void table_unlock(void)
+{
+    for (int i = 0; i < XSK_MAX; i++)
+        lock_release(&ports.delivery[i].lock);
+    lock_release(&ports.lock);
+}
+
+/* With all locks. */
 static void table_remove(struct udp_endpoint *e)
 {
     struct udp_endpoint **i = &ports.bucket[bucket_of(e->name.port)];
@@ -349,17 +369,77 @@ static bool steered_sweep(uint16_t port)
     return any;
 }
 
-/* Does anything come to it by XSKs? Who sleeps for its host socket alone is woken when that begins. */
-static void attached_update(struct udp_endpoint *e)
+/* ---- who gets what of a port that several share ---- */
+
+/*
+ * Which of `count` equals a datagram that came by one of its interface's XSKs is for. As long as there are XSKs
+ * enough, all that comes by one goes to one socket, whose thread then drains it alone; else those of an XSK are
+ * chosen from by the sender, whose XSK is always the same too.
+ */
+static uint32_t share_of(uint32_t place, uint32_t places, uint32_t count, uint32_t hash)
+{
+    if (count <= places)
+        return place % count;
+    uint32_t own = (count - place + places - 1) / places;
+    return place + places * (uint32_t)((uint64_t)hash * own >> 32);
+}
+
+/* May one that came by that XSK be for the one with this index? */
+static bool share_may_be(uint32_t place, uint32_t places, uint32_t count, uint32_t index)
+{
+    return count <= places ? place % count == index : index % places == place;
+}
+
+/* Do they want the same datagrams, as much? */
+static bool equals(const struct udp_name *a, const struct udp_name *b)
+{
+    return ip_equal(a->address, b->address) && ip_equal(a->peer, b->peer) && a->device == b->device &&
+           a->port == b->port && a->peer_port == b->peer_port && a->four == b->four && a->six == b->six;
+}
+
+/* Where it is among those that share its port, in the order of the table. False: they are not all alike, so that
+ * each datagram has sharers of its own. */
+static bool share_find(const struct udp_endpoint *e, uint32_t *index, uint32_t *count)
+{
+    *index = *count = 0;
+    for (const struct udp_endpoint *i = ports.bucket[bucket_of(e->name.port)]; i; i = i->next) {
+        if (i->name.port != e->name.port || !i->name.served || !i->name.shares)
+            continue;
+        if (!equals(&i->name, &e->name))
+            return false;
+        if (i == e)
+            *index = *count;
+        ++*count;
+    }
+    return true;
+}
+
+/* The XSKs by which something may come to it. */
+static uint32_t xsks_of(const struct udp_endpoint *e)
+{
+    uint32_t mask = 0, index, count, place, places;
+    bool alike = e->name.shares && share_find(e, &index, &count);
+    for (int i = 0; i < xsk_count(); i++) {
+        if (e->name.device && e->name.device != xsk_interface(xsk_at(i)))
+            continue;
+        net_place(i, &place, &places);
+        if (!alike || share_may_be(place, places, count, index))
+            mask |= 1u << i;
+    }
+    return mask;
+}
+
+/* By which XSKs does anything come to it? Who sleeps for others, or its host socket alone, is woken. */
+static void xsks_update(struct udp_endpoint *e)
 {
     struct ip_address keys[2];
     int count = keys_of(&e->name, keys);
-    bool now = false;
-    for (int i = 0; i < count && e->name.served && !now; i++)
-        now = steered_find(e->name.port, keys[i]);
-    bool begins = now && !e->attached;
-    __atomic_store_n(&e->attached, now, __ATOMIC_RELAXED);
-    if (begins)
+    bool steered = false;
+    for (int i = 0; i < count && e->name.served && !steered; i++)
+        steered = steered_find(e->name.port, keys[i]);
+    uint32_t now = steered ? xsks_of(e) : 0, before = e->xsks;
+    __atomic_store_n(&e->xsks, now, __ATOMIC_RELAXED);
+    if (now & ~before)
         udp_endpoint_wake(e);
 }
 
@@ -387,17 +467,30 @@ static int steer(uint16_t port)
         net_catch_up(); /* what was steered before is in the rings, and still has its socket */
     for (struct udp_endpoint *e = ports.bucket[bucket_of(port)]; e; e = e->next)
         if (e->name.port == port)
-            attached_update(e);
+            xsks_update(e);
     return error;
+}
+
+static bool port_known(uint16_t port)
+{
+    lock_take(&ports.lock);
+    const struct udp_endpoint *e = ports.bucket[bucket_of(port)];
+    while (e && e->name.port != port)
+        e = e->next;
+    lock_release(&ports.lock);
+    return e;
 }
 
 int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name)
 {
     int error = 0;
-    net_catch_up(); /* what has come by now came for the old name */
+    /* What has come by now came for the old name, or for others of that port. If there was none of either, it may be
+     * the answer to what was sent to bind the socket: it is to be found under the new name. */
+    if (e->name.port || port_known(name->port))
+        net_catch_up();
     lock_take(&ports.steering);
     uint16_t old = e->name.port;
-    lock_take(&ports.lock);
+    table_lock();
     if (old)
         table_remove(e);
     e->name = *name;
@@ -405,13 +498,13 @@ int udp_endpoint_rename(struct udp_endpoint *e, const struct udp_name *name)
         table_add(e);
     if (name->served)
         statistics_claim(e);
-    lock_release(&ports.lock);
+    table_unlock();
     if (e->published.address)
         untrusted_store(e->published, name->port);
     if (name->port)
         error = steer(name->port);
     else
-        __atomic_store_n(&e->attached, false, __ATOMIC_RELAXED);
+        __atomic_store_n(&e->xsks, 0, __ATOMIC_RELAXED);
     if (old && old != name->port)
         steer(old);
     lock_release(&ports.steering);
@@ -443,16 +536,11 @@ void udp_endpoint_leave(struct udp_endpoint *e)
     struct udp_packet p;
     while (udp_endpoint_take(e, &p))
         alloc_free(p.inside);
-    e->attached = false;
+    e->xsks = 0;
     e->published.address = 0;
     memset(&e->waiters, 0, sizeof e->waiters);
     if (e->name.port)
         table_add(e); /* it has its name still, in a table that is empty */
-}
-
-static uint32_t next_random(uint32_t x)
-{
-    return x * 1664525 + 1013904223;
 }
 
 /* Of one sender it is always the same. */
@@ -481,23 +569,28 @@ static int score_of(const struct udp_name *n, const struct udp_datagram *d, uint
 
 /* The endpoint that wants the datagram most. Among equals the newest, or of those that share the port
  * (SO_REUSEPORT) always the same one for one sender. */
-static struct udp_endpoint *find(const struct udp_datagram *d, uint64_t device)
+static struct udp_endpoint *find(const struct udp_datagram *d, const struct udp_arrival *a)
 {
-    struct udp_endpoint *best = NULL;
+    struct udp_endpoint *first = ports.bucket[bucket_of(d->destination_port)], *best = NULL;
+    uint64_t device = xsk_interface(a->xsk);
+    uint32_t count = 0;
     int best_score = -1;
-    uint32_t equals = 1, hash = sender_hash(d);
-    for (struct udp_endpoint *e = ports.bucket[bucket_of(d->destination_port)]; e; e = e->next) {
+    for (struct udp_endpoint *e = first; e; e = e->next) {
         int score = score_of(&e->name, d, device);
         if (score > best_score) {
             best = e;
             best_score = score;
-            equals = 1;
-        } else if (score >= 0 && score == best_score && e->shares && best->shares) {
-            hash = next_random(hash);
-            if ((uint64_t)hash * ++equals >> 32 == 0)
-                best = e;
+            count = 1;
+        } else if (score >= 0 && score == best_score && e->name.shares && best->name.shares) {
+            count++;
         }
     }
+    if (count < 2)
+        return best;
+    uint32_t chosen = share_of(a->place, a->places, count, sender_hash(d));
+    for (struct udp_endpoint *e = best; e; e = e->next)
+        if (score_of(&e->name, d, device) == best_score && e->name.shares && chosen-- == 0)
+            return e;
     return best;
 }
 
@@ -510,20 +603,20 @@ static bool checksum_holds(const struct udp_datagram *d, const struct udp_arriva
     return (sum & 0xffff) + (sum >> 16) == 0xffff;
 }
 
-void udp_deliver_begin(void)
+void udp_deliver_begin(int index)
 {
-    lock_take(&ports.lock);
+    lock_take(&ports.delivery[index].lock);
 }
 
-void udp_deliver_end(void)
+void udp_deliver_end(int index)
 {
-    lock_release(&ports.lock);
+    lock_release(&ports.delivery[index].lock);
 }
 
 bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
                  enum drop_cause *cause)
 {
-    struct udp_endpoint *e = find(d, xsk_interface(a->xsk));
+    struct udp_endpoint *e = find(d, a);
     bool queued = false;
     if (!e) {
         *cause = DROP_no_socket;
@@ -595,7 +688,8 @@ static bool many_queued(void)
 
 void udp_evacuate(struct xsk *x, uint32_t count)
 {
-    lock_take(&ports.lock);
+    if (!lock_try(&ports.lock))
+        return; /* another thread is at it, or the table changes: the next drain tries again */
     if (!many_queued())
         count = 0;
     for (int b = 0; b < BUCKETS && count; b++)

@@ -55,6 +55,7 @@ struct udp_name {
     int host;           /* the descriptor of the socket behind it, which has that port */
     bool four, six;     /* which datagrams it takes */
     bool served;        /* by XSKs; else the kernel delivers to the host socket */
+    bool shares;        /* SO_REUSEPORT */
 };
 
 struct udp_endpoint {
@@ -68,8 +69,7 @@ struct udp_endpoint {
     /* Guarded by the port table's lock: */
     struct udp_endpoint *next; /* of the same bucket, older */
     struct udp_name name;
-    bool shares;   /* SO_REUSEPORT */
-    bool attached; /* something comes to it by XSKs; read without the lock too */
+    uint32_t xsks; /* by which something may come to it, a bit each by index; read without the lock too */
 
     struct udp_counters counters;
     struct untrusted published; /* struct statistics_socket, address 0: none */
@@ -101,6 +101,7 @@ void udp_ports_leave(void);
 struct udp_arrival {
     struct xsk *xsk;
     int index; /* xsk_at(index) is that XSK */
+    uint32_t place, places; /* which of its interface's XSKs it is, and how many those are */
     uint32_t frame, offset; /* where its payload begins in the frame */
     uint64_t tsc;
 };
@@ -111,9 +112,9 @@ struct udp_arrival {
  */
 bool udp_deliver(const struct udp_datagram *d, const struct udp_arrival *a, struct thread_set *wake,
                  enum drop_cause *cause);
-/* Around any number of udp_deliver. */
-void udp_deliver_begin(void);
-void udp_deliver_end(void);
+/* Around any number of udp_deliver of what came by this XSK. XSKs share no lock here. */
+void udp_deliver_begin(int index);
+void udp_deliver_end(int index);
 
 /* Take the first datagram; its payload is the caller's to release. */
 bool udp_endpoint_take(struct udp_endpoint *e, struct udp_packet *out);

@@ -9,8 +9,9 @@
 #define BROADCAST 0xffffffffu
 
 static struct {
-    struct lock lock; /* guards list */
+    struct lock lock; /* guards list; held to change version, which is read without it */
     struct lock loading; /* guards fresh */
+    uint64_t version; /* of list */
     struct interface_list list, fresh;
 } interfaces;
 
@@ -21,6 +22,7 @@ int interfaces_load(void)
     if (!error) {
         lock_take(&interfaces.lock);
         memcpy(&interfaces.list, &interfaces.fresh, sizeof interfaces.list);
+        __atomic_store_n(&interfaces.version, interfaces.version + 1, __ATOMIC_RELAXED);
         lock_release(&interfaces.lock);
     }
     lock_release(&interfaces.loading);
@@ -62,38 +64,69 @@ static bool list_full(const struct interface_info *i)
     return i->address_count == INTERFACE_ADDRESSES_MAX;
 }
 
-static const struct interface_info *find(uint64_t index)
+static const struct interface_info *find(const struct interface_list *list, uint64_t index)
 {
-    for (uint64_t i = 0; i < interfaces.list.count; i++)
-        if (interfaces.list.interface[i].index == index)
-            return &interfaces.list.interface[i];
+    for (uint64_t i = 0; i < list->count; i++)
+        if (list->interface[i].index == index)
+            return &list->interface[i];
     return NULL;
+}
+
+bool interface_list_accepts(const struct interface_list *list, uint64_t index, struct ip_address address)
+{
+    const struct interface_info *i = find(list, index);
+    return i && (owns(i, address, true) || (list_full(i) && !ip_is_multicast(address)));
+}
+
+bool interface_list_owns(const struct interface_list *list, uint64_t index, struct ip_address address)
+{
+    for (uint64_t i = 0; i < list->count; i++)
+        if ((!index || list->interface[i].index == index) && owns(&list->interface[i], address, false))
+            return true;
+    return false;
 }
 
 bool interface_accepts(uint64_t index, struct ip_address address)
 {
     lock_take(&interfaces.lock);
-    const struct interface_info *i = find(index);
-    bool found = i && (owns(i, address, true) || (list_full(i) && !ip_is_multicast(address)));
+    bool found = interface_list_accepts(&interfaces.list, index, address);
     lock_release(&interfaces.lock);
     return found;
 }
 
 bool interface_owns(uint64_t index, struct ip_address address)
 {
-    bool found = false;
     lock_take(&interfaces.lock);
-    for (uint64_t i = 0; i < interfaces.list.count && !found; i++)
-        if (!index || interfaces.list.interface[i].index == index)
-            found = owns(&interfaces.list.interface[i], address, false);
+    bool found = interface_list_owns(&interfaces.list, index, address);
     lock_release(&interfaces.lock);
     return found;
+}
+
+struct interface_copy {
+    uint64_t version;
+    struct interface_list list;
+};
+
+struct interface_copy *interface_copy_new(void)
+{
+    return alloc(sizeof(struct interface_copy));
+}
+
+const struct interface_list *interface_copy_list(struct interface_copy *c)
+{
+    if (c->version != __atomic_load_n(&interfaces.version, __ATOMIC_RELAXED)) {
+        lock_take(&interfaces.lock);
+        c->version = interfaces.version;
+        memcpy(&c->list, &interfaces.list, sizeof c->list);
+        lock_release(&interfaces.lock);
+    }
+    return &c->list;
 }
 
 bool interface_exists(uint64_t index)
 {
     lock_take(&interfaces.lock);
-    bool found = find(index);
+    bool found = find(&interfaces.list, index);
     lock_release(&interfaces.lock);
     return found;
 }
@@ -101,7 +134,7 @@ bool interface_exists(uint64_t index)
 bool interface_link(uint64_t index, struct ip_address source, struct interface_link *out)
 {
     lock_take(&interfaces.lock);
-    const struct interface_info *i = find(index);
+    const struct interface_info *i = find(&interfaces.list, index);
     if (i)
         *out = (struct interface_link){.mac = i->mac,
                                        .mtu = ip_is_four(source) ? i->mtu : i->mtu_six,

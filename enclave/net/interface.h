@@ -18,6 +18,17 @@ void interface_at(uint64_t i, struct interface_info *out);
 bool interface_accepts(uint64_t index, struct ip_address address);
 /* Is this an address of the interface (index 0: of any)? */
 bool interface_owns(uint64_t index, struct ip_address address);
+/*
+ * A copy of what is known, for one who asks often and shares nothing with others meanwhile. NULL: no memory. The
+ * list is valid until the next call for the same copy.
+ */
+struct interface_copy;
+struct interface_copy *interface_copy_new(void);
+const struct interface_list *interface_copy_list(struct interface_copy *c);
+/* As the two above. */
+bool interface_list_accepts(const struct interface_list *list, uint64_t index, struct ip_address address);
+bool interface_list_owns(const struct interface_list *list, uint64_t index, struct ip_address address);
+
 /* Is there one with this index? */
 bool interface_exists(uint64_t index);
 

@@ -11,6 +11,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/network.h"
 #include "enclave/enclave.h"
+#include "enclave/entry/thread_block.h"
 #include "enclave/io/moderate.h"
 #include "enclave/io/flush.h"
 #include "enclave/io/xsk.h"
@@ -32,14 +33,17 @@
 static struct {
     struct {
         struct lock lock; /* held from taking packets off the ring until they are queued: keeps order */
+        uint32_t place, places; /* of its interface's XSKs */
+        struct interface_copy *interfaces; /* guarded by lock */
         uint64_t drops[DROP_COUNT];
         uint64_t sleeps;
     } drain[XSK_MAX];
     bool active;
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
-    struct moderation moderation; /* racing threads at worst nap once too often */
-    uint64_t sent;        /* datagrams; racing threads may lose some */
+    uint64_t sleeps;
+    struct moderation moderation[THREADS_MAX]; /* of each thread its own */
+    uint64_t sent[THREADS_MAX];                /* datagrams, by each */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
 
@@ -53,18 +57,37 @@ uint64_t net_second(void)
     return net.second;
 }
 
-static void open_interface(const struct interface_info *interface)
+void net_place(int index, uint32_t *place, uint32_t *places)
 {
-    for (uint64_t queue = 0; queue < interface->queues && xsk_count() < XSK_MAX; queue++) {
+    *place = net.drain[index].place;
+    *places = net.drain[index].places;
+}
+
+/* An XSK a queue, `most` at most. What comes by a queue that has none takes the host's way. */
+static void open_interface(const struct interface_info *interface, uint32_t most)
+{
+    int first = xsk_count();
+    uint32_t opened = 0;
+    int error = 0;
+    for (uint64_t queue = 0; queue < interface->queues && opened < most && (!error || error == -EBUSY); queue++) {
         struct xsk *x;
-        int error = xsk_open(interface, queue, &x);
-        if (error) {
+        int index = first + (int)opened;
+        if (!net.drain[index].interfaces && !(net.drain[index].interfaces = interface_copy_new()))
+            error = -ENOMEM;
+        else
+            error = xsk_open(interface, queue, &x);
+        if (error)
             log_warning("queue %lu of interface %lu has no AF_XDP socket (error %d): its datagrams "
                         "take the host's way",
                         queue, interface->index, -error);
-            return;
-        }
+        else
+            net.drain[index].place = opened++;
     }
+    for (uint32_t i = 0; i < opened; i++)
+        net.drain[first + (int)i].places = opened;
+    if (!error && opened < interface->queues)
+        log_info("interface %lu has %lu queues, of which %u have AF_XDP sockets", interface->index,
+                 interface->queues, opened);
 }
 
 void net_start(void)
@@ -84,10 +107,11 @@ void net_start(void)
         log_warning("UDP goes over host sockets: no memory for routes");
         return;
     }
+    uint32_t most = XSK_MAX / (uint32_t)MAX(interface_count(), 1);
     for (uint64_t i = 0; i < interface_count(); i++) {
         struct interface_info interface;
         interface_at(i, &interface);
-        open_interface(&interface);
+        open_interface(&interface, most);
     }
     net.active = xsk_count() > 0;
 }
@@ -122,6 +146,7 @@ static void count_drop(int index, enum drop_cause cause)
 struct batch {
     int index;
     struct xsk *xsk;
+    const struct interface_list *interfaces;
     struct thread_set wake;
     uint64_t tsc;               /* when it was taken off the ring */
     struct ip_address accepted; /* one that is known to be the interface's, or none yet */
@@ -134,7 +159,7 @@ static bool accepts(struct batch *b, struct ip_address destination)
         return false;
     if (ip_equal(destination, b->accepted))
         return true;
-    if (!interface_accepts(xsk_interface(b->xsk), destination)) {
+    if (!interface_list_accepts(b->interfaces, xsk_interface(b->xsk), destination)) {
         __atomic_store_n(&net.reload, true, __ATOMIC_RELAXED);
         return false;
     }
@@ -150,7 +175,7 @@ static bool believable(struct batch *b, struct ip_address source)
         return false;
     if (ip_equal(source, b->believed))
         return true;
-    if (ip_is_loopback(source) || ip_is_multicast(source) || interface_owns(0, source))
+    if (ip_is_loopback(source) || ip_is_multicast(source) || interface_list_owns(b->interfaces, 0, source))
         return false;
     if (ip_is_four(source) && (ip_to_four(source) >> 24 == 0 || ip_to_four(source) == UINT32_MAX))
         return false;
@@ -190,6 +215,8 @@ static bool input(struct batch *b, const struct xsk_packet *p, enum drop_cause *
     }
     const struct udp_arrival arrival = {.xsk = b->xsk,
                                         .index = b->index,
+                                        .place = net.drain[b->index].place,
+                                        .places = net.drain[b->index].places,
                                         .frame = p->frame,
                                         .offset = p->offset + d.offset,
                                         .tsc = b->tsc};
@@ -205,7 +232,8 @@ static int drain(int index, struct xsk *x)
     int count = xsk_receive(x, packets, XSK_BATCH);
     if (count > 0) {
         b.tsc = __builtin_ia32_rdtsc();
-        udp_deliver_begin();
+        b.interfaces = interface_copy_list(net.drain[index].interfaces);
+        udp_deliver_begin(index);
         for (int i = 0; i < count; i++) {
             enum drop_cause cause;
             if (input(&b, &packets[i], &cause))
@@ -214,7 +242,7 @@ static int drain(int index, struct xsk *x)
                 count_drop(index, cause);
             xsk_release(x, packets[i].frame);
         }
-        udp_deliver_end();
+        udp_deliver_end(index);
     }
     lock_release(&net.drain[index].lock);
     thread_set_wake(&b.wake);
@@ -234,13 +262,18 @@ static void reload(void)
     interfaces_load();
 }
 
-bool net_poll(void)
+static bool crowded(const struct xsk *x)
+{
+    return xsk_waiting(x) >= XSK_BATCH;
+}
+
+bool net_poll(uint32_t xsks)
 {
     bool any = false;
-    int xsks = xsk_count();
-    for (int i = 0; i < xsks; i++) {
+    int count = xsk_count();
+    for (int i = 0; i < count; i++) {
         struct xsk *x = xsk_at(i);
-        if (xsk_readable(x))
+        if (xsks >> i & 1 ? xsk_readable(x) : crowded(x))
             any |= drain(i, x) > 0;
     }
     if (__atomic_load_n(&net.reload, __ATOMIC_RELAXED))
@@ -253,57 +286,62 @@ bool net_poll(void)
 
 void net_catch_up(void)
 {
-    for (int i = 0; i < CATCH_UP_ROUNDS && net_poll(); i++)
+    for (int i = 0; i < CATCH_UP_ROUNDS && net_poll(NET_ALL); i++)
         continue;
 }
 
 void net_count_sent(void)
 {
-    __atomic_store_n(&net.sent, net.sent + 1, __ATOMIC_RELAXED);
+    net.sent[thread_block()->index]++;
 }
 
-void net_count_sleep(void)
+void net_count_sleep(uint32_t xsks)
 {
-    int xsks = xsk_count();
-    for (int i = 0; i < xsks; i++) {
-        uint64_t count = __atomic_add_fetch(&net.drain[i].sleeps, 1, __ATOMIC_RELAXED);
+    int count = xsk_count();
+    __atomic_add_fetch(&net.sleeps, 1, __ATOMIC_RELAXED);
+    for (int i = 0; i < count; i++) {
+        if (!(xsks >> i & 1))
+            continue;
+        uint64_t sleeps = __atomic_add_fetch(&net.drain[i].sleeps, 1, __ATOMIC_RELAXED);
         struct untrusted s = statistics_of(i);
         if (s.address)
-            untrusted_store(untrusted_at(s, offsetof(struct statistics_xsk, wakeups)), count);
+            untrusted_store(untrusted_at(s, offsetof(struct statistics_xsk, wakeups)), sleeps);
     }
 }
 
 uint64_t net_sleeps(void)
 {
-    return __atomic_load_n(&net.drain[0].sleeps, __ATOMIC_RELAXED);
+    return __atomic_load_n(&net.sleeps, __ATOMIC_RELAXED);
 }
 
-bool net_nap(uint64_t left_ns)
+bool net_nap(uint32_t xsks, uint64_t left_ns)
 {
     uint64_t packets = 0;
     bool readable = false;
-    int xsks = xsk_count();
-    for (int i = 0; i < xsks; i++)
-        packets += xsk_received(xsk_at(i));
-    if (!moderate(&net.moderation, packets, net.sent, __builtin_ia32_rdtsc(), net.second / 1000) ||
+    int count = xsk_count();
+    for (int i = 0; i < count; i++)
+        packets += xsks >> i & 1 ? xsk_received(xsk_at(i)) : 0;
+    uint64_t self = thread_block()->index;
+    if (!moderate(&net.moderation[self], packets, net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000) ||
         left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);
-    for (int i = 0; i < xsks; i++)
-        readable |= xsk_readable(xsk_at(i));
+    for (int i = 0; i < count; i++)
+        readable |= xsks >> i & 1 && xsk_readable(xsk_at(i));
     return readable;
 }
 
-int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns)
+int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, uint64_t *timeout_ns)
 {
     struct pollfd p[XSK_MAX + 1];
     unsigned count = 1;
     p[0] = (struct pollfd){.fd = host_fd, .events = (short)events};
-    for (int i = 0; xsks && i < xsk_count(); i++)
-        p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
+    for (int i = 0; i < xsk_count(); i++)
+        if (xsks >> i & 1)
+            p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
     io_flush();
     if (xsks)
-        net_count_sleep();
+        net_count_sleep(xsks);
     int ready = host_ppoll(p, count, timeout_ns, EXIT_INTERRUPTIBLE);
     *reported = ready > 0 ? (uint32_t)(uint16_t)p[0].revents : 0;
     if (ready < 0)

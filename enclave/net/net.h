@@ -22,32 +22,38 @@ uint64_t net_second(void);
  * `host_fd`, the host socket that stands behind it. NULL: no memory, and it is closed. */
 struct file *udp_socket_file(int host_fd, int family, int flags);
 
-/*
- * Drain all receive rings once into the sockets' queues: true if any packet was taken. A thread that
- * may be asleep for one of them, having found its queue empty, is interrupted: its exit returns -EINTR
- * while signal_pending() is false, and it looks again. So is the caller itself: after a queue that it
- * found empty has got something, its next interruptible exit does not sleep.
- */
-bool net_poll(void);
-/* Drain all that has come by now. */
-void net_catch_up(void);
+/* Sets of XSKs are a bit each, by index. */
+#define NET_ALL UINT32_MAX
 
 /*
- * Sleep in one exit until an XSK has received (where `xsks`), the host's descriptor has one of `events`
+ * Drain the receive rings of these XSKs once into the sockets' queues, and those of others that are crowded
+ * because nobody has found the time: true if any packet was taken. What another thread is draining is left to
+ * it. A thread that may be asleep for one of them, having found its queue empty, is interrupted: its exit
+ * returns -EINTR while signal_pending() is false, and it looks again. So is the caller itself: after a queue
+ * that it found empty has got something, its next interruptible exit does not sleep.
+ */
+bool net_poll(uint32_t xsks);
+/* Drain all that has come by now. */
+void net_catch_up(void);
+/* Which of its interface's XSKs one is, and how many those are. */
+void net_place(int index, uint32_t *place, uint32_t *places);
+
+/*
+ * Sleep in one exit until one of these XSKs has received, the host's descriptor has one of `events`
  * (reported in *reported), or the time is over. 0; -ETIMEDOUT; -EINTR: interrupted, by a signal or by
  * net_poll(). *timeout_ns: as for host_ppoll.
  */
-int net_sleep(int host_fd, uint32_t events, bool xsks, uint32_t *reported, uint64_t *timeout_ns);
+int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, uint64_t *timeout_ns);
 /*
  * To be called where a thread would sleep for XSKs, after xsk_flush(): where packets come thick it naps in
  * an exit (io/moderate.h) instead. True: it has, and something has come; look before sleeping. `left_ns`:
  * of the caller's time.
  */
-bool net_nap(uint64_t left_ns);
-/* A thread is about to sleep for XSKs, and for the host descriptors that its files named, in an exit of its
- * own. */
-void net_count_sleep(void);
-/* A datagram was sent, whichever way. */
+bool net_nap(uint32_t xsks, uint64_t left_ns);
+/* A thread is about to sleep for these XSKs, and for the host descriptors that its files named, in an exit of
+ * its own. */
+void net_count_sleep(uint32_t xsks);
+/* The thread has sent a datagram, whichever way. */
 void net_count_sent(void);
 /* How many such sleeps there were. */
 uint64_t net_sleeps(void);

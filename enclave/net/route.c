@@ -18,12 +18,23 @@
 #define NEIGHBOUR_PART 1000 /* the kernel is asking for the neighbour's address */
 #define INTERFACES_PART 2   /* the interfaces themselves: address, MTU, MAC */
 
+#define ROUTE_WORDS (sizeof(struct route) / sizeof(uint64_t))
+
+_Static_assert(sizeof(struct route) % sizeof(uint64_t) == 0, "routes are copied by words");
+
+/* Read by everybody for each datagram, without a lock: what was read is good if `version` was even, and is the
+ * same after. */
+struct route_slot {
+    uint64_t version;
+    uint64_t words[ROUTE_WORDS]; /* struct route */
+};
+
 static struct {
-    struct lock lock; /* guards table */
+    struct lock lock; /* guards table against other writers */
     uint64_t second;  /* in ticks */
     uint64_t reload;  /* TSC: the interfaces are to be asked for again from then on; racy, once too often */
     uint32_t generation; /* routes of another are not to be believed */
-    struct route *table;
+    struct route_slot *table;
 } routes;
 
 int route_start(uint64_t tick_rate)
@@ -36,7 +47,7 @@ int route_start(uint64_t tick_rate)
     return 0;
 }
 
-static struct route *slot(const struct route_key *k)
+static struct route_slot *slot(const struct route_key *k)
 {
     uint64_t mixed = k->destination.low ^ k->destination.high * 3 ^ k->bound.low * 5 ^
                      k->bound.high * 7 ^ k->device * 31;
@@ -92,22 +103,38 @@ static void ask(const struct route_key *key, uint64_t now, struct route *out)
     out->expires = now + routes.second / DIRECT_PART;
 }
 
+/* False: somebody is writing there. */
+static bool slot_read(const struct route_slot *s, struct route *out)
+{
+    uint64_t words[ROUTE_WORDS], before = __atomic_load_n(&s->version, __ATOMIC_ACQUIRE);
+    for (size_t i = 0; i < ROUTE_WORDS; i++)
+        words[i] = __atomic_load_n(&s->words[i], __ATOMIC_ACQUIRE);
+    memcpy(out, words, sizeof *out);
+    return !(before & 1) && __atomic_load_n(&s->version, __ATOMIC_RELAXED) == before;
+}
+
+static void slot_write(struct route_slot *s, const struct route *r)
+{
+    uint64_t words[ROUTE_WORDS];
+    memcpy(words, r, sizeof words);
+    lock_take(&routes.lock);
+    uint64_t version = s->version;
+    __atomic_store_n(&s->version, version + 1, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < ROUTE_WORDS; i++)
+        __atomic_store_n(&s->words[i], words[i], __ATOMIC_RELEASE);
+    __atomic_store_n(&s->version, version + 2, __ATOMIC_RELEASE);
+    lock_release(&routes.lock);
+}
+
 void route_lookup(const struct route_key *key, struct route *out)
 {
-    struct route *r = slot(key);
+    struct route_slot *s = slot(key);
     uint64_t now = __builtin_ia32_rdtsc();
-    lock_take(&routes.lock);
-    bool hit = r->expires > now && r->generation == __atomic_load_n(&routes.generation, __ATOMIC_RELAXED) &&
-               same(&r->key, key);
-    if (hit)
-        *out = *r;
-    lock_release(&routes.lock);
-    if (hit)
+    if (slot_read(s, out) && out->expires > now &&
+        out->generation == __atomic_load_n(&routes.generation, __ATOMIC_RELAXED) && same(&out->key, key))
         return;
     ask(key, now, out);
-    lock_take(&routes.lock);
-    *r = *out;
-    lock_release(&routes.lock);
+    slot_write(s, out);
 }
 
 void routes_forget(void)

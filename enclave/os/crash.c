@@ -108,7 +108,7 @@ static void report_maps(void)
     char *maps = log_threshold >= LOG_DEBUG ? alloc(MAPS_SIZE) : NULL;
     if (!maps)
         return;
-    memory_print_maps(maps, MAPS_SIZE);
+    memory_print_maps(maps, MAPS_SIZE, MAPS_LINES);
     for (char *line = maps, *end; (end = strchr(line, '\n')) != NULL; line = end + 1) {
         *end = 0;
         log_debug("%s", line);

@@ -67,7 +67,9 @@ struct item {
     bool inherited;    /* over fork: the host's epoll, which is shared, has it for the parent too */
     bool answers;      /* the host answers: it is in set->host, else in set->sleep */
     uint32_t reported; /* by the host since the file was last asked */
+    uint32_t xsks;     /* that it was to wait for when it was last asked */
     uint64_t seen;     /* arrivals at the last report, for EPOLLET */
+    uint64_t round;    /* in which it was last reported, if it tells */
 };
 
 #define BUCKETS 64
@@ -76,7 +78,7 @@ struct epoll {
     struct lock lock; /* guards all that follows */
     int host;         /* file->host_fd too */
     int sleep;        /* -1: no file of the LibOS was ever in it */
-    bool xsks;        /* they are in `sleep` */
+    uint32_t xsks;    /* those that are in `sleep`, a bit each by index */
     struct item **items;
     uint32_t count, size;
     struct item *free;
@@ -86,6 +88,7 @@ struct epoll {
     struct list inside;            /* rotated, so that each gets its turn */
     uint32_t tellers;              /* items that tell */
     struct list changed;           /* those of them that may be ready */
+    uint64_t round;                /* number of the last collect_first */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
     struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
     uint64_t
@@ -198,14 +201,22 @@ static int sleep_make(struct epoll *p)
     return error;
 }
 
-static int sleep_add_xsks(struct epoll *p)
+/* `sleep` is to hold these XSKs. An exit for each that it did not, or is not to any more. */
+static int sleep_hold_xsks(struct epoll *p, uint32_t wanted)
 {
     int error = 0;
-    for (int i = 0; !p->xsks && i < xsk_count() && !error; i++)
-        error =
-            host_epoll_ctl(p->sleep, EPOLL_CTL_ADD, xsk_descriptor(xsk_at(i)), EPOLLIN, TAG_XSK);
-    p->xsks |= !error;
-    return error == -EEXIST ? 0 : error;
+    for (int i = 0; i < xsk_count() && !error; i++) {
+        uint32_t bit = 1u << i;
+        if (!((wanted ^ p->xsks) & bit))
+            continue;
+        if (wanted & bit)
+            error = host_epoll_ctl(p->sleep, EPOLL_CTL_ADD, xsk_descriptor(xsk_at(i)), EPOLLIN, TAG_XSK);
+        else
+            error = host_epoll_ctl(p->sleep, EPOLL_CTL_DEL, xsk_descriptor(xsk_at(i)), 0, 0);
+        if (!error)
+            p->xsks ^= bit;
+    }
+    return error;
 }
 
 /* Which of the host's epolls holds the item, and for which events. */
@@ -308,8 +319,9 @@ static int item_enter(struct epoll *p, struct item *i, const struct poll_wait *w
     if (i->answers)
         return host_add(i, wait->host_fd, 0);
     int error = sleep_make(p);
-    if (!error && wait->net)
-        error = sleep_add_xsks(p);
+    if (!error && wait->xsks)
+        error = sleep_hold_xsks(p, p->xsks | wait->xsks);
+    i->xsks = wait->xsks;
     if (!error && wait->host_fd >= 0)
         error = host_add(i, wait->host_fd, wait->events);
     return error;
@@ -603,6 +615,7 @@ static uint32_t item_ask(struct item *i, bool take)
 {
     struct file *f = i->file;
     uint32_t wanted = i->events & ~MODES;
+    i->xsks = 0;
     if (!wanted)
         return 0;
     bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals;
@@ -611,8 +624,9 @@ static uint32_t item_ask(struct item *i, bool take)
     i->reported = 0;
     uint64_t arrivals = edge ? f->ops->arrivals(f) : 0;
     uint32_t ready = f->ops->poll(f, wanted & ~ALWAYS, &wait) & wanted;
-    if (wait.net && !i->set->xsks)
-        sleep_add_xsks(i->set); /* it was bound since it was added */
+    i->xsks = wait.xsks;
+    if (wait.xsks & ~i->set->xsks) /* it was bound since it was added */
+        sleep_hold_xsks(i->set, i->set->xsks | wait.xsks);
     /* What was reported may only now have been taken in. */
     if (edge && wait.reported)
         arrivals = f->ops->arrivals(f);
@@ -626,27 +640,37 @@ static uint32_t item_ask(struct item *i, bool take)
     return ready;
 }
 
-/* What is ready inside. The set's lock is held. */
-static int collect(struct epoll *p, struct epoll_event *out, int maximum)
+/* What is ready inside: of `insides` files that are always asked, and of those that tell, but for what was reported
+ * in this round. The set's lock is held. */
+static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides)
 {
+    uint32_t xsks = 0, n;
     int found = 0;
-    for (uint32_t n = p->insides; n && found < maximum; n--) {
+    for (n = insides; n && found < maximum; n--) {
         struct item *i = container_of(p->inside.next, struct item, inside);
         list_remove(&i->inside);
         list_append(&p->inside, &i->inside);
         uint32_t ready = item_ask(i, true);
         if (ready)
             out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
+        xsks |= i->xsks;
     }
+    if (!n && insides == p->insides && p->xsks & ~xsks) /* all were asked: others are nothing to be woken by any more */
+        sleep_hold_xsks(p, xsks);
     /* A file that is not ready any more tells when it is again; one that is stays, by levels. */
     struct list later;
     list_init(&later);
     while (!list_empty(&p->changed) && found < maximum) {
         struct item *i = container_of(p->changed.next, struct item, inside);
         list_remove(&i->inside);
+        if (i->round == round) {
+            list_append(&later, &i->inside);
+            continue;
+        }
         uint32_t ready = item_ask(i, true);
         if (!ready)
             continue;
+        i->round = round;
         out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
         if (!(i->events & ((uint32_t)EPOLLET | (uint32_t)EPOLLONESHOT)))
             list_append(&later, &i->inside);
@@ -716,15 +740,30 @@ static bool take_reports(struct epoll *p, const struct epoll_event *reports, int
 struct kinds {
     bool mixed; /* there are files of the LibOS in it, */
     bool hosts; /* files of the host, */
-    bool xsks;  /* files of the LibOS that wait for XSKs, */
+    uint32_t xsks; /* those that files of the LibOS wait for, */
     bool rings; /* and files that are on the ring of this thread */
 };
 
 static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
 {
     lock_take(&p->lock);
-    int n = collect(p, out, maximum);
+    int n = collect(p, out, maximum, ++p->round, p->insides);
     *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing()};
+    lock_release(&p->lock);
+    return n;
+}
+
+/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
+static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    lock_take(&p->lock);
+    uint64_t round = p->round;
+    lock_release(&p->lock);
+    if (!maximum || !uring_enter_if_news(uring_existing()))
+        return 0;
+    streams_service();
+    lock_take(&p->lock);
+    int n = collect(p, out, maximum, round, 0);
     lock_release(&p->lock);
     return n;
 }
@@ -736,7 +775,7 @@ static int sleep_mixed(struct epoll *p, struct epoll_event *out, int maximum, ui
 {
     struct epoll_event reports[HOST_EPOLL_MAX / 2];
     if (left && k->xsks)
-        net_count_sleep();
+        net_count_sleep(k->xsks);
     int n = host_epoll_wait(p->sleep, reports, (int)ARRAY_SIZE(reports), left,
                             left ? EXIT_INTERRUPTIBLE : 0);
     if (n < 0)
@@ -816,7 +855,7 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     if (!armed)
         return -EAGAIN;
     if (left && k->xsks)
-        net_count_sleep();
+        net_count_sleep(k->xsks);
     uint64_t before = left && left != DEADLINE_NEVER ? time_monotonic_ns() : 0;
     int error = uring_enter(u, left);
     streams_service();
@@ -842,8 +881,10 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
         bool signalled = signal_pending(), over = false;
         struct kinds k;
         int n = collect_locked(p, out, maximum, &k);
-        if (k.mixed && !n && k.xsks && net_poll())
+        if (k.mixed && !n && k.xsks && net_poll(k.xsks))
             n = collect_locked(p, out, maximum, &k);
+        if (n && k.rings)
+            n += collect_news(p, out + n, maximum - n);
         if (n && k.hosts && !look_is_fresh(set_key(p)))
             n += look(p, out + n, maximum - n);
         if (n) {
@@ -852,16 +893,18 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             return n;
         }
 
+        /* What has come counts more than a signal: one more look, which does not sleep. */
         uint64_t left = deadline_left(deadline);
-        if (left && signalled)
-            return RESTART_NOHAND;
+        bool interrupted = left && signalled;
+        if (interrupted)
+            left = 0;
         if (whole_ms && left != DEADLINE_NEVER)
             left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
         if (left && k.rings)
             io_flush_for_ring();
         else if (left)
             io_flush();
-        if (left && k.xsks && net_nap(left)) /* a signal that ends it is seen at the top */
+        if (left && k.xsks && net_nap(k.xsks, left)) /* a signal that ends it is seen at the top */
             continue;
         n = k.rings ? sleep_ring(p, out, maximum, left, &k, &over) : -EAGAIN;
         if (n == -EAGAIN && k.rings)
@@ -876,8 +919,10 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
             if (n == -EINTR)
                 n = 0;
         }
-        if (n || over || deadline == DEADLINE_NOW)
+        if (n || (!interrupted && (over || deadline == DEADLINE_NOW)))
             return n;
+        if (interrupted)
+            return RESTART_NOHAND;
     }
 }
 
@@ -937,7 +982,7 @@ static uint32_t epoll_poll(struct file *f, uint32_t events, struct poll_wait *wa
     bool hosts = p->hosts;
     wait->answer = p->sleep < 0;
     wait->host_fd = wait->answer ? p->host : p->sleep;
-    wait->net = p->xsks;
+    wait->xsks = p->xsks;
     for (uint32_t n = 0; n < p->count && !ready; n++)
         if (p->items[n]->file && !p->items[n]->answers && !p->items[n]->tells)
             ready = item_ask(p->items[n], false);

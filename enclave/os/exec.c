@@ -22,6 +22,7 @@
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/shm.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -140,6 +141,7 @@ static int open_given(struct program *p, int directory, uint64_t user, int flags
     if (path.text[0] != '/' && directory != AT_FDCWD) {
         print_format(name, sizeof name, "/dev/fd/%d", directory);
         text = name;
+        p->unreachable = file_closed_on_exec(directory);
     }
     size_t head = strlen(text), tail = text == name && path.text[0] ? strlen(path.text) + 1 : 0;
     if (!(p->name = alloc(head + tail + 1))) {
@@ -245,7 +247,7 @@ int program_resolve(struct program *p)
         char *interpreter = NULL, *argument = NULL;
         if (!error && script) {
             line[n] = 0;
-            error = depth == SCRIPT_DEPTH ? -ELOOP : script_parse(line + 2, &interpreter, &argument);
+            error = depth == SCRIPT_DEPTH ? -ELOOP : p->unreachable ? -ENOENT : script_parse(line + 2, &interpreter, &argument);
         }
         if (!error && script)
             error = script_arguments(p, interpreter, argument, name);
@@ -301,6 +303,7 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     files_recount(files, PROGRAM_FILES);
     files_close_on_exec();
     timers_forget(false);
+    shm_forget();
     signal_reset();
     vfork_release();
     /* As the kernel has it of a process that executes a program. */

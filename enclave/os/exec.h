@@ -3,6 +3,7 @@
 #ifndef OS_EXEC_H
 #define OS_EXEC_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct file;
@@ -22,6 +23,7 @@ void strings_drop(struct strings *s);
 struct program {
     struct file *file; /* the ELF file; a reference, until program_check has taken it over */
     char *name;        /* as it was named: AT_EXECFN, and its last component the name of the process */
+    bool unreachable;  /* that name is by a descriptor that is closed by then: of no use to an interpreter */
     struct strings arguments, environment;
     struct loading *loading; /* what program_check found */
 };

@@ -111,6 +111,7 @@ void file_put(struct file *f)
     if (f->ops->release)
         f->ops->release(f);
     alloc_free(f->path);
+    alloc_free(f->real_path);
     alloc_free(f);
 }
 
@@ -157,6 +158,14 @@ int64_t file_install_or_put(struct file *f, int flags)
     if (fd < 0)
         file_put(f);
     return fd;
+}
+
+bool file_closed_on_exec(int fd)
+{
+    lock_take(&table.lock);
+    bool closed = fd >= 0 && (uint32_t)fd < table.size && (table.entries[fd] & CLOSE_ON_EXEC);
+    lock_release(&table.lock);
+    return closed;
 }
 
 bool file_listed(uint32_t fd)

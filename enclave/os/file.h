@@ -25,7 +25,7 @@ struct poll_wait {
     int host_fd;     /* poll this descriptor of the host, -1: none */
     uint32_t events; /* for these */
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
-    bool net;        /* also wake when an XSK receives (xsk_poll_descriptors) */
+    uint32_t xsks;   /* also wake when one of these receives, a bit each by index */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
@@ -82,7 +82,8 @@ struct file {
     struct lock lock; /* guards position of made-up files, flags */
     int64_t position; /* of made-up files */
     void *data;       /* the ops' own */
-    char *path;       /* for /proc/self/fd and maps; NULL: none */
+    char *path;       /* for /proc/self/fd; NULL: none */
+    char *real_path;  /* of file_real_path, NULL: not yet asked */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     bool inherited;   /* it was got by fork: its parent may use it too */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
@@ -104,6 +105,10 @@ void file_hold(struct file *f);    /* one more */
 void file_put(struct file *f);
 /* Lowest free descriptor ≥ from; takes over the caller's reference. -EMFILE (reference kept by caller). */
 int file_install(struct file *f, int from, bool close_on_exec);
+
+/* host_file.c: the path of an open file of the host, links resolved; the one it was opened by where that is not told,
+ * or NULL. Stays as long as the file. */
+const char *file_real_path(struct file *f);
 
 /* Open by path for the LibOS itself (the loader). Path is the LibOS's. NULL and *error on failure. */
 struct file *file_open(const char *path, int flags, int mode, int *error);

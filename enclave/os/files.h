@@ -89,6 +89,8 @@ struct file *text_file_new(char *text, uint64_t size, const char *path);
 
 /* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */
 bool file_listed(uint32_t fd);
+/* Is it open, and closed by execve? */
+bool file_closed_on_exec(int fd);
 uint32_t file_table_size(void);
 /* Takes a reference to a file that is in a list: false: its last one is just going. */
 bool file_still(struct file *f);

@@ -30,6 +30,7 @@
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/shm.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/snapshot.h"
 #include "enclave/os/stream.h"
@@ -190,6 +191,8 @@ int64_t process_create(const struct process_request *q)
         world_stop(true);
         making.channel = room;
         making.thread = t;
+        if (!(q->flags & CLONE_VFORK))
+            shm_forking();
         share_all();
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
         struct channel *c = (struct channel *)at;

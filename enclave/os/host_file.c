@@ -9,6 +9,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
@@ -19,6 +20,30 @@
 int64_t interrupted(int64_t result)
 {
     return result == -EINTR ? RESTART_SYS : result;
+}
+
+const char *file_real_path(struct file *f)
+{
+    char link[32], *known = __atomic_load_n(&f->real_path, __ATOMIC_ACQUIRE);
+    if (known || f->host_fd < 0)
+        return known ? known : f->path;
+    char *path = alloc(HOST_PATH_MAX), *none = NULL;
+    if (!path)
+        return f->path;
+    print_format(link, sizeof link, "/proc/self/fd/%d", f->host_fd);
+    int64_t n = host_readlink(AT_FDCWD, link, path, HOST_PATH_MAX - 1);
+    size_t length = n > 0 ? (size_t)n : 0;
+    path[length] = 0;
+    known = length ? alloc_resize(path, HOST_PATH_MAX, length + 1) : NULL;
+    if (!known) {
+        alloc_free(path);
+        return f->path;
+    }
+    if (!__atomic_compare_exchange_n(&f->real_path, &none, known, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)) {
+        alloc_free(known); /* another thread was first */
+        known = none;
+    }
+    return known;
 }
 
 int host_fd_of(struct file *f)
@@ -40,7 +65,9 @@ uint32_t file_kind(struct file *f)
 
 void file_may_sleep(const struct file *f)
 {
-    if (!(f->flags & O_NONBLOCK))
+    if (f->flags & O_NONBLOCK)
+        uring_submit(); /* what follows from it may be asked for next */
+    else
         io_flush();
 }
 
@@ -124,7 +151,7 @@ static uint32_t host_file_poll(struct file *f, uint32_t events, struct poll_wait
     wait->host_fd = f->host_fd;
     wait->events = events;
     wait->answer = true;
-    wait->net = false;
+    wait->xsks = 0;
     return 0;
 }
 

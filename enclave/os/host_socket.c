@@ -9,6 +9,7 @@
 
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
+#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
@@ -66,6 +67,30 @@ static void note_receive(struct file *f, int64_t received)
 static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
 {
     return result == -EINTR && !(known(f) & timeout) ? RESTART_SYS : result;
+}
+
+static void may_sleep(const struct file *f, int flags)
+{
+    if (flags & MSG_DONTWAIT)
+        uring_submit();
+    else
+        file_may_sleep(f);
+}
+
+/* What cannot be stored is not taken from the stream: the first byte's place is tried. 0: it is good. */
+static int64_t place_refused(struct file *f, const struct iovec *v, int count, int flags)
+{
+    uint32_t none = 0;
+    uint8_t byte;
+    uint64_t asked;
+    struct iovec one = {&byte, 1};
+    while (count && !v->iov_len)
+        v++, count--;
+    if (!count || user_exchange((uint32_t *)((uintptr_t)v->iov_base & ~3ul), &none, 0) != -EFAULT ||
+        type_of(f) != SOCK_STREAM)
+        return 0;
+    int64_t r = host_recv(f->host_fd, &one, 1, 0, (flags & MSG_DONTWAIT) | MSG_PEEK, EXIT_INTERRUPTIBLE, &asked);
+    return r > 0 ? -EFAULT : r < 0 ? interrupted_unless(f, RECEIVE_TIMEOUT, r) : 0;
 }
 
 static int host_socket_bind(struct file *f, const struct sockaddr *a, socklen_t n)
@@ -146,20 +171,23 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
     struct msghdr message = *m;
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0, asked;
     if (stream_on(f)) {
-        int64_t result = stream_send(f, m, flags);
+        int64_t result = stream_send(f, m, flags, true);
         if (result != STREAM_NOT)
             return result;
     }
     /* What is one message cannot be sent in pieces. */
     if (total > host_message_room(m) && type_of(f) != SOCK_STREAM)
         return -EMSGSIZE;
-    if (!(flags & MSG_DONTWAIT))
-        file_may_sleep(f);
+    may_sleep(f, flags);
     for (;;) {
         int64_t r = host_sendmsg(f->host_fd, &message, done, flags | MSG_NOSIGNAL,
                                  EXIT_INTERRUPTIBLE, &asked);
         if (r < 0 && done)
             return (int64_t)done;
+        if (r == -EAGAIN && stream_on(f)) {
+            int64_t result = stream_send(f, m, flags, false);
+            return result == STREAM_NOT ? -EAGAIN : result;
+        }
         if (r == -EPIPE && !(flags & MSG_NOSIGNAL) && type_of(f) != SOCK_DGRAM)
             signal_raise_self(SIGPIPE);
         if (r < 0)
@@ -200,8 +228,10 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
             return result;
         }
     }
-    if (!(flags & MSG_DONTWAIT))
-        file_may_sleep(f);
+    may_sleep(f, flags);
+    int64_t refused = place_refused(f, m->msg_iov, (int)m->msg_iovlen, flags);
+    if (refused)
+        return refused;
     int64_t r =
         host_recvmsg(f->host_fd, m, 0, flags | MSG_CMSG_CLOEXEC, EXIT_INTERRUPTIBLE, &asked);
     if (r < 0)
@@ -218,8 +248,10 @@ int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, in
         if (result != STREAM_NOT)
             return result;
     }
-    if (!(flags & MSG_DONTWAIT))
-        file_may_sleep(f);
+    may_sleep(f, flags);
+    int64_t refused = place_refused(f, v, count, flags);
+    if (refused)
+        return refused;
     int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
@@ -240,6 +272,8 @@ static int64_t host_socket_read(struct file *f, const struct iovec *v, int count
 {
     if (offset >= 0)
         return -ESPIPE;
+    if (!iovec_length(v, count))
+        return 0;
     return host_socket_receive(f, v, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0);
 }
 

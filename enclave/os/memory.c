@@ -525,39 +525,6 @@ int memory_fault(uint64_t address, uint64_t error)
     return 0;
 }
 
-static const char *area_name(const struct area *a)
-{
-    switch (a->kind) {
-    case AREA_HEAP:
-        return "[heap]";
-    case AREA_STACK:
-        return "[stack]";
-    case AREA_VDSO:
-        return "[vdso]";
-    case AREA_TRAMPOLINE:
-        return "[trampoline]";
-    default:
-        return a->name ? a->name : "";
-    }
-}
-
-int memory_print_maps(char *out, uint64_t size)
-{
-    uint64_t at = 0;
-    lock_take(&memory.lock);
-    for (uint32_t i = 0; i < memory.table.count; i++) {
-        const struct area *a = &memory.table.area[i];
-        int n = print_format(out + MIN(at, size), at < size ? size - at : 0,
-                             "%lx-%lx %c%c%c%c %08lx 00:00 %d%*s%s\n", a->start, a->end,
-                             a->protection & PROT_READ ? 'r' : '-', a->protection & PROT_WRITE ? 'w' : '-',
-                             a->protection & PROT_EXEC ? 'x' : '-', a->sharing ? 's' : 'p', a->offset, a->name ? 1 : 0,
-                             *area_name(a) ? 20 : 0, "", area_name(a));
-        at += (uint64_t)n;
-    }
-    lock_release(&memory.lock);
-    return (int)at;
-}
-
 bool memory_place(uint64_t address, struct memory_place *out)
 {
     memset(out, 0, sizeof *out);
@@ -578,17 +545,12 @@ bool memory_place(uint64_t address, struct memory_place *out)
     return a;
 }
 
-void memory_usage(uint64_t *total, uint64_t *resident)
+int memory_look(int (*look)(const struct area *a, void *context), void *context)
 {
-    *total = *resident = 0;
     lock_take(&memory.lock);
-    for (uint32_t i = 0; i < memory.table.count; i++) {
-        const struct area *a = &memory.table.area[i];
-        *total += a->end - a->start;
-        if (a->protection && a->kind != AREA_STACK)
-            *resident += a->end - a->start;
-    }
+    int error = memory_visit(look, context);
     lock_release(&memory.lock);
+    return error;
 }
 
 int memory_visit(int (*visit)(const struct area *a, void *context), void *context)
@@ -697,7 +659,7 @@ SYSCALL(mmap)
         }
     }
     int64_t result = memory_map(a0, a1, protection, flags, file, a5, file ? AREA_FILE : AREA_ANONYMOUS,
-                                file ? file->path : NULL);
+                                file ? file_real_path(file) : NULL);
     if (file)
         file_put(file);
     return result;

@@ -62,17 +62,25 @@ struct memory_place {
 };
 bool memory_place(uint64_t address, struct memory_place *out);
 
-/* Called for each area in order of address; a line of /proc/self/maps each. */
-int memory_print_maps(char *out, uint64_t size);
-/* Bytes mapped for the program and thereof resident as far as is known: for /proc/self/status, statm. */
-void memory_usage(uint64_t *total, uint64_t *resident);
+/* maps.c: the text of /proc/self/maps, smaps or smaps_rollup; how long it is, of which `size` bytes at most are written. */
+enum maps_detail { MAPS_NOTHING, MAPS_LINES, MAPS_DETAILS, MAPS_ROLLUP };
+int memory_print_maps(char *out, uint64_t size, enum maps_detail detail);
+/* Bytes mapped for the program; thereof resident as far as is known, and of those what is as files have it; code;
+ * what is written to. For /proc/self/status, stat, statm. */
+struct memory_use {
+    uint64_t total, resident, file, code, data;
+};
+void memory_usage(struct memory_use *use);
 
 /* Takes everything of the program's away: an empty address space. */
 int memory_clear(void);
 
+/* Calls `look` for each area in order of address, with the table locked, as long as it returns 0. */
+struct area;
+int memory_look(int (*look)(const struct area *a, void *context), void *context);
+
 /* For fork, while the world is stopped: every area in order of address; the LibOS's own pages, of which those up
  * to *used may hold something; and the exit that changes pages, without the table. */
-struct area;
 int memory_visit(int (*visit)(const struct area *a, void *context), void *context);
 void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped);
 /* The files behind shared mappings, a reference each. */

@@ -99,6 +99,9 @@ SYSCALL(statx)
     struct path p;
     struct statx s;
     int flags = (int)a2;
+    if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_EMPTY_PATH | AT_STATX_SYNC_TYPE) ||
+        (flags & AT_STATX_SYNC_TYPE) == AT_STATX_SYNC_TYPE)
+        return -EINVAL;
     int64_t result = path_take(&p, (int)a0, a1, flags & AT_EMPTY_PATH);
     if (result)
         return result;

@@ -96,7 +96,7 @@ struct set {
     struct pollfd *hosts; /* one for each entry with a host descriptor, in order; then the XSKs */
     int host_count;
     int answers; /* how many of them answer for their file */
-    bool net;
+    uint32_t xsks;
     uint64_t key;
 };
 
@@ -105,7 +105,7 @@ static int ask(struct set *s)
 {
     int ready = 0;
     s->host_count = s->answers = 0;
-    s->net = false;
+    s->xsks = 0;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -121,7 +121,7 @@ static int ask(struct set *s)
         e->host = wait.host_fd >= 0;
         e->answer = wait.answer;
         ready += e->revents != 0;
-        s->net |= wait.net;
+        s->xsks |= wait.xsks;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -134,8 +134,9 @@ static int ask(struct set *s)
 static int add_xsks(struct set *s)
 {
     int n = s->host_count;
-    for (int i = 0; s->net && i < xsk_count(); i++)
-        s->hosts[n++] = (struct pollfd){xsk_descriptor(xsk_at(i)), POLLIN, 0};
+    for (int i = 0; i < xsk_count(); i++)
+        if (s->xsks >> i & 1)
+            s->hosts[n++] = (struct pollfd){xsk_descriptor(xsk_at(i)), POLLIN, 0};
     return n;
 }
 
@@ -164,24 +165,23 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         /* Before the files are asked: what interrupts after that must still interrupt the wait. */
         bool signalled = signal_pending();
         int ready = ask(s);
-        if (!ready && s->net && net_poll())
+        if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         if (ready && (!s->answers || look_is_fresh(s->key)))
             return ready;
 
-        uint64_t left = ready ? 0 : deadline_left(deadline);
-        if (left && signalled)
-            return RESTART_NOHAND;
+        /* What is ready counts more than a signal, and a signal more than that the time is up. */
+        uint64_t left = ready || signalled ? 0 : deadline_left(deadline);
         if (!left && !s->host_count)
-            return ready;
+            return ready || !signalled ? ready : RESTART_NOHAND;
         int n = s->host_count;
         if (left) {
             io_flush();
-            if (s->net && net_nap(left))
+            if (s->xsks && net_nap(s->xsks, left))
                 continue;
             n = add_xsks(s);
-            if (s->net)
-                net_count_sleep();
+            if (s->xsks)
+                net_count_sleep(s->xsks);
         }
         int said = host_ppoll(s->hosts, (unsigned)n, &left, left ? EXIT_INTERRUPTIBLE : 0);
         if (said == -EINTR)
@@ -190,12 +190,17 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return said;
         look_done(s->key);
         ready += take_answers(s);
+        if (!ready && said && (signalled || deadline == DEADLINE_NOW)) {
+            ready = ask(s); /* what was reported may have made one of ours ready */
+            if (!ready && !signalled)
+                return 0;
+        }
         if (ready)
             return ready;
+        if (signalled)
+            return RESTART_NOHAND;
         if (!said && !deadline_left(deadline))
             return 0;
-        if (said && deadline == DEADLINE_NOW)
-            return ask(s); /* what was reported may have made one of ours ready */
     }
 }
 

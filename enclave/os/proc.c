@@ -17,7 +17,7 @@
 #include "enclave/os/thread.h"
 
 #define TEXT_MAX 16384
-#define MAPS_MAX (1 << 20)
+#define MAPS_MAX (16 << 20)
 
 /* ---- content made at open ---- */
 
@@ -165,10 +165,8 @@ static int64_t comm_write(struct file *f, const struct iovec *v, int count, int6
         return -EFAULT;
     for (int i = 0; i < count; i++)
         total += (int64_t)v[i].iov_len;
-    char *end = strchr(name, '\n');
-    if (end)
-        *end = 0;
     memcpy(t->name, name, sizeof name);
+    thread_named(t);
     return total;
 }
 
@@ -234,14 +232,13 @@ static char *print_auxv(struct thread *t, uint64_t *size)
     return out;
 }
 
-static char *print_maps(struct thread *t, uint64_t *size)
+static char *print_mappings(enum maps_detail detail, uint64_t *size)
 {
-    (void)t;
     for (uint64_t room = TEXT_MAX; room <= MAPS_MAX; room *= 2) {
         char *out = alloc(room);
         if (!out)
             return NULL;
-        uint64_t n = (uint64_t)memory_print_maps(out, room);
+        uint64_t n = (uint64_t)memory_print_maps(out, room, detail);
         if (n < room) {
             *size = n;
             return out;
@@ -251,16 +248,34 @@ static char *print_maps(struct thread *t, uint64_t *size)
     return NULL;
 }
 
+static char *print_maps(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    return print_mappings(MAPS_LINES, size);
+}
+
+static char *print_smaps(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    return print_mappings(MAPS_DETAILS, size);
+}
+
+static char *print_smaps_rollup(struct thread *t, uint64_t *size)
+{
+    (void)t;
+    return print_mappings(MAPS_ROLLUP, size);
+}
+
 static char *print_statm(struct thread *t, uint64_t *size)
 {
-    uint64_t total, resident;
+    struct memory_use use;
     char *out = alloc(128);
     (void)t;
     if (!out)
         return NULL;
-    memory_usage(&total, &resident);
-    *size = (uint64_t)print_format(out, 128, "%lu %lu 0 0 0 %lu 0\n", total / PAGE_SIZE,
-                                   resident / PAGE_SIZE, total / PAGE_SIZE);
+    memory_usage(&use);
+    *size = (uint64_t)print_format(out, 128, "%lu %lu %lu %lu 0 %lu 0\n", use.total / PAGE_SIZE, use.resident / PAGE_SIZE,
+                                   use.file / PAGE_SIZE, use.code / PAGE_SIZE, use.data / PAGE_SIZE);
     return out;
 }
 
@@ -280,13 +295,19 @@ static char *host_text(const char *path, uint64_t *size)
     return NULL;
 }
 
+static char thread_state(const struct thread *t)
+{
+    return t != current() && __atomic_load_n(&t->asleep, __ATOMIC_RELAXED) ? 'S' : 'R';
+}
+
 /*
  * /proc/<pid>/stat is one line of fields, of which the host knows the times and the like. Ours are,
  * by number (proc(5)): 1 pid, 2 (comm), 20 num_threads, 23 vsize, 24 rss; addresses are 0.
  */
 static char *print_stat(struct thread *t, uint64_t *size)
 {
-    uint64_t n, at, total, resident;
+    struct memory_use use;
+    uint64_t n, at;
     char *host = host_text("/proc/self/stat", &n), *out = alloc(TEXT_MAX);
     char *p = host ? strrchr(host, ')') : NULL;
     if (!p || !out) {
@@ -294,7 +315,7 @@ static char *print_stat(struct thread *t, uint64_t *size)
         alloc_free(out);
         return NULL;
     }
-    memory_usage(&total, &resident);
+    memory_usage(&use);
     at = (uint64_t)print_format(out, TEXT_MAX, "%d (%.15s)", t->tid, thread_name(t));
     p++;
     for (int field = 3; *p == ' ' && at < TEXT_MAX - 64; field++) {
@@ -302,12 +323,14 @@ static char *print_stat(struct thread *t, uint64_t *size)
         while (*end && *end != ' ' && *end != '\n')
             end++;
         uint64_t room = TEXT_MAX - at;
-        if (field == 20)
+        if (field == 3)
+            at += (uint64_t)print_format(out + at, room, " %c", thread_state(t));
+        else if (field == 20)
             at += (uint64_t)print_format(out + at, room, " %u", process.threads_live);
         else if (field == 23)
-            at += (uint64_t)print_format(out + at, room, " %lu", total);
+            at += (uint64_t)print_format(out + at, room, " %lu", use.total);
         else if (field == 24)
-            at += (uint64_t)print_format(out + at, room, " %lu", resident / PAGE_SIZE);
+            at += (uint64_t)print_format(out + at, room, " %lu", use.resident / PAGE_SIZE);
         else if ((field >= 26 && field <= 30) || (field >= 45 && field <= 51))
             at += (uint64_t)print_format(out + at, room, " 0");
         else
@@ -324,11 +347,12 @@ static char *print_stat(struct thread *t, uint64_t *size)
 static int status_line(struct thread *t, const char *key, uint64_t n, char *out, uint64_t room)
 {
     static const char *const sizes[] = {"VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "VmData"};
-    uint64_t total, resident, ignored = 0, caught = 0;
-    memory_usage(&total, &resident);
+    struct memory_use use;
+    uint64_t ignored = 0, caught = 0;
+    memory_usage(&use);
     for (size_t i = 0; i < ARRAY_SIZE(sizes); i++)
         if (n == strlen(sizes[i]) && !strncmp(key, sizes[i], n)) {
-            uint64_t bytes = i == 0 || i == 1 || i == 5 ? total : resident;
+            uint64_t bytes = i == 5 ? use.data : i < 2 ? use.total : use.resident - (i == 4 ? use.file : 0);
             return print_format(out, room, "%s:\t%8lu kB\n", sizes[i], bytes / 1024);
         }
     for (int s = 1; s <= SIGNAL_COUNT; s++) {
@@ -339,6 +363,8 @@ static int status_line(struct thread *t, const char *key, uint64_t n, char *out,
 #define KEY(name) (n == sizeof(name) - 1 && !strncmp(key, name, n))
     if (KEY("Name"))
         return print_format(out, room, "Name:\t%.15s\n", thread_name(t));
+    if (KEY("State"))
+        return print_format(out, room, "State:\t%s\n", thread_state(t) == 'R' ? "R (running)" : "S (sleeping)");
     if (KEY("Pid"))
         return print_format(out, room, "Pid:\t%d\n", t->tid);
     if (KEY("Threads"))
@@ -388,7 +414,8 @@ static const struct {
 } texts[] = {
     {"maps", print_maps},   {"status", print_status},   {"stat", print_stat},
     {"statm", print_statm}, {"cmdline", print_cmdline}, {"environ", print_environ},
-    {"comm", print_comm},   {"auxv", print_auxv},
+    {"comm", print_comm},   {"auxv", print_auxv},       {"smaps", print_smaps},
+    {"smaps_rollup", print_smaps_rollup},
 };
 
 /* ---- directories ---- */
@@ -440,9 +467,11 @@ static int open_descriptors(const char *path, struct file **out)
 {
     struct names d;
     char number[16];
+    bool own = true; /* the list's own descriptor will be the first that is free */
     names_start(&d);
-    for (uint32_t fd = 0; fd < file_table_size(); fd++)
-        if (file_listed(fd)) {
+    for (uint32_t fd = 0; fd < file_table_size() || own; fd++)
+        if (file_listed(fd) || own) {
+            own = own && file_listed(fd);
             print_format(number, sizeof number, "%u", fd);
             name_add(&d, number, DT_LNK);
         }

@@ -52,35 +52,38 @@ static uint64_t limit_get(int resource, struct rlimit *out)
     return (uint64_t)untrusted_read(out, bounce(), sizeof *out);
 }
 
+static uint64_t limit_known; /* of descriptors; 0: to be asked */
+
 uint64_t limit_nofile(void)
 {
-    static uint64_t known;
     struct rlimit limit;
-    if (!known) {
+    if (!limit_known) {
         limit_get(RLIMIT_NOFILE, &limit);
-        known = MIN(limit.rlim_cur, 1048576);
+        limit_known = MIN(limit.rlim_cur, 1048576);
     }
-    return known;
+    return limit_known;
 }
 
 SYSCALL(prlimit64)
 {
     struct rlimit new, old;
     UNUSED_ARGUMENTS;
-    if ((int)a0 && (int)a0 != process.pid)
-        return -ESRCH;
+    bool other = (int)a0 && (int)a0 != process.pid;
     if (a2 && user_get(&new, (const void *)a2))
         return -EFAULT;
     struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
     if (a2)
         untrusted_write(in, &new, sizeof new);
-    int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, a1, a2 ? in.address : 0, out.address, 0, 0);
-    if (!result && a2 && (int)a1 == RLIMIT_FSIZE)
+    int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1, a2 ? in.address : 0,
+                                  out.address, 0, 0);
+    if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
+    if (!result && a2 && !other && (int)a1 == RLIMIT_NOFILE)
+        limit_known = 0;
     if (result || !a3)
         return result;
     untrusted_read(&old, out, sizeof old);
-    if ((int)a1 == RLIMIT_STACK)
+    if (!other && (int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);
 }
@@ -165,6 +168,7 @@ SYSCALL(prctl)
             return -EFAULT;
         name[sizeof name - 1] = 0;
         memcpy(t->name, name, sizeof name);
+        thread_named(t);
         return 0;
     }
     case PR_GET_NAME:

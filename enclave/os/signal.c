@@ -213,9 +213,20 @@ void signal_collect(void)
 void signal_mask_temporary(const uint64_t *mask)
 {
     struct thread *t = current();
-    t->saved_mask = t->mask;
+    if (!t->restore_mask) /* else the call is made again, of which the program knows nothing */
+        t->saved_mask = t->mask;
     t->restore_mask = true;
     t->mask = *mask & ~UNBLOCKABLE;
+    t->block->pending = TB_PENDING_SIGNAL;
+}
+
+void signal_mask_settle(bool interrupted)
+{
+    struct thread *t = current();
+    if (!interrupted) {
+        t->restore_mask = false;
+        t->mask = t->saved_mask;
+    }
     t->block->pending = TB_PENDING_SIGNAL;
 }
 
@@ -226,22 +237,47 @@ bool signal_pending(void)
     return thread_block()->pending && (signal_collect(), signal_deliverable(&restart));
 }
 
+static void stop_process(int signal)
+{
+    io_flush();
+    exit_checked(EXIT_STOP, 0, 0, (uint64_t)signal, 0, 0, 0, 0, 0);
+}
+
+/* With signal_lock held: does one of these do something to the program? *restart: may the call go on after it;
+ * *stop: one that stops the process, 0: none. */
+static bool effective(uint64_t ready, bool *restart, int *stop)
+{
+    *restart = true;
+    *stop = 0;
+    for (; ready; ready &= ready - 1) {
+        int signal = __builtin_ctzll(ready) + 1;
+        enum disposition d = disposition(signal);
+        if (d == DISPOSITION_HANDLE)
+            *restart = process.actions[signal].flags & SA_RESTART;
+        if (d == DISPOSITION_HANDLE || d == DISPOSITION_END)
+            return true;
+        if (d == DISPOSITION_STOP && !*stop)
+            *stop = signal;
+    }
+    return false;
+}
+
 bool signal_deliverable(bool *restart)
 {
     struct thread *t = current();
-    bool found = false;
-    *restart = true;
-    world_point();
-    lock_take(&process.signal_lock);
-    uint64_t ready = (t->signals.pending | process.signals.pending) & ~t->mask;
-    for (; ready && !found; ready &= ready - 1) {
-        int signal = __builtin_ctzll(ready) + 1;
-        enum disposition d = disposition(signal);
-        found = d != DISPOSITION_IGNORE;
-        if (d == DISPOSITION_HANDLE)
-            *restart = process.actions[signal].flags & SA_RESTART;
-    }
-    lock_release(&process.signal_lock);
+    struct signal_cause cause;
+    bool found;
+    int stop;
+    do {
+        world_point();
+        lock_take(&process.signal_lock);
+        found = effective((t->signals.pending | process.signals.pending) & ~t->mask, restart, &stop);
+        if (!found && stop && !signal_queue_take(&t->signals, SIGNAL_BIT(stop), &cause))
+            signal_queue_take(&process.signals, SIGNAL_BIT(stop), &cause);
+        lock_release(&process.signal_lock);
+        if (!found && stop)
+            stop_process(stop); /* and the call goes on where it was */
+    } while (!found && stop);
     if (found)
         t->block->pending = TB_PENDING_SIGNAL; /* still to be delivered */
     return found;
@@ -401,12 +437,6 @@ static bool dumps_core(int signal)
                                  SIGNAL_BIT(SIGTRAP) | SIGNAL_BIT(SIGABRT) | SIGNAL_BIT(SIGSYS));
 }
 
-static void stop_process(int signal)
-{
-    io_flush();
-    exit_checked(EXIT_STOP, 0, 0, (uint64_t)signal, 0, 0, 0, 0, 0);
-}
-
 void signal_deliver(struct registers *r)
 {
     struct thread *t = current();
@@ -439,6 +469,7 @@ void signal_deliver(struct registers *r)
     if (t->restore_mask) {
         t->restore_mask = false;
         t->mask = t->saved_mask;
+        t->block->pending = TB_PENDING_SIGNAL; /* the mask may have opened */
     }
 }
 
@@ -575,7 +606,7 @@ SYSCALL(rt_sigsuspend)
         thread_sleep_prepare();
         signal_collect();
         if (signal_deliverable(&restart))
-            return -EINTR;
+            return RESTART_NOHAND;
         thread_sleep(UINT64_MAX);
     }
 }
@@ -588,7 +619,7 @@ SYSCALL(pause)
         thread_sleep_prepare();
         signal_collect();
         if (signal_deliverable(&restart))
-            return -EINTR;
+            return RESTART_NOHAND;
         thread_sleep(UINT64_MAX);
     }
 }

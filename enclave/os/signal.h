@@ -43,8 +43,10 @@ void signal_force(int signal, const struct signal_cause *cause);
 int signal_send_process(int signal, const struct signal_cause *cause);
 int signal_send_thread(struct thread *t, int signal, const struct signal_cause *cause);
 
-/* Set the mask until the return to the program; what is delivered then restores the old one. */
+/* Set the mask until the call ends; if a signal interrupts it, what is delivered then restores the old one. */
 void signal_mask_temporary(const uint64_t *mask);
+/* That call ends. If nothing interrupted it, what only its mask let in waits on. */
+void signal_mask_settle(bool interrupted);
 
 /* A signal of the mask that waits for this thread or for the process, taken out; 0: none. */
 int signal_take(uint64_t mask, struct signal_cause *cause);
@@ -55,7 +57,8 @@ bool signal_blocked(int signal);
 void signal_collect(void);
 
 /* Would anything that is pending run a handler or end the program? And may the call that it interrupted
- * be made again after (SA_RESTART)? A point where the world may stop: no locks are held. */
+ * be made again after (SA_RESTART)? What stops the process does so here, and the call goes on after. A point
+ * where the world may stop: no locks are held. */
 bool signal_deliverable(bool *restart);
 
 /* Before the return to the program: deliver. */

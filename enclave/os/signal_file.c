@@ -107,7 +107,7 @@ static uint32_t signal_file_poll(struct file *f, uint32_t events, struct poll_wa
     struct thread *t = current();
     wait->host_fd = -1;
     wait->answer = false;
-    wait->net = false;
+    wait->xsks = 0;
     signal_collect();
     if (pending_for(t, mask_of(f)))
         return events & (POLLIN | POLLRDNORM);

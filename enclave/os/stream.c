@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "enclave/os/stream.h"
+#include "enclave/os/stream_parts.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -16,83 +16,20 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
-#include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/list.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 
-#define CHUNK_SIZE 16384u
-#define SEND_LIMIT 65536u     /* bytes that were taken and are not sent */
-#define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
-#define SEND_DIRECT 32768u    /* so much at once goes by an exit, when nothing is ahead of it */
-#define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
-#define RECEIVE_RESUME 16384u
-#define BUFFERS_SCARCE 64u    /* so few are left for the kernel: what waits moves inside */
-#define BULK_RUN 32u          /* full buffers in a row: such a stream is better off with large reads */
-#define CHUNKS_KEPT 256u
-
-/* A piece of what has arrived. */
-struct piece {
-    struct piece *next;
-    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
-    uint32_t offset, length;
-    uint8_t bytes[];
-};
-
-/* Bytes to be sent, in the arena. */
-struct chunk {
-    struct chunk *next;
-    struct untrusted data;
-    uint32_t start, length; /* from start on it is not sent yet, as far as is known */
-};
-
-enum stream_state {
-    STREAM_ACTIVE,
-    STREAM_LEAVING, /* its operations are being ended by its thread */
-    STREAM_OFF,     /* the host's; pieces may still be here */
-};
-
-struct stream {
-    struct lock lock;
-    struct file *file; /* NULL: closed, and to be freed when nothing is in flight */
-    int host_fd;
-    enum stream_state state;
-    struct uring *ring;
-    uint32_t thread; /* whose ring it is */
-    struct list of_thread;
-    bool leave_wanted; /* another thread asks its thread */
-    bool suspended;    /* nothing is to be started: the process forks */
-    bool contested;    /* that happened: several threads use it, and a ring is one thread's */
-    bool lingering;    /* off, but what is still here is reported from here */
-
-    struct uring_op receiving, sending;
-    struct uring_deferred arm, push;
-    bool paused; /* receiving was cancelled: too much waits */
-    bool end;    /* the peer has shut down */
-    int receive_error, send_error;
-    struct piece *first, **last;
-    uint64_t queued, arrivals;
-    uint32_t bulk;
-
-    struct chunk *chunk, **chunk_last; /* the first is what is in flight, if something is */
-    uint32_t pending;
-    bool was_full;
-};
-
 static struct {
-    struct lock lock; /* guards the free ones */
-    struct chunk *free;
-    uint32_t free_count;
     struct list of_thread[THREADS_MAX]; /* each its thread's own */
     bool requested[THREADS_MAX];        /* a thread is asked for something */
     bool deaf[THREADS_MAX];             /* its streams do not receive since a fork */
 } all;
 
-static struct list *mine(void)
+struct list *streams_mine(void)
 {
     struct list *l = &all.of_thread[thread_block()->index];
     if (!l->next)
@@ -100,128 +37,9 @@ static struct list *mine(void)
     return l;
 }
 
-static bool home(const struct stream *s)
+bool stream_home(const struct stream *s)
 {
     return s->thread == thread_block()->index;
-}
-
-/* ---- chunks ---- */
-
-static struct chunk *chunk_take(void)
-{
-    lock_take(&all.lock);
-    struct chunk *c = all.free;
-    if (c) {
-        all.free = c->next;
-        all.free_count--;
-    }
-    lock_release(&all.lock);
-    if (!c && (c = alloc(sizeof *c))) {
-        uint64_t offset = arena_pool_take(CHUNK_SIZE);
-        if (!offset) {
-            alloc_free(c);
-            return NULL;
-        }
-        c->data = arena_at(offset);
-    }
-    if (c) {
-        c->next = NULL;
-        c->start = c->length = 0;
-    }
-    return c;
-}
-
-static void chunk_give(struct chunk *c)
-{
-    lock_take(&all.lock);
-    bool keep = all.free_count < CHUNKS_KEPT;
-    if (keep) {
-        c->next = all.free;
-        all.free = c;
-        all.free_count++;
-    }
-    lock_release(&all.lock);
-    if (!keep) {
-        arena_pool_free(c->data.address - arena_at(0).address, CHUNK_SIZE);
-        alloc_free(c);
-    }
-}
-
-/* Appends bytes of the program, which there is room for: 0 or -EFAULT. */
-static int chunk_append(struct chunk *c, const uint8_t *from, uint32_t n)
-{
-    if (user_range(from, n) || untrusted_insert(untrusted_at(c->data, c->length), from, n))
-        return -EFAULT;
-    c->length += n;
-    return 0;
-}
-
-/* ---- pieces ---- */
-
-static void piece_push(struct stream *s, struct piece *p)
-{
-    p->next = NULL;
-    *s->last = p;
-    s->last = &p->next;
-    s->queued += p->length;
-}
-
-static void piece_pop(struct stream *s)
-{
-    struct piece *p = s->first;
-    s->first = p->next;
-    if (!s->first)
-        s->last = &s->first;
-    if (p->buffer != URING_NO_BUFFER)
-        uring_buffer_give(s->ring, p->buffer);
-    alloc_free(p);
-}
-
-static void pieces_drop(struct stream *s)
-{
-    while (s->first) {
-        s->queued -= s->first->length;
-        piece_pop(s);
-    }
-}
-
-/* A piece with its bytes inside, NULL: no memory. */
-static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint32_t offset, uint32_t length)
-{
-    struct piece *p = alloc(sizeof *p + length);
-    if (!p)
-        return NULL;
-    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length};
-    (void)untrusted_read(p->bytes, untrusted_at(uring_buffer(s->ring, buffer), offset), length);
-    return p;
-}
-
-/* What is looked at twice lies inside. All pieces; the lock is held. */
-static int move_inside(struct stream *s)
-{
-    for (struct piece **at = &s->first; *at; at = &(*at)->next) {
-        struct piece *p = *at, *q;
-        if (p->buffer == URING_NO_BUFFER)
-            continue;
-        if (!(q = piece_inside(s, p->buffer, p->offset, p->length)))
-            return -ENOMEM;
-        q->next = p->next;
-        *at = q;
-        if (s->last == &p->next)
-            s->last = &q->next;
-        uring_buffer_give(s->ring, p->buffer);
-        alloc_free(p);
-    }
-    return 0;
-}
-
-static int piece_copy(const struct stream *s, const struct piece *p, uint32_t skip, uint8_t *to, uint32_t n)
-{
-    if (p->buffer == URING_NO_BUFFER)
-        return user_write(to, p->bytes + p->offset + skip, n);
-    if (user_range(to, n))
-        return -EFAULT;
-    return untrusted_read(to, untrusted_at(uring_buffer(s->ring, p->buffer), p->offset + skip), n);
 }
 
 /* ---- completions: by the stream's thread ---- */
@@ -234,6 +52,14 @@ static void finish_if_done(struct stream *s)
         s->state = STREAM_OFF;
 }
 
+static void close_host(const struct stream *s)
+{
+    static const struct linger now = {1, 0};
+    if (s->unread)
+        host_setsockopt(s->host_fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    host_close(s->host_fd);
+}
+
 /* The lock is held; true: the stream is closed and done with, and no more. */
 static bool drop_if_closed(struct stream *s)
 {
@@ -242,146 +68,20 @@ static bool drop_if_closed(struct stream *s)
     uring_defer_not(&s->arm);
     uring_defer_not(&s->push);
     list_remove(&s->of_thread);
-    pieces_drop(s);
-    host_close(s->host_fd);
+    s->unread |= s->first != NULL;
+    stream_pieces_drop(s);
+    close_host(s);
     alloc_free(s);
     return true;
 }
 
-/* The end of a completion, with the lock, which is released. False: the stream is gone. */
-static bool completed(struct stream *s)
+bool stream_completed(struct stream *s)
 {
     finish_if_done(s);
     if (drop_if_closed(s))
         return false;
     lock_release(&s->lock);
     return true;
-}
-
-static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
-{
-    struct piece *p;
-    bool scarce = uring_buffers_left(s->ring) < BUFFERS_SCARCE;
-    if (s->file && scarce && (p = piece_inside(s, buffer, 0, length))) {
-        uring_buffer_give(s->ring, buffer);
-    } else if (s->file && (p = alloc(sizeof *p))) {
-        *p = (struct piece){.buffer = buffer, .length = length};
-    } else {
-        uring_buffer_give(s->ring, buffer);
-        if (s->file)
-            s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
-        return;
-    }
-    piece_push(s, p);
-    s->bulk = length == URING_BUFFER_SIZE ? s->bulk + 1 : 0;
-    if (s->queued >= RECEIVE_PAUSE && s->receiving.slot && !s->paused) {
-        s->paused = true;
-        uring_cancel(s->ring, &s->receiving);
-    }
-}
-
-static void received(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
-{
-    struct stream *s = container_of(op, struct stream, receiving);
-    lock_take(&s->lock);
-    if (buffer != URING_NO_BUFFER && result <= 0)
-        uring_buffer_give(s->ring, buffer);
-    if (result > 0 && buffer != URING_NO_BUFFER)
-        take_arrived(s, (uint32_t)result, buffer);
-    else if (result == 0)
-        s->end = true;
-    else if (result > 0)
-        s->receive_error = EIO; /* bytes that are nowhere: the host's doing */
-    else if (result != -ECANCELED && result != -ENOBUFS && result != -EINTR && result != -EAGAIN)
-        s->receive_error = -result;
-    if (result != -ECANCELED && result != -ENOBUFS)
-        s->arrivals++;
-    bool again = !more && !s->suspended && s->state == STREAM_ACTIVE && s->file && !s->end &&
-                 !s->receive_error && s->queued < RECEIVE_PAUSE;
-    struct file *f = s->file;
-    struct uring *u = s->ring;
-    if (!completed(s))
-        return;
-    if (again)
-        uring_defer(u, &s->arm);
-    if (f)
-        epoll_changed(f);
-}
-
-static void arm(struct uring_deferred *d)
-{
-    struct stream *s = container_of(d, struct stream, arm);
-    lock_take(&s->lock);
-    bool wanted = s->state == STREAM_ACTIVE && s->file && !s->receiving.slot && !s->end &&
-                  !s->receive_error && s->queued < RECEIVE_PAUSE;
-    s->paused = false;
-    if (wanted && uring_receive_multishot(s->ring, &s->receiving, s->host_fd)) {
-        s->receive_error = ENOMEM;
-        s->arrivals++;
-    }
-    lock_release(&s->lock);
-}
-
-static void chunks_drop(struct stream *s)
-{
-    while (s->chunk) {
-        struct chunk *c = s->chunk;
-        s->chunk = c->next;
-        chunk_give(c);
-    }
-    s->chunk_last = &s->chunk;
-    s->pending = 0;
-}
-
-static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
-{
-    struct stream *s = container_of(op, struct stream, sending);
-    (void)buffer, (void)more;
-    lock_take(&s->lock);
-    struct chunk *c = s->chunk;
-    uint32_t length = c->length - c->start;
-    if (s->suspended && (result == -ECANCELED || (result >= 0 && (uint32_t)result < length))) {
-        /* Taken back: the rest is sent later. */
-        c->start += result > 0 ? (uint32_t)result : 0;
-        s->pending -= result > 0 ? (uint32_t)result : 0;
-    } else if (result < 0 || (uint32_t)result < length) {
-        /* With MSG_WAITALL less than all means that there was an error, and the next would tell it. */
-        s->send_error = result < 0 && result != -ECANCELED ? -result : EPIPE;
-        chunks_drop(s);
-    } else {
-        s->pending -= length;
-        s->chunk = c->next;
-        if (!s->chunk)
-            s->chunk_last = &s->chunk;
-        chunk_give(c);
-    }
-    bool next = s->chunk != NULL && !s->suspended;
-    bool tell = s->send_error || (s->was_full && s->pending <= SEND_WRITABLE);
-    if (tell) {
-        s->was_full = false;
-        s->arrivals++;
-    }
-    struct file *f = s->file;
-    struct uring *u = s->ring;
-    if (!completed(s))
-        return;
-    if (next)
-        uring_defer(u, &s->push);
-    if (f && tell)
-        epoll_changed(f);
-}
-
-static void push(struct uring_deferred *d)
-{
-    struct stream *s = container_of(d, struct stream, push);
-    lock_take(&s->lock);
-    if (s->chunk && !s->sending.slot &&
-        uring_send(s->ring, &s->sending, s->host_fd, untrusted_at(s->chunk->data, s->chunk->start),
-                   s->chunk->length - s->chunk->start)) {
-        s->send_error = ENOBUFS;
-        chunks_drop(s);
-    }
-    lock_release(&s->lock);
 }
 
 /* ---- taking over, giving back ---- */
@@ -423,16 +123,16 @@ void stream_offer(struct file *f)
     s->host_fd = f->host_fd;
     s->ring = u;
     s->thread = (uint32_t)thread_block()->index;
-    s->receiving.done = received;
-    s->sending.done = sent;
-    s->arm.submit = arm;
-    s->push.submit = push;
+    s->receiving.done = stream_received;
+    s->sending.done = stream_sent;
+    s->arm.submit = stream_arm;
+    s->push.submit = stream_push;
     s->last = &s->first;
     s->chunk_last = &s->chunk;
-    s->end = s->paused = s->leave_wanted = s->was_full = s->suspended = false;
+    s->end = s->dead = s->unread = s->paused = s->leave_wanted = s->was_full = s->suspended = false;
     s->bulk = 0;
     s->state = STREAM_ACTIVE;
-    list_append(mine(), &s->of_thread);
+    list_append(streams_mine(), &s->of_thread);
     lock_release(&s->lock);
     __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
     if (epoll_answers_inside(f)) {
@@ -445,9 +145,9 @@ void stream_offer(struct file *f)
 /* What is still to be received outlives the ring, which ends with its thread. The lock is held. */
 static void leave_ring(struct stream *s)
 {
-    if (!move_inside(s))
+    if (!stream_move_inside(s))
         return;
-    pieces_drop(s);
+    stream_pieces_drop(s);
     s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
 }
 
@@ -516,7 +216,7 @@ void stream_leave(struct file *f)
     if (!s)
         return;
     while (!is_off(s)) {
-        if (home(s)) {
+        if (stream_home(s)) {
             leave_here(s);
             continue;
         }
@@ -538,7 +238,7 @@ void streams_service(void)
     if (!__atomic_load_n(requested, __ATOMIC_ACQUIRE))
         return;
     __atomic_store_n(requested, false, __ATOMIC_SEQ_CST);
-    struct list *head = mine();
+    struct list *head = streams_mine();
     for (struct list *l = head->next; l != head;) {
         struct stream *s = container_of(l, struct stream, of_thread);
         if (!__atomic_load_n(&s->leave_wanted, __ATOMIC_ACQUIRE) || !s->file) {
@@ -555,7 +255,7 @@ void streams_end(void)
     struct uring *u = uring_existing();
     if (!u)
         return;
-    struct list *head = mine();
+    struct list *head = streams_mine();
     while (!list_empty(head)) {
         struct stream *s = container_of(head->next, struct stream, of_thread);
         if (s->file)
@@ -572,7 +272,7 @@ void streams_end(void)
 static bool cancel_all(struct uring *u)
 {
     bool any = false;
-    struct list *head = mine();
+    struct list *head = streams_mine();
     list_for_each(l, head)
     {
         struct stream *s = container_of(l, struct stream, of_thread);
@@ -591,7 +291,7 @@ static bool cancel_all(struct uring *u)
 void streams_suspend(void)
 {
     struct uring *u = uring_existing();
-    if (!u || list_empty(mine()))
+    if (!u || list_empty(streams_mine()))
         return;
     while (cancel_all(u))
         uring_enter(u, 1000000);
@@ -603,7 +303,7 @@ void streams_resume(void)
     struct uring *u = uring_existing();
     if (!u)
         return;
-    list_for_each(l, mine())
+    list_for_each(l, streams_mine())
     {
         struct stream *s = container_of(l, struct stream, of_thread);
         lock_take(&s->lock);
@@ -622,7 +322,7 @@ void streams_listen(void)
     if (!*deaf || !u)
         return;
     *deaf = false;
-    list_for_each(l, mine())
+    list_for_each(l, streams_mine())
     {
         struct stream *s = container_of(l, struct stream, of_thread);
         if (s->file && s->state == STREAM_ACTIVE)
@@ -633,11 +333,8 @@ void streams_listen(void)
 /* Of another process now, what it holds too. */
 static void forget(struct stream *s)
 {
-    chunks_drop(s);
-    for (struct piece *p = s->first, *next; p; p = next) {
-        next = p->next;
-        alloc_free(p);
-    }
+    stream_chunks_drop(s);
+    stream_pieces_forget(s);
     if (s->file)
         s->file->stream = NULL;
     else
@@ -672,13 +369,15 @@ void streams_forked(void)
 void stream_release(struct file *f)
 {
     struct stream *s = f->stream;
-    if (!home(s))
+    if (!stream_home(s))
         stream_leave(f);
     lock_take(&s->lock);
     s->file = NULL;
     if (s->state == STREAM_OFF) {
-        pieces_drop(s);
-        host_close(f->host_fd);
+        s->host_fd = f->host_fd;
+        s->unread = s->first != NULL;
+        stream_pieces_drop(s);
+        close_host(s);
         alloc_free(s);
         return;
     }
@@ -693,81 +392,7 @@ void stream_release(struct file *f)
     uring_enter(u, 0); /* as a rule that was all, and s is gone */
 }
 
-/* ---- receiving ---- */
-
-#define RECEIVE_FLAGS                                                                              \
-    (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_CMSG_CLOEXEC)
-
-/* From the pieces into the buffers, `done` bytes into them. Bytes in all, or -EFAULT. The lock is held. */
-static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, uint64_t done, int flags)
-{
-    bool peek = flags & MSG_PEEK;
-    struct piece *p = s->first;
-    uint32_t skip = 0;
-    uint64_t before = 0, total = done;
-    if (peek && move_inside(s))
-        return -ENOMEM;
-    p = s->first;
-    for (int i = 0; i < count && p; i++) {
-        uint64_t n = v[i].iov_len, at = done > before ? MIN(done - before, n) : 0;
-        before += n;
-        while (at < n && p) {
-            uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(p->length - skip));
-            if (!(flags & MSG_TRUNC) && piece_copy(s, p, skip, (uint8_t *)v[i].iov_base + at, part))
-                return total ? (int64_t)total : -EFAULT;
-            at += part;
-            total += part;
-            skip += part;
-            if (!peek) {
-                p->offset += part;
-                p->length -= part;
-                s->queued -= part;
-                skip = 0;
-                if (!p->length) {
-                    piece_pop(s);
-                    p = s->first;
-                }
-            } else if (skip == p->length) {
-                p = p->next;
-                skip = 0;
-            }
-        }
-    }
-    return (int64_t)total;
-}
-
-/* With the lock held: what the call returns now; -EAGAIN: wait; STREAM_NOT. */
-static int64_t receive_now(struct stream *s, const struct iovec *v, int count, uint64_t *done, int flags)
-{
-    uint64_t total = iovec_length(v, count);
-    int64_t n = take_pieces(s, v, count, *done, flags);
-    if (n < 0)
-        return n;
-    *done = (uint64_t)n;
-    if (*done == total || (*done && !(flags & MSG_WAITALL)) || (*done && (flags & MSG_PEEK)))
-        return n;
-    /* What the ring has met with the host does not tell again. */
-    if (s->receive_error) {
-        if (*done)
-            return n;
-        int error = s->receive_error;
-        s->receive_error = 0;
-        s->end = true;
-        return -error;
-    }
-    if (s->state == STREAM_OFF && !s->first)
-        return *done ? n : STREAM_NOT;
-    return s->end ? n : -EAGAIN;
-}
-
-static bool resume(const struct stream *s)
-{
-    return s->state == STREAM_ACTIVE && !s->receiving.slot && !s->end && !s->receive_error &&
-           s->queued < RECEIVE_RESUME;
-}
-
-/* Waits for the ring: 0, or what an interrupted call returns. */
-static int64_t wait_ring(struct uring *u)
+int64_t stream_wait(struct uring *u)
 {
     io_flush_for_ring();
     if (signal_pending())
@@ -778,137 +403,16 @@ static int64_t wait_ring(struct uring *u)
     return error && signal_pending() ? RESTART_SYS : 0;
 }
 
-int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
-{
-    struct stream *s = f->stream;
-    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), asked = false;
-    uint64_t done = 0;
-    if (flags & ~RECEIVE_FLAGS) {
-        stream_leave(f);
-        return STREAM_NOT;
-    }
-    for (;;) {
-        lock_take(&s->lock);
-        int64_t result = receive_now(s, v, count, &done, flags);
-        bool again = home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
-        bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
-        if (drained)
-            s->lingering = false;
-        lock_release(&s->lock);
-        if (drained)
-            epoll_answers_by_host(f);
-        if (again)
-            uring_defer(s->ring, &s->arm);
-        if (bulk)
-            stream_leave(f);
-        if (result != -EAGAIN)
-            return result;
-        if (!home(s)) {
-            stream_leave(f);
-            continue;
-        }
-        if (!wait) {
-            if (asked || done)
-                return done ? (int64_t)done : -EAGAIN;
-            asked = true;
-            if (uring_enter_if_stale(s->ring))
-                continue;
-            return -EAGAIN;
-        }
-        result = wait_ring(s->ring);
-        if (result)
-            return done ? (int64_t)done : result;
-    }
-}
-
-uint64_t stream_queued(struct file *f)
-{
-    return __atomic_load_n(&f->stream->queued, __ATOMIC_RELAXED);
-}
-
-/* ---- sending ---- */
-
-/* Takes what there is room for, `done` bytes into the buffers. 0 or -EFAULT, -ENOBUFS. The lock is held. */
-static int gather(struct stream *s, const struct iovec *v, int count, uint64_t *done)
-{
-    uint64_t before = 0;
-    for (int i = 0; i < count; i++) {
-        uint64_t n = v[i].iov_len, at = *done > before ? MIN(*done - before, n) : 0;
-        before += n;
-        while (at < n && s->pending < SEND_LIMIT) {
-            /* What is in flight is the kernel's to read. */
-            struct chunk *c = s->chunk ? container_of(s->chunk_last, struct chunk, next) : NULL;
-            if (!c || c->length == CHUNK_SIZE || (c == s->chunk && s->sending.slot)) {
-                if (!(c = chunk_take()))
-                    return -ENOBUFS;
-                *s->chunk_last = c;
-                s->chunk_last = &c->next;
-            }
-            uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(CHUNK_SIZE - c->length));
-            part = MIN(part, SEND_LIMIT - s->pending);
-            if (chunk_append(c, (const uint8_t *)v[i].iov_base + at, part))
-                return -EFAULT;
-            s->pending += part;
-            at += part;
-            *done += part;
-        }
-    }
-    return 0;
-}
-
-static int64_t broken(struct stream *s, int flags)
-{
-    int error = s->send_error == EPIPE || s->send_error == -1 ? EPIPE : s->send_error;
-    s->send_error = -1; /* told; from now on the pipe is broken */
-    if (error == EPIPE && !(flags & MSG_NOSIGNAL))
-        signal_raise_self(SIGPIPE);
-    return -error;
-}
-
-int64_t stream_send(struct file *f, const struct msghdr *m, int flags)
-{
-    struct stream *s = f->stream;
-    uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0;
-    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
-    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || !home(s)) {
-        stream_leave(f);
-        return STREAM_NOT;
-    }
-    for (;;) {
-        lock_take(&s->lock);
-        if (!s->send_error &&
-            (s->state != STREAM_ACTIVE || (total - done >= SEND_DIRECT && !s->chunk && !done))) {
-            lock_release(&s->lock);
-            return STREAM_NOT;
-        }
-        int64_t result = s->send_error ? broken(s, flags) : gather(s, m->msg_iov, (int)m->msg_iovlen, &done);
-        s->was_full |= s->pending > SEND_WRITABLE;
-        bool start = s->chunk && !s->sending.slot;
-        lock_release(&s->lock);
-        if (start)
-            uring_defer(s->ring, &s->push);
-        if (done == total || (result && done))
-            return (int64_t)done;
-        if (result && result != -ENOBUFS)
-            return result;
-        if (!wait)
-            return done ? (int64_t)done : -EAGAIN;
-        result = wait_ring(s->ring);
-        if (result)
-            return done ? (int64_t)done : result;
-    }
-}
-
 /* ---- its state ---- */
 
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
 {
     struct stream *s = f->stream;
-    if (home(s))
+    if (stream_home(s))
         streams_listen();
-    if (s->state == STREAM_ACTIVE && (!wait->ring || !home(s))) {
+    if (s->state == STREAM_ACTIVE && (!wait->ring || !stream_home(s))) {
         /* Another way of waiting than by the ring of its thread. */
-        if (home(s) && !wait->ring)
+        if (stream_home(s) && !wait->ring)
             stream_leave(f);
         else if (!s->leave_wanted)
             ask_to_leave(s);
@@ -919,11 +423,11 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
         now |= POLLIN | POLLRDNORM;
     if (s->end)
         now |= POLLRDHUP;
-    if (s->receive_error || s->send_error)
+    if (s->dead)
+        now |= POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP;
+    if (s->receive_error || s->send_error > 0)
         now |= POLLERR;
-    if (s->send_error)
-        now |= POLLHUP;
-    if (!s->was_full)
+    if (!s->was_full || s->dead)
         now |= POLLOUT | POLLWRNORM;
     bool off = s->state == STREAM_OFF;
     bool readable = s->first;
@@ -934,7 +438,8 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
     }
     wait->host_fd = -1;
     wait->events = 0;
-    wait->answer = wait->net = false;
+    wait->answer = false;
+    wait->xsks = 0;
     *ready = now;
     return true;
 }
@@ -957,3 +462,4 @@ int stream_error(struct file *f)
     lock_release(&s->lock);
     return error;
 }
+

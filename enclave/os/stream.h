@@ -28,7 +28,8 @@ static inline bool stream_on(const struct file *f)
 
 /* As recvmsg and sendmsg on a connected socket; or STREAM_NOT. */
 int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags);
-int64_t stream_send(struct file *f, const struct msghdr *m, int flags);
+/* direct: much at once may be left to the host's socket, by STREAM_NOT; if that takes nothing, call again without. */
+int64_t stream_send(struct file *f, const struct msghdr *m, int flags, bool direct);
 /* True: *ready is the file's state. */
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready);
 uint64_t stream_arrivals(struct file *f);

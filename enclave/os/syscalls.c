@@ -17,6 +17,7 @@
 #include "enclave/os/stream.h"
 #include "enclave/io/flush.h"
 #include "enclave/os/syscall_files.h"
+#include "enclave/os/syscall_ipc.h"
 #include "enclave/os/syscall_memory.h"
 #include "enclave/os/syscall_time.h"
 #include "enclave/os/thread.h"
@@ -58,7 +59,7 @@
 #define SYSCALLS(X)                                                                                \
     SYSCALLS_FILES(X) SYSCALLS_MEMORY(X) SYSCALLS_TIME(X) SYSCALLS_PROCESS(X) SYSCALLS_THREAD(X)   \
     SYSCALLS_SIGNAL(X) SYSCALLS_TIMER(X) SYSCALLS_CREDENTIALS(X) SYSCALLS_SCHEDULE(X)              \
-    SYSCALLS_PIDFD(X)
+    SYSCALLS_PIDFD(X) SYSCALLS_IPC(X)
 
 #define DECLARE(name) SYSCALL(name);
 SYSCALLS(DECLARE)
@@ -151,6 +152,8 @@ void syscall_dispatch(struct registers *r, bool trapped)
         handler *h = number < STATISTICS_SYSCALLS ? table[number] : NULL;
         result = h ? h(r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9) : unknown(number);
     } while (again(r, &result));
+    if (current()->restore_mask)
+        signal_mask_settle(result == -EINTR);
     if (log_threshold >= LOG_TRACE) {
         const uint64_t argument[6] = {r->rdi, r->rsi, r->rdx, r->r10, r->r8, r->r9};
         bool restarts = r->rip == (uint64_t)syscall_again;

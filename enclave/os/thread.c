@@ -8,6 +8,7 @@
 #include <linux/sched.h>
 
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
@@ -373,4 +374,14 @@ SYSCALL(get_robust_list)
     if (!t)
         return -ESRCH;
     return user_put((void *)a1, &t->robust_list) || user_put((void *)a2, &size) ? -EFAULT : 0;
+}
+
+void thread_named(const struct thread *t)
+{
+    if (!(enclave.configuration->flags & CONFIGURATION_DEVELOPMENT))
+        return;
+    if (t == thread_first())
+        host_title(t->name, NULL, 0);
+    else if (t == current())
+        host_thread_name(t->name);
 }

@@ -66,4 +66,7 @@ void thread_wake(struct thread *t);
 /* Is there a signal that the current thread must act on before it goes on? No exit. */
 bool signal_pending(void);
 
+/* The name of a thread of ours has changed: others may see it, in a development configuration. */
+void thread_named(const struct thread *t);
+
 #endif

@@ -155,7 +155,8 @@ static void note_socket_option(struct file *f, int name, const void *value, sock
         udp_learn_name(f);
         break;
     case SO_REUSEPORT:
-        s->endpoint.shares = set(value, n);
+        s->shares = set(value, n);
+        udp_steer(f);
         break;
     case SO_RCVBUF:
     case SO_RCVBUFFORCE:
@@ -337,10 +338,10 @@ int udp_getsockopt(struct file *f, int level, int name, void *value, socklen_t *
 {
     struct udp_socket *s = socket_of(f);
     if (level == SOL_SOCKET && name == SO_ERROR) {
-        int error = udp_stream_error(&s->stream);
+        int error = udp_stream_error(s);
         if (error)
             return error_give(error, value, n);
-        s->host_reported &= ~(uint32_t)POLLERR; /* reading it clears it */
+        hint_set(s->host_reported, hint(s->host_reported) & ~(uint32_t)POLLERR); /* reading it clears it */
     }
     return host_getsockopt(f->host_fd, level, name, value, n);
 }

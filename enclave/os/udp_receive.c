@@ -106,7 +106,7 @@ static int64_t queue_receive(struct udp_socket *s, struct msghdr *m, int flags)
     if (!udp_endpoint_take(&s->endpoint, &p))
         return -EAGAIN;
     result = s->coalesces ? copy_row(s, &p, m, flags) : copy_out(s, &p, m, flags);
-    s->last_arrived = p.arrived;
+    hint_set(s->last_arrived, p.arrived);
     udp_packet_release(&p);
     return result;
 }
@@ -119,12 +119,12 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     int64_t result = host_recvmsg(f->host_fd, m, 0, flags | MSG_DONTWAIT, 0, &asked);
     if (result >= 0 ? flags & MSG_ERRQUEUE : result != -EAGAIN)
         routes_forget(); /* the error may have been about a way */
-    s->host_reported = 0;
-    s->host_likely = result >= 0 && !(flags & MSG_PEEK);
-    s->host_looked = result == -EAGAIN ? udp_ticks() : 0;
-    s->sends_seen = sends;
+    hint_set(s->host_reported, 0);
+    hint_set(s->host_likely, result >= 0 && !(flags & MSG_PEEK));
+    hint_set(s->host_looked, result == -EAGAIN ? udp_ticks() : 0);
+    hint_set(s->sends_seen, sends);
     if (result >= 0 && !(flags & MSG_PEEK)) {
-        s->last_arrived = 0;
+        hint_set(s->last_arrived, 0);
         udp_count(&s->endpoint, host_in, 1);
     }
     return result;
@@ -135,10 +135,10 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
 {
     struct udp_socket *s = socket_of(f);
     int64_t result;
-    if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
-        net_poll();
+    if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
+        net_poll(udp_xsks(s));
     bool queued = !udp_endpoint_empty(&s->endpoint);
-    if (s->host_reported || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
+    if (hint(s->host_reported) || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
         result = host_receive(f, m, flags);
         if (result != -EAGAIN)
             return result;
@@ -156,17 +156,18 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
     if (!left)
         return -EAGAIN;
     io_flush();
-    if (udp_attached(s) && !signal_pending() && net_nap(left))
+    uint32_t xsks = udp_xsks(s);
+    if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;
-    s->sends_seen = udp_host_sends();
+    hint_set(s->sends_seen, udp_host_sends());
     udp_endpoint_wait(&s->endpoint);
     if (udp_endpoint_empty(&s->endpoint))
-        result = net_sleep(f->host_fd, POLLIN, udp_attached(s), &reported, &left);
+        result = net_sleep(f->host_fd, POLLIN, xsks, &reported, &left);
     else
         reported = 0;
     udp_endpoint_wait_end(&s->endpoint);
-    s->host_looked = udp_ticks();
-    s->host_reported = reported;
+    hint_set(s->host_looked, udp_ticks());
+    hint_set(s->host_reported, reported);
     if (result == -ETIMEDOUT)
         return udp_deadline_left(limit) ? 0 : -EAGAIN;
     if (result == -EINTR && signal_pending())
@@ -182,7 +183,7 @@ int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
         return udp_zerocopy_receive(s, m);
     if (flags & MSG_ERRQUEUE)
         return host_receive(f, m, flags);
-    int error = udp_stream_error(&s->stream);
+    int error = udp_stream_error(s);
     if (error)
         return error;
     for (;;) {
@@ -197,7 +198,7 @@ int64_t udp_recvmsg(struct file *f, struct msghdr *m, int flags)
         }
         if (s->shut_read)
             break;
-        if (s->host_likely) {
+        if (hint(s->host_likely)) {
             result = host_receive(f, m, flags);
             if (result != -EAGAIN)
                 return result;

@@ -144,14 +144,14 @@ int udp_pending_error(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
     uint64_t now = udp_ticks();
-    bool known = s->host_reported & POLLERR;
+    bool known = hint(s->host_reported) & POLLERR;
     if (!known && (udp_looked_within(s, UDP_BELIEF_PART) ||
-                   (s->error_looked && now - s->error_looked < net_second() / UDP_BELIEF_PART)))
+                   (hint(s->error_looked) && now - hint(s->error_looked) < net_second() / UDP_BELIEF_PART)))
         return 0;
     int error = 0;
     socklen_t n = sizeof error;
-    s->error_looked = now;
-    s->host_reported &= ~(uint32_t)POLLERR;
+    hint_set(s->error_looked, now);
+    hint_set(s->host_reported, hint(s->host_reported) & ~(uint32_t)POLLERR);
     if (host_getsockopt(f->host_fd, SOL_SOCKET, SO_ERROR, &error, &n) || n != sizeof error)
         return 0;
     if (error <= 0 || error >= 4096)
@@ -233,7 +233,7 @@ static int send_stream(struct file *f, const struct msghdr *m, int flags, uint32
     for (;;) {
         lock_take(&s->lock);
         int result = udp_stream_send(f, m, flags, length);
-        s->stream.blocked = result == -EAGAIN;
+        hint_set(s->stream.blocked, result == -EAGAIN);
         lock_release(&s->lock);
         if (result != -EAGAIN)
             return result;

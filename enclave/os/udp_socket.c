@@ -41,12 +41,12 @@ uint64_t udp_deadline_left(const struct udp_deadline *d)
 
 bool udp_looked_within(const struct udp_socket *s, uint64_t part)
 {
-    return s->host_looked && udp_ticks() - s->host_looked < net_second() / part;
+    return hint(s->host_looked) && udp_ticks() - hint(s->host_looked) < net_second() / part;
 }
 
 bool udp_believed_empty(const struct udp_socket *s)
 {
-    return udp_attached(s) && udp_looked_within(s, UDP_BELIEF_PART) && s->sends_seen == udp_host_sends();
+    return udp_xsks(s) && udp_looked_within(s, UDP_BELIEF_PART) && hint(s->sends_seen) == udp_host_sends();
 }
 
 void udp_host_look(struct file *f)
@@ -58,11 +58,11 @@ void udp_host_look(struct file *f)
     int ready = host_ppoll(&p, 1, &now, 0);
     if (ready < 0)
         return;
-    s->host_reported |= (uint16_t)p.revents;
+    hint_set(s->host_reported, hint(s->host_reported) | (uint16_t)p.revents);
     if (p.revents & POLLIN)
         return;
-    s->host_looked = udp_ticks();
-    s->sends_seen = sends;
+    hint_set(s->host_looked, udp_ticks());
+    hint_set(s->sends_seen, sends);
 }
 
 /* ---- names and steering ---- */
@@ -106,7 +106,7 @@ static bool names_equal(const struct udp_name *a, const struct udp_name *b)
 {
     return ip_equal(a->address, b->address) && ip_equal(a->peer, b->peer) && a->device == b->device &&
            a->port == b->port && a->peer_port == b->peer_port && a->four == b->four &&
-           a->six == b->six && a->served == b->served;
+           a->six == b->six && a->served == b->served && a->shares == b->shares;
 }
 
 static void rename(struct file *f, struct udp_name *n)
@@ -116,6 +116,7 @@ static void rename(struct file *f, struct udp_name *n)
     bool here = ip_is_loopback(n->address);
     n->served = can_be_served(s, n);
     n->host = f->host_fd;
+    n->shares = s->shares;
     if (here)
         n->four = n->six = false;
     if (names_equal(n, &s->endpoint.name))
@@ -283,7 +284,7 @@ static int udp_stat(struct file *f, struct stat *out)
 /* SIOCGSTAMP and its kin: when the last datagram came. */
 static int64_t stamp(const struct udp_socket *s, bool fine, uint64_t argument)
 {
-    uint64_t ns = time_realtime_at(s->last_arrived);
+    uint64_t ns = time_realtime_at(hint(s->last_arrived));
     const int64_t time[2] = {(int64_t)(ns / 1000000000),
                              (int64_t)(fine ? ns % 1000000000 : ns % 1000000000 / 1000)};
     return user_put((void *)argument, &time);
@@ -299,7 +300,7 @@ static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
     if (command == FIONREAD) {
         struct udp_endpoint *e = &socket_of(f)->endpoint;
         if (udp_endpoint_empty(e))
-            net_poll();
+            net_poll(udp_xsks(socket_of(f)));
         int length = udp_endpoint_first_length(e);
         if (length >= 0)
             return user_put((void *)argument, &length);
@@ -319,22 +320,22 @@ static int udp_set_flags(struct file *f, int flags)
 /* What the host said of its socket since the last look, from the sleep that the caller has made. */
 static void take_report(struct udp_socket *s, uint32_t reported, bool fresh)
 {
-    if (s->found_empty && s->sleeps_seen != net_sleeps() && !(reported & POLLIN))
-        s->host_looked = udp_ticks();
-    if (reported & (fresh ? POLLIN : ~s->host_reported & POLLIN))
-        s->host_arrivals++;
-    s->host_reported |= reported & ~(uint32_t)POLLOUT;
+    if (hint(s->found_empty) && hint(s->sleeps_seen) != net_sleeps() && !(reported & POLLIN))
+        hint_set(s->host_looked, udp_ticks());
+    if (reported & (fresh ? POLLIN : ~hint(s->host_reported) & POLLIN))
+        hint_set(s->host_arrivals, hint(s->host_arrivals) + 1);
+    hint_set(s->host_reported, hint(s->host_reported) | (reported & ~(uint32_t)POLLOUT));
     if (reported & (POLLOUT | POLLERR | POLLHUP))
-        s->stream.blocked = false;
-    s->found_empty = false;
+        hint_set(s->stream.blocked, false);
+    hint_set(s->found_empty, false);
 }
 
 static uint32_t state(const struct udp_socket *s)
 {
-    uint32_t state = s->stream.blocked ? 0 : POLLOUT | POLLWRNORM | POLLWRBAND;
-    if (!udp_endpoint_empty(&s->endpoint) || (s->host_reported & POLLIN))
+    uint32_t state = hint(s->stream.blocked) ? 0 : POLLOUT | POLLWRNORM | POLLWRBAND;
+    if (!udp_endpoint_empty(&s->endpoint) || (hint(s->host_reported) & POLLIN))
         state |= POLLIN | POLLRDNORM;
-    state |= s->host_reported & (POLLERR | POLLHUP);
+    state |= hint(s->host_reported) & (POLLERR | POLLHUP);
     if (!udp_zerocopy_told(s))
         state |= POLLERR;
     if (s->shut_read)
@@ -350,16 +351,16 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     uint32_t wanted = events | POLLERR | POLLHUP;
     take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
-    if (udp_endpoint_empty(&s->endpoint) && udp_attached(s))
-        net_poll();
+    wait->xsks = udp_xsks(s);
+    if (udp_endpoint_empty(&s->endpoint) && wait->xsks)
+        net_poll(wait->xsks);
     wait->host_fd = f->host_fd;
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)
         wait->events |= POLLIN;
-    if (s->stream.blocked && (events & (POLLOUT | POLLWRNORM | POLLWRBAND)))
+    if (hint(s->stream.blocked) && (events & (POLLOUT | POLLWRNORM | POLLWRBAND)))
         wait->events |= POLLOUT;
     wait->answer = false;
-    wait->net = udp_attached(s);
     uint32_t ready = state(s) & wanted;
     /* What is ready inside must not hide what the host has to tell: it is looked at now and then. */
     if (ready && !udp_looked_within(s, ready & POLLIN ? UDP_LOOK_PART : UDP_BELIEF_PART)) {
@@ -369,16 +370,16 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     if (ready)
         return ready;
     udp_endpoint_wait(&s->endpoint);
-    s->found_empty = wait->events & POLLIN;
-    s->sleeps_seen = net_sleeps();
-    s->sends_seen = udp_host_sends();
+    hint_set(s->found_empty, wait->events & POLLIN);
+    hint_set(s->sleeps_seen, net_sleeps());
+    hint_set(s->sends_seen, udp_host_sends());
     return state(s) & wanted; /* something may have come before the wait was noted */
 }
 
 static uint64_t udp_arrivals(struct file *f)
 {
     struct udp_socket *s = socket_of(f);
-    return __atomic_load_n(&s->endpoint.arrivals, __ATOMIC_RELAXED) + s->host_arrivals;
+    return __atomic_load_n(&s->endpoint.arrivals, __ATOMIC_RELAXED) + hint(s->host_arrivals);
 }
 
 static void udp_release(struct file *f)
@@ -426,9 +427,9 @@ static void set_shared(struct file *f, bool shared)
     udp_stream_end(&s->stream);
     s->shared = shared;
     /* What was known of the host socket was known to one process alone. */
-    s->host_looked = 0;
-    s->host_reported = 0;
-    s->host_likely = false;
+    hint_set(s->host_looked, 0);
+    hint_set(s->host_reported, 0);
+    hint_set(s->host_likely, false);
     udp_steer(f);
     lock_release(&s->lock);
 }
@@ -454,7 +455,7 @@ static void leave(struct file *f)
 void udp_sockets_share(void)
 {
     if (net_active())
-        net_poll(); /* what has come is the parent's */
+        net_poll(NET_ALL); /* what has come is the parent's */
     files_visit(share);
 }
 

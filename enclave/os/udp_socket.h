@@ -70,6 +70,7 @@ struct udp_socket {
     bool receive_by_host; /* the same for receiving */
     bool bound_to_device; /* it was, once: the host knows whether it still is */
     bool shared;          /* with a child of fork */
+    bool shares;          /* SO_REUSEPORT */
     bool shut_read, shut_write;
     struct udp_reports reports;
     uint64_t receive_timeout, send_timeout;        /* ns, NO_TIMEOUT: none */
@@ -78,7 +79,7 @@ struct udp_socket {
     uint8_t *staging; /* from the first datagram on */
     size_t staging_size;
 
-    /* What is known of the host socket; racing threads at worst ask it once too often. */
+    /* What is known of the host socket, by hint() and hint_set(). */
     uint32_t host_reported; /* poll events that hold as far as is known */
     bool host_likely;       /* its last receive got something: there may be more */
     bool found_empty;       /* poll saw nothing last time: a sleep since then looked at the host socket */
@@ -90,15 +91,19 @@ struct udp_socket {
     uint64_t last_arrived;  /* TSC: of the datagram that was received last; 0: by the host socket, or none */
 };
 
+/* Of what several threads read and write at once: at worst they ask once too often. */
+#define hint(place) __atomic_load_n(&(place), __ATOMIC_RELAXED)
+#define hint_set(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELAXED)
+
 static inline struct udp_socket *socket_of(struct file *f)
 {
     return f->data;
 }
 
-/* Does anything come to it by XSKs? */
-static inline bool udp_attached(const struct udp_socket *s)
+/* By which XSKs does anything come to it? */
+static inline uint32_t udp_xsks(const struct udp_socket *s)
 {
-    return __atomic_load_n(&s->endpoint.attached, __ATOMIC_RELAXED);
+    return __atomic_load_n(&s->endpoint.xsks, __ATOMIC_RELAXED);
 }
 
 static inline uint64_t udp_ticks(void)

@@ -54,7 +54,7 @@ static int leave(struct udp_stream *t)
     if (error)
         return error;
     segments_give(t->set);
-    t->set = NULL;
+    hint_set(t->set, NULL);
     return UDP_NO_STREAM;
 }
 
@@ -65,24 +65,34 @@ static bool enter(struct udp_stream *t)
         return true;
     if (xsk_count() && xsk_zerocopy(xsk_at(0)))
         return false;
-    t->set = segments_take();
+    hint_set(t->set, segments_take());
     if (t->set)
-        xsk_flush();
+        xsk_flush_all();
     return t->set;
 }
 
-int udp_stream_error(struct udp_stream *s)
+static int error_of(struct udp_stream *t)
 {
-    return s->set ? segments_error(s->set) : 0;
+    return t->set ? segments_error(t->set) : 0;
+}
+
+int udp_stream_error(struct udp_socket *s)
+{
+    if (!hint(s->stream.set))
+        return 0;
+    lock_take(&s->lock);
+    int error = error_of(&s->stream);
+    lock_release(&s->lock);
+    return error;
 }
 
 void udp_stream_end(struct udp_stream *s)
 {
     if (s->set)
         segments_give(s->set);
-    s->set = NULL;
+    hint_set(s->set, NULL);
     s->run = 0;
-    s->blocked = false;
+    hint_set(s->blocked, false);
 }
 
 int udp_stream_send(struct file *f, const struct msghdr *m, int flags, uint32_t length)
@@ -90,7 +100,7 @@ int udp_stream_send(struct file *f, const struct msghdr *m, int flags, uint32_t 
     struct udp_socket *s = socket_of(f);
     struct udp_stream *t = &s->stream;
     const void *payload;
-    int error = udp_stream_error(t);
+    int error = error_of(t);
     if (error)
         return error;
     if (!eligible(s, m, flags, length)) {

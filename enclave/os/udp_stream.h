@@ -14,6 +14,7 @@
 
 struct file;
 struct segments;
+struct udp_socket;
 
 struct udp_stream {
     struct segments *set; /* NULL: what is sent is not gathered */
@@ -37,7 +38,7 @@ int udp_stream_send(struct file *f, const struct msghdr *m, int flags, uint32_t 
 /* Before anything that changes the socket, and before it is closed: what is gathered is sent. */
 void udp_stream_end(struct udp_stream *s);
 
-/* The error of a datagram sent before, told once. */
-int udp_stream_error(struct udp_stream *s);
+/* The error of a datagram sent before, told once. The socket's lock is not held. */
+int udp_stream_error(struct udp_socket *s);
 
 #endif

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the end-to-end tests share.
 
-rakis() { timeout 60 "$RAKIS" run --log error "$@"; }
+# IO: rings (default) or exits.
+rakis() { timeout 60 "$RAKIS" run --log error --io "${IO:-rings}" "$@"; }
 
 # The same output and status as natively: same PROGRAM [ARG...]
 same() {

@@ -598,12 +598,16 @@ def until(pattern, seconds=20):
     text = text[re.search(pattern, text).end():]
 def say(line): os.write(fd, line.encode())
 def prompt(): until(r"\nready\$ ")
+def foreground():
+    end = time.time() + 20
+    while os.tcgetpgrp(fd) == pid and time.time() < end: time.sleep(.05)
+    time.sleep(1) # it is still to become the program
 say("PS1='\\nready$ '; bind 'set enable-bracketed-paste off'\n"); prompt()
-say("sleep 100\n"); time.sleep(1); say("\x1a"); until(r"Stopped +sleep 100"); prompt()
+say("sleep 100\n"); foreground(); say("\x1a"); until(r"Stopped +sleep 100"); prompt()
 say("bg; jobs\n"); until(r"Running +sleep 100"); prompt()
-say("fg\n"); time.sleep(1); say("\x03"); prompt()
+say("fg\n"); foreground(); say("\x03"); prompt()
 say("echo status $?\n"); until(r"\nstatus 130"); prompt()
-say("cat | sort -r\n"); time.sleep(1); say("a\nb\n\x04"); until(r"b\r\na\r\n"); prompt()
+say("cat | sort -r\n"); foreground(); say("a\nb\n\x04"); until(r"b\r\na\r\n"); prompt()
 say("sleep 100 | sleep 101 &\n"); prompt()
 say("kill %1; wait; echo gone\n"); until(r"\ngone"); prompt()
 say("(trap '' TSTP; sleep 1); echo over\n"); time.sleep(.5); say("\x1a"); until(r"over\r\n\r"); prompt()

@@ -16,6 +16,24 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 }
 
 @test "signals as natively" { same "$BUILD/tests/signals"; }
+@test "semaphores, message queues and shared memory as natively" {
+    same "$BUILD/tests/ipc"
+    IO=exits same "$BUILD/tests/ipc"
+}
+
+@test "shared memory of another process is refused, and said" {
+    local id
+    id=$(ipcmk -M 4096 | grep -o '[0-9]*$')
+    run timeout 60 "$RAKIS" run -- "$BUILD/tests/ipc" "$id"
+    ipcrm -m "$id"
+    grep -q 'attach: -1 ENOSYS' <<<"$output"
+    grep -q "segment $id was made by another process" <<<"$output"
+}
+
+@test "masks of waits as natively" {
+    same "$BUILD/tests/masks"
+    IO=exits same "$BUILD/tests/masks"
+}
 
 @test "threads as natively" { same "$BUILD/tests/threads"; }
 

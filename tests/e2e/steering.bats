@@ -27,9 +27,9 @@ PYTHON
 import socket, sys, time
 host, port, count = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 size = int(sys.argv[4]) if len(sys.argv) > 4 else 20
-s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(0.2)
-for i in range(count):
+for i in range(count): # each by another port, and so perhaps by another queue
+    s = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(0.2)
     question = (b"%d." % i).ljust(size - i % 9, b"x")
     end = time.time() + 10
     while True:
@@ -156,11 +156,7 @@ goes_on() {
 
 @test "the daemon that rakis started is killed" {
     echo_start 7777 --iface v0 --stats stats.json
-    local pid daemon=''
-    for pid in $(ip netns pids "$NS_A"); do
-        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || daemon=$pid
-    done
-    goes_on "$daemon"
+    goes_on "$(started_daemon)"
 }
 
 @test "a daemon that ends in order says goodbye as one that is killed" {
@@ -305,8 +301,75 @@ goes_on() {
     wait_for "/usr/bin/python3 -c 'import json; json.load(open(\"first.json\")); json.load(open(\"second.json\"))'"
     [ "$(field first.json xsk.0.queue) $(field second.json xsk.0.queue)" = "0 1" ]
     # By which queue they come is the sender's choice: what came by the own one went by the XSK, the rest by the kernel.
-    [ $(($(field first.json xsk.0.packets_in) + $(field second.json xsk.0.packets_in))) -gt 0 ]
+    local file
+    for file in first second; do
+        [ "$(field $file.json xsk.0.packets_in)" -gt 5 ]
+        [ "$(field $file.json xsk.0.packets_in)" -lt 95 ]
+    done
     [ "$(says 7777 "host sockets")$(says 7778 "host sockets")" = 00 ]
+}
+
+# The rakis-xdpd that rakis started: started_daemon NS
+started_daemon() {
+    local pid
+    for pid in $(ip netns pids "$NS_A"); do
+        [ "$(cat "/proc/$pid/comm")" != rakis-xdpd ] || echo "$pid"
+    done
+}
+
+@test "an enclave joins the daemon that another one started, which ends with the last" {
+    ip -n "$NS_A" link del v0
+    veth_add 2
+    echo_start 7777 --iface v0:0
+    local first=$ECHO_PID
+    echo_start 7778 --iface v0:1 --stats stats.json
+    [ "$(started_daemon | wc -l)" = 1 ]
+    kill -9 "$first"
+    wait "$first" || true
+    ask 10.78.0.1 7778 100
+    [ "$(now xsk.0.packets_in)" -gt 0 ]
+    has_program
+    in_b /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"end", ("10.78.0.1", 7778))'
+    wait "$ECHO_PID"
+    not has_program
+    wait_for '[ -z "$(started_daemon)" ]'
+    [ "$(says 7777 "host sockets")$(says 7778 "host sockets")" = 00 ]
+    # Nothing is left where it listened.
+    [ ! -e "/run/rakis/$(in_a stat -L -c %i /proc/self/ns/net)" ]
+}
+
+@test "an enclave that made processes is killed" {
+    daemon_start -i v0
+    cat >"$THERE/parent.py" <<'PYTHON'
+import os, socket, subprocess, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", 7777))
+if os.fork() == 0:
+    time.sleep(30)
+child = subprocess.Popen(["sleep", "30"])
+print("ready", flush=True)
+time.sleep(30)
+PYTHON
+    ip netns exec "$NS_A" "$RAKIS" run --log error --iface v0 -- /usr/bin/python3 "$THERE/parent.py" >ready 3>&- &
+    ECHO_PIDS+=("$!")
+    wait_for "grep -q ready ready"
+    kill -9 "${ECHO_PIDS[0]}"
+    sleep 1
+    [ "$(steered)" = 0 ]
+    # The queue is free though its children live.
+    [ "$(ip netns pids "$NS_A" | wc -l)" -ge 3 ]
+    echo_start 7778 --iface v0 --stats stats.json
+    ask 10.78.0.1 7778 20
+    [ "$(now xsk.0.packets_in)" -ge 20 ]
+    ip netns pids "$NS_A" | while read -r pid; do [ "$(ps -o ppid= -p "$pid" | tr -d ' ')" != 1 ] || kill "$pid"; done
+}
+
+@test "a daemon that listens elsewhere" {
+    daemon_start -i v0 --socket "$PWD/s"
+    echo_start 7777 --iface v0 --xsk-uds "$PWD/s" --stats stats.json
+    ask 10.78.0.1 7777 20
+    [ "$(now xsk.0.packets_in)" -ge 20 ]
+    [ "$(steered)" = 2 ]
 }
 
 @test "a queue that another enclave has, or that is not there, is said" {

@@ -23,7 +23,8 @@
 #include <time.h>
 #include <unistd.h>
 
-static int port, client_saw, left_open;
+static int port, client_saw, left_open, wait_pipe[2];
+static size_t sent_so_far;
 static FILE *said; /* what the server has to say comes after all else */
 
 #define CHECK(call)                                                                                \
@@ -82,6 +83,7 @@ struct connection {
     size_t have;
     char *out;
     size_t out_length, out_done;
+    size_t piece; /* send so much at once; 0: all */
 };
 
 static int set, wake, listening_fd;
@@ -105,7 +107,8 @@ static void finish(struct connection *c)
 static int flush(struct connection *c)
 {
     while (c->out_done < c->out_length) {
-        ssize_t n = send(c->fd, c->out + c->out_done, c->out_length - c->out_done, MSG_NOSIGNAL);
+        size_t left = c->out_length - c->out_done;
+        ssize_t n = send(c->fd, c->out + c->out_done, c->piece && c->piece < left ? c->piece : left, MSG_NOSIGNAL);
         if (n < 0 && errno == EAGAIN) {
             watch(c, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
             return 1;
@@ -121,6 +124,7 @@ static int flush(struct connection *c)
         watch(c, EPOLLIN, EPOLL_CTL_MOD);
     free(c->out);
     c->out = NULL;
+    c->piece = 0;
     c->out_length = c->out_done = 0;
     return 1;
 }
@@ -143,7 +147,9 @@ static void *tell_from_thread(void *context)
 
 /* e: echo n bytes of a pattern. p: peek first. t: another thread answers. w: MSG_WAITALL. f: FIONREAD.
  * m: send, then compute until the client has it. s: shut down. z: the thread ends, and
- * leaves the connection to others. l: linger and close (a reset). b: poll it by poll(2). d: answer by a duplicate. */
+ * leaves the connection to others. l: linger and close (a reset). b: poll it by poll(2). d: answer by a duplicate.
+ * q: n bytes in pieces of 4 KiB, each when epoll says that there is room. k: look twice at what is there. h: send much
+ * and then wait for something else. */
 static int serve(struct connection *c)
 {
     size_t n = (size_t)strtoul(c->command + 1, NULL, 10);
@@ -172,6 +178,30 @@ static int serve(struct connection *c)
         pthread_t other;
         pthread_create(&other, NULL, tell_from_thread, c);
         pthread_join(other, NULL);
+        return 1;
+    }
+    case 'q':
+        c->piece = 4096;
+        return answer(c, n);
+    case 'k': {
+        char first[200], again[200];
+        ssize_t k;
+        while ((k = recv(c->fd, first, sizeof first, MSG_PEEK)) < 200)
+            CHECK(k);
+        CHECK(recv(c->fd, again, sizeof again, MSG_PEEK));
+        fprintf(said, "server: %s", memcmp(first, again, sizeof first) ? "two different looks\n" : "");
+        CHECK(recv(c->fd, again, sizeof again, 0));
+        fprintf(said, "%s\n", memcmp(first, again, sizeof first) ? "other bytes than it was shown" : "what it was shown");
+        return answer(c, 1);
+    }
+    case 'h': {
+        char *much = calloc(1, n), byte;
+        size_t done = 0;
+        for (ssize_t k; done < n && (k = send(c->fd, much, n - done < 4096 ? n - done : 4096, MSG_NOSIGNAL)) > 0;)
+            done += (size_t)k;
+        free(much);
+        __atomic_store_n(&sent_so_far, done, __ATOMIC_RELEASE);
+        CHECK(read(wait_pipe[0], &byte, 1)); /* until all that has been received */
         return 1;
     }
     case 'b': {
@@ -385,6 +415,44 @@ static void slow(void)
     printf("slow: good\n");
 }
 
+/* The server has more to send than there is room for, in small pieces, and gets room a little at a time. */
+static void in_pieces(void)
+{
+    size_t n = 9000000;
+    char *bytes = malloc(n);
+    int fd = warm();
+    command(fd, 'q', n);
+    for (size_t done = 0; done < n; done += 300000) {
+        usleep(2000);
+        receive_all(fd, bytes + done, n - done < 300000 ? n - done : 300000);
+    }
+    for (size_t i = 0; i < n; i++)
+        if (bytes[i] != (char)(i * 7 + n))
+            exit(1);
+    free(bytes);
+    echo(fd, 5);
+    close(fd);
+    printf("in pieces: good\n");
+}
+
+/* What was taken to be sent is sent, whatever the server waits for since. */
+static void left_behind(void)
+{
+    size_t n = 9000000;
+    char *bytes = malloc(n);
+    int fd = warm();
+    command(fd, 'h', n);
+    while (!(n = __atomic_load_n(&sent_so_far, __ATOMIC_ACQUIRE)))
+        usleep(1000);
+    usleep(20000);
+    receive_all(fd, bytes, n);
+    free(bytes);
+    CHECK(write(wait_pipe[1], "x", 1));
+    echo(fd, 5);
+    close(fd);
+    printf("left behind: good\n");
+}
+
 static void many(void)
 {
     enum { COUNT = 300 };
@@ -407,6 +475,10 @@ static void odd_ways(void)
     int fd = warm();
     char byte;
     send_all(fd, "p0      abcd", 12);
+    receive_all(fd, &byte, 1);
+    char shown[COMMAND + 201];
+    snprintf(shown, sizeof shown, "k%-7d%0200d", 0, 7);
+    send_all(fd, shown, COMMAND + 200);
     receive_all(fd, &byte, 1);
     command(fd, 'f', 0);
     send_all(fd, "12345", 5);
@@ -492,11 +564,14 @@ int main(int count, char **words)
     wake = eventfd(0, EFD_NONBLOCK);
     CHECK(set);
     CHECK(wake);
+    CHECK(pipe(wait_pipe));
     pthread_create(&server, NULL, serve_all, NULL);
     usleep(100000);
     sizes();
     pipelined();
     slow();
+    in_pieces();
+    left_behind();
     many();
     odd_ways();
     endings();

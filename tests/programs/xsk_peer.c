@@ -37,8 +37,9 @@
 struct host host;
 
 /* There are no threads of an enclave to be reminded. */
-void threads_remind(void)
+bool threads_remind(void)
 {
+    return false;
 }
 
 static struct xsk_setup setup;

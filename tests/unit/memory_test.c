@@ -189,6 +189,11 @@ static const struct file_ops file_operations = {.name = "file", .stat = file_sta
 static struct file file = {.ops = &file_operations, .path = "/lib/libfile.so", .references = 1, .flags = O_RDWR};
 static uint8_t contents[FILE_LENGTH];
 
+const char *file_real_path(struct file *f)
+{
+    return f->path;
+}
+
 struct file *file_get(int fd)
 {
     if (fd != 5)
@@ -316,9 +321,9 @@ static int fresh(void **state)
         contents[i] = (uint8_t)(i % 251 + 1);
     if (memory_shares() || file.references != 1)
         return -1;
-    uint64_t total, resident;
-    memory_usage(&total, &resident);
-    return total ? -1 : 0;
+    struct memory_use use;
+    memory_usage(&use);
+    return use.total ? -1 : 0;
 }
 
 static uint64_t map(uint64_t hint, uint64_t length, int protection, int flags, int fd,
@@ -497,7 +502,7 @@ static void code_is_patched_before_it_becomes_executable(void **state)
 static void what_fails_leaves_nothing_mapped(void **state)
 {
     (void)state;
-    uint64_t total, resident;
+    struct memory_use use;
     world.page_error = -ENOMEM;
     assert_int_equal(sys_mmap(0, 4096, RW, ANONYMOUS, UINT64_MAX, 0), -ENOMEM);
     assert_int_equal(sys_mmap(0, 4096, RW, MAP_PRIVATE, 5, 0), -ENOMEM);
@@ -506,8 +511,8 @@ static void what_fails_leaves_nothing_mapped(void **state)
     world.page_error = 0;
     world.read_error = -EIO;
     assert_int_equal(sys_mmap(0, 4096, RW, MAP_PRIVATE, 5, 0), -EIO);
-    memory_usage(&total, &resident);
-    assert_int_equal(total, 0);
+    memory_usage(&use);
+    assert_int_equal(use.total, 0);
     assert_int_equal(access_of(enclave.program_end - 4096), 0);
 }
 
@@ -764,17 +769,32 @@ static void maps_are_listed_as_in_proc(void **state)
     uint64_t low = enclave.dynamic + 0x10000;
     uint64_t at = map(0, 3 * PAGE_SIZE, PROT_READ, MAP_PRIVATE, 5, 0);
     sys_brk(low + PAGE_SIZE, 0, 0, 0, 0, 0);
-    int n = memory_print_maps(text, sizeof text);
+    int n = memory_print_maps(text, sizeof text, MAPS_LINES);
     assert_int_equal(n, strlen(text));
-    snprintf(line, sizeof line, "%lx-%lx rw-p 00000000 00:00 0", low, low + PAGE_SIZE);
+    snprintf(line, sizeof line, "%08lx-%08lx rw-p 00000000 00:00 0", low, low + PAGE_SIZE);
     assert_ptr_equal(strstr(text, line), text);
     assert_non_null(strstr(text, "[heap]\n"));
-    snprintf(line, sizeof line, "%lx-%lx r--p 00000000 ", at, at + 3 * PAGE_SIZE);
+    snprintf(line, sizeof line, "%08lx-%08lx r--p 00000000 ", at, at + 3 * PAGE_SIZE);
     assert_non_null(strstr(text, line));
     assert_non_null(strstr(text, " /lib/libfile.so\n"));
     char little[20];
-    assert_int_equal(memory_print_maps(little, sizeof little), n);
+    assert_int_equal(memory_print_maps(little, sizeof little, MAPS_LINES), n);
     assert_memory_equal(little, text, sizeof little - 1);
+    assert_int_equal(strstr(text, "[heap]") - text, 73); /* Linux's column */
+
+    struct memory_use use;
+    memory_usage(&use);
+    assert_int_equal(use.total, 4 * PAGE_SIZE);
+    assert_int_equal(use.resident, 4 * PAGE_SIZE);
+    assert_int_equal(use.file, 3 * PAGE_SIZE);
+    assert_int_equal(use.data, PAGE_SIZE);
+    char more[8192];
+    n = memory_print_maps(more, sizeof more, MAPS_DETAILS);
+    assert_int_equal(n, strlen(more));
+    assert_non_null(strstr(more, "\nSize:                 12 kB\n"));
+    assert_non_null(strstr(more, "\nPrivate_Clean:        12 kB\n"));
+    n = memory_print_maps(more, sizeof more, MAPS_ROLLUP);
+    assert_non_null(strstr(more, "[rollup]\nRss:                  16 kB\n"));
 }
 
 int main(void)

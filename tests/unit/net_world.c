@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -42,21 +44,50 @@ int log_threshold = LOG_WARNING;
 
 /* ---- the enclave's surroundings ---- */
 
-static struct thread_block block;
+static struct thread_block blocks[WORLD_THREADS];
 
 static struct {
     uint8_t none[4096]; /* offset 0 is no place */
-    uint8_t bounce[0x100000];
+    uint8_t bounce[WORLD_THREADS][0x10000];
     _Alignas(4096) uint8_t statistics[0x10000];
-    _Alignas(4096) uint8_t frames[WORLD_FRAMES][WORLD_FRAME_SIZE];
+    _Alignas(4096) uint8_t frames[WORLD_QUEUES * WORLD_FRAMES][WORLD_FRAME_SIZE];
 } arena __attribute__((aligned(4096)));
 
 static struct statistics *const statistics = (struct statistics *)arena.statistics;
 
 void world_thread(uint64_t index)
 {
-    block.index = index;
+    thread_block()->index = index;
 }
+
+void world_thread_enter(uint64_t index)
+{
+    struct thread_block *block = &blocks[index];
+    memset(block, 0, sizeof *block);
+    block->self = block;
+    block->index = index;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, block);
+}
+
+/* What stands for the host and the kernel is used by one thread at a time. */
+static pthread_mutex_t outside = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+
+static bool outside_take(void)
+{
+    if (world.threaded)
+        pthread_mutex_lock(&outside);
+    return world.threaded;
+}
+
+static void outside_give(const bool *taken)
+{
+    if (*taken)
+        pthread_mutex_unlock(&outside);
+}
+
+#define OUTSIDE bool outside_taken __attribute__((cleanup(outside_give), unused)) = outside_take()
+
+static uint32_t nudged[WORLD_THREADS]; /* where world.threaded: the next sleep ends at once */
 
 struct untrusted arena_at(uint64_t offset)
 {
@@ -72,12 +103,12 @@ struct untrusted arena_statistics(void)
 
 struct untrusted bounce(void)
 {
-    return (struct untrusted){(uint64_t)arena.bounce};
+    return (struct untrusted){(uint64_t)arena.bounce[thread_block() - blocks]};
 }
 
 uint64_t bounce_size(void)
 {
-    return sizeof arena.bounce;
+    return sizeof *arena.bounce;
 }
 
 const struct statistics *world_statistics(void)
@@ -116,8 +147,10 @@ void violation_count(void)
 
 void lock_slow(struct lock *l)
 {
-    (void)l;
-    fail_msg("a lock is taken twice");
+    if (!world.threaded)
+        fail_msg("a lock is taken twice");
+    while (!lock_try(l))
+        sched_yield();
 }
 
 void log_line(enum log_level level, const char *format, ...)
@@ -137,7 +170,7 @@ void alloc_free(void *p)
 
 bool signal_pending(void)
 {
-    block.pending = 0;
+    thread_block()->pending = 0;
     return world.signal;
 }
 
@@ -177,6 +210,7 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->host_fd = host_fd;
     f->flags = flags;
     f->references = 1;
+    OUTSIDE;
     for (size_t i = 0; i < ARRAY_SIZE(all_files); i++) {
         if (!all_files[i]) {
             all_files[i] = f;
@@ -187,13 +221,19 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     return f;
 }
 
-void file_put(struct file *f)
+static void file_forget(const struct file *f)
 {
-    if (--f->references)
-        return;
+    OUTSIDE;
     for (size_t i = 0; i < ARRAY_SIZE(all_files); i++)
         if (all_files[i] == f)
             all_files[i] = NULL;
+}
+
+void file_put(struct file *f)
+{
+    if (__atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
+        return;
+    file_forget(f);
     f->ops->release(f);
     free(f);
 }
@@ -273,6 +313,7 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
                   uint64_t a4, uint64_t a5)
 {
     uint8_t *place = (uint8_t *)&arena + a0;
+    OUTSIDE;
     (void)flags, (void)a3, (void)a4, (void)a5;
     world.exits.total++;
     switch (number) {
@@ -311,6 +352,7 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     case EXIT_INTERRUPT:
         world.exits.interrupts++;
         world.exits.interrupted |= 1ull << a0;
+        __atomic_store_n(&nudged[a0], 1, __ATOMIC_RELEASE);
         return 0;
     case EXIT_CLOCK: {
         struct clock_sample sample = {.tsc_hz = 1000000000};
@@ -336,37 +378,40 @@ struct xsk {
     enum { FREE, RECEIVED, HELD, SENDING } owner[WORLD_FRAMES];
     struct xsk_packet ring[WORLD_FRAMES];
     int ring_count;
-    bool open;
 };
 
-static struct xsk one;
+static struct xsk xsks[WORLD_QUEUES];
+static int open_count;
 
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
 {
     assert_int_equal(interface->index, INTERFACE_INDEX);
-    assert_int_equal(queue, 0);
     if (world.xsk_error)
         return world.xsk_error;
-    one.open = true;
-    *out = &one;
+    assert_int_equal(queue, open_count);
+    *out = &xsks[open_count++];
     return 0;
 }
 
 int xsk_count(void)
 {
-    return one.open;
+    return open_count;
 }
 
 struct xsk *xsk_at(int i)
 {
-    assert_int_equal(i, 0);
-    return &one;
+    assert_true(i >= 0 && i < open_count);
+    return &xsks[i];
 }
 
 int xsk_descriptor(const struct xsk *x)
 {
-    (void)x;
-    return XSK_DESCRIPTOR;
+    return XSK_DESCRIPTOR + (int)(x - xsks);
+}
+
+static uint8_t *frame_of(const struct xsk *x, uint32_t frame)
+{
+    return arena.frames[(x - xsks) * WORLD_FRAMES + frame];
 }
 
 uint64_t xsk_interface(const struct xsk *x)
@@ -379,6 +424,12 @@ uint32_t xsk_frame_size(const struct xsk *x)
 {
     (void)x;
     return WORLD_FRAME_SIZE;
+}
+
+uint32_t xsk_waiting(const struct xsk *x)
+{
+    OUTSIDE;
+    return (uint32_t)x->ring_count;
 }
 
 uint64_t xsk_received(const struct xsk *x)
@@ -394,6 +445,7 @@ void host_nap(uint32_t ns)
 
 bool xsk_readable(const struct xsk *x)
 {
+    OUTSIDE;
     return x->ring_count > 0;
 }
 
@@ -407,6 +459,7 @@ static int frame_free(struct xsk *x)
 
 int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
 {
+    OUTSIDE;
     int n = MIN(MIN(count, XSK_BATCH), x->ring_count);
     for (int i = 0; i < n; i++) {
         out[i] = x->ring[i];
@@ -420,6 +473,7 @@ int xsk_receive(struct xsk *x, struct xsk_packet *out, int count)
 
 void xsk_release(struct xsk *x, uint32_t frame)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], HELD);
     x->owner[frame] = FREE;
     world.frames_out--;
@@ -427,12 +481,14 @@ void xsk_release(struct xsk *x, uint32_t frame)
 
 uint32_t xsk_frames_low(const struct xsk *x)
 {
+    OUTSIDE;
     (void)x;
     return MAX((uint32_t)(WORLD_FRAMES - world.frames_out), world.frames_low);
 }
 
 int xsk_frame_take(struct xsk *x)
 {
+    OUTSIDE;
     int i = frame_free(x);
     if (i < 0)
         return -ENOBUFS;
@@ -443,6 +499,7 @@ int xsk_frame_take(struct xsk *x)
 
 void xsk_frame_give(struct xsk *x, int frame)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], SENDING);
     x->owner[frame] = FREE;
     world.frames_taken--;
@@ -472,6 +529,7 @@ static void fill_in_checksum(uint8_t *bytes, uint32_t length)
 
 int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata)
 {
+    OUTSIDE;
     assert_int_equal(x->owner[frame], SENDING);
     assert_int_equal(metadata, world.checksums);
     if (world.full_after && world.sent == world.full_after) {
@@ -482,23 +540,26 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
         return -EAGAIN;
     assert_true(start >= XSK_TX_OFFSET);
     assert_true(length <= WORLD_FRAME_SIZE - start);
+    if (world.threaded)
+        world.sent %= WORLD_WIRE;
     assert_true(world.sent < WORLD_WIRE);
     if (metadata)
-        fill_in_checksum(arena.frames[frame] + start, length);
+        fill_in_checksum(frame_of(x, (uint32_t)frame) + start, length);
     world.wire[world.sent].length = length;
-    memcpy(world.wire[world.sent++].bytes, arena.frames[frame] + start, length);
+    memcpy(world.wire[world.sent++].bytes, frame_of(x, (uint32_t)frame) + start, length);
     xsk_frame_give(x, frame);
     return 0;
 }
 
 void io_flush(void)
 {
+    OUTSIDE;
     world.exits.flushes++;
 }
 
 void xsk_leave(void)
 {
-    one.open = false;
+    open_count = 0;
 }
 
 void files_visit(void (*visit)(struct file *f))
@@ -508,8 +569,9 @@ void files_visit(void (*visit)(struct file *f))
             visit(all_files[i]);
 }
 
-void xsk_flush(void)
+void xsk_flush_all(void)
 {
+    OUTSIDE;
     world.exits.flushes++;
 }
 
@@ -527,6 +589,7 @@ struct segments {
 
 struct segments *segments_take(void)
 {
+    OUTSIDE;
     static struct segments one_set;
     if (!world.segments.offered || world.segments.taken)
         return NULL;
@@ -536,6 +599,7 @@ struct segments *segments_take(void)
 
 int segments_send(struct segments *s)
 {
+    OUTSIDE;
     (void)s;
     if (world.segments.blocked)
         return -EAGAIN;
@@ -546,6 +610,7 @@ int segments_send(struct segments *s)
 
 void segments_give(struct segments *s)
 {
+    OUTSIDE;
     segments_send(s);
     world.segments.taken = false;
 }
@@ -553,6 +618,7 @@ void segments_give(struct segments *s)
 int segments_add(struct segments *s, int host_fd, const void *name, size_t name_length,
                  const void *payload, uint32_t length)
 {
+    OUTSIDE;
     (void)s, (void)host_socket_at(host_fd);
     if (world.segments.blocked)
         return -EAGAIN;
@@ -567,6 +633,7 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
 
 int segments_error(struct segments *s)
 {
+    OUTSIDE;
     int error = world.segments.error;
     (void)s;
     world.segments.error = 0;
@@ -575,20 +642,23 @@ int segments_error(struct segments *s)
 
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset)
 {
+    OUTSIDE;
     assert_true(x->owner[frame] == HELD || x->owner[frame] == SENDING);
     assert_true(offset <= WORLD_FRAME_SIZE);
-    return (struct untrusted){(uint64_t)arena.frames[frame] + offset};
+    return (struct untrusted){(uint64_t)frame_of(x, frame) + offset};
 }
 
 void world_receive_frame(const void *bytes, size_t length)
 {
     static uint32_t offset = 262; /* the kernel's headroom and ours */
-    int i = frame_free(&one);
+    OUTSIDE;
+    struct xsk *x = &xsks[world.queue];
+    int i = frame_free(x);
     assert_true(i >= 0);
-    memset(arena.frames[i], 0xaa, WORLD_FRAME_SIZE);
-    memcpy(arena.frames[i] + offset, bytes, length);
-    one.owner[i] = RECEIVED;
-    one.ring[one.ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
+    memset(frame_of(x, (uint32_t)i), 0xaa, WORLD_FRAME_SIZE);
+    memcpy(frame_of(x, (uint32_t)i) + offset, bytes, length);
+    x->owner[i] = RECEIVED;
+    x->ring[x->ring_count++] = (struct xsk_packet){(uint32_t)i, offset, (uint32_t)length};
 }
 
 void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_address destination,
@@ -627,14 +697,23 @@ void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, 
     world_receive_ip(ip_four(source), source_port, ip_four(destination), port, payload, length, checksum);
 }
 
-int world_waiting(void)
+void world_receive_by(int queue, uint32_t source, uint16_t source_port, uint16_t port, const void *payload,
+                      size_t length)
 {
-    return one.ring_count;
+    OUTSIDE;
+    world.queue = queue;
+    world_receive(source, source_port, OUR_ADDRESS, port, payload, length, CHECKSUM_PARTIAL);
+}
+
+int world_waiting_by(int queue)
+{
+    OUTSIDE;
+    return xsks[queue].ring_count;
 }
 
 void world_scribble(void)
 {
-    for (int i = 0; i < WORLD_FRAMES; i++)
+    for (int i = 0; i < WORLD_QUEUES * WORLD_FRAMES; i++)
         memset(arena.frames[i], 0xbb, WORLD_FRAME_SIZE);
 }
 
@@ -674,6 +753,7 @@ static struct world_host_socket *host_socket_at(int fd)
 
 int world_host_socket(void)
 {
+    OUTSIDE;
     for (int i = 0; i < WORLD_HOST_SOCKETS; i++) {
         if (world.host[i].open)
             continue;
@@ -722,7 +802,8 @@ static socklen_t host_sockaddr(const struct world_host_socket *s, struct ip_addr
 
 int host_close(int fd)
 {
-    if (fd == XSK_DESCRIPTOR)
+    OUTSIDE;
+    if (fd >= XSK_DESCRIPTOR)
         return 0;
     host_socket_at(fd)->open = false;
     return 0;
@@ -736,6 +817,7 @@ static void autobind(struct world_host_socket *s)
 
 int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     world.exits.total++;
     if (s->port || !host_address(s, a, n, &s->address, &s->port))
@@ -748,6 +830,7 @@ int host_bind(int fd, const struct sockaddr *a, socklen_t n)
 
 int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_flags)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     struct ip_address peer;
     uint16_t port;
@@ -773,6 +856,7 @@ int host_connect(int fd, const struct sockaddr *a, socklen_t n, uint64_t exit_fl
 
 int host_getsockname(int fd, struct sockaddr_storage *a, socklen_t *n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     world.exits.total++;
     *n = host_sockaddr(s, s->address, s->port, a);
@@ -789,6 +873,7 @@ int host_getpeername(int fd, struct sockaddr_storage *a, socklen_t *n)
 
 int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     if (level == SOL_SOCKET && name == SO_RCVBUF && n == sizeof(int)) {
         memcpy(&s->receive_buffer, value, sizeof(int));
@@ -807,6 +892,7 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
 
 int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     int error = -s->error;
     world.exits.total++;
@@ -843,6 +929,7 @@ int host_fstat(int fd, struct stat *out)
 int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
                      uint64_t *asked)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     const struct sockaddr *to = m->msg_namelen ? m->msg_name : (const struct sockaddr *)&s->peer;
     (void)exit_flags;
@@ -872,6 +959,7 @@ int64_t host_sendmsg(int fd, const struct msghdr *m, uint64_t skip, int flags, u
 int64_t host_recvmsg(int fd, struct msghdr *m, uint64_t skip, int flags, uint64_t exit_flags,
                      uint64_t *asked)
 {
+    OUTSIDE;
     struct world_host_socket *s = host_socket_at(fd);
     (void)exit_flags, (void)asked;
     assert_int_equal(skip, 0);
@@ -914,10 +1002,12 @@ void world_host_receive(int fd, uint32_t source, uint16_t source_port, const voi
 
 int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t exit_flags)
 {
+    OUTSIDE;
     int ready = 0;
     bool sleeps = *timeout_ns != 0;
     assert_int_equal(sleeps, (exit_flags & EXIT_INTERRUPTIBLE) != 0);
-    if (block.pending && sleeps)
+    bool nudge = __atomic_exchange_n(&nudged[thread_block()->index], 0, __ATOMIC_ACQUIRE);
+    if (sleeps && (thread_block()->pending || (nudge && world.threaded)))
         return -EINTR;
     world.exits.total++;
     world.exits.sleeps += sleeps;
@@ -932,11 +1022,13 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
         return result;
     }
     world.looked_at_xsks = false;
+    world.slept_for = 0;
     for (unsigned i = 0; i < count; i++) {
         short events = 0;
-        if (p[i].fd == XSK_DESCRIPTOR) {
+        if (p[i].fd >= XSK_DESCRIPTOR) {
             world.looked_at_xsks = true;
-            events = (short)((one.ring_count ? POLLIN : 0) | (world.transmit_full ? 0 : POLLOUT));
+            world.slept_for |= 1u << (p[i].fd - XSK_DESCRIPTOR);
+            events = (short)((xsks[p[i].fd - XSK_DESCRIPTOR].ring_count ? POLLIN : 0) | (world.transmit_full ? 0 : POLLOUT));
         } else if (p[i].fd >= 0) {
             const struct world_host_socket *s = host_socket_at(p[i].fd);
             events = (short)((s->queued ? POLLIN : 0) | POLLOUT | (s->error ? POLLERR : 0));
@@ -944,6 +1036,8 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
         p[i].revents = events & (p[i].events | POLLERR);
         ready += p[i].revents != 0;
     }
+    if (world.threaded)
+        return ready;
     if (!ready && *timeout_ns == NO_TIMEOUT && !world.full_sleeps)
         fail_msg("sleeps for ever");
     if (!ready && *timeout_ns != NO_TIMEOUT)
@@ -955,12 +1049,16 @@ int host_ppoll(struct pollfd *p, unsigned count, uint64_t *timeout_ns, uint64_t 
 
 void world_start(void)
 {
+    world_start_queues(1);
+}
+
+void world_start_queues(int queues)
+{
     memset(&world, 0, sizeof world);
-    memset(&one, 0, sizeof one);
+    memset(xsks, 0, sizeof xsks);
+    open_count = 0;
     statistics_reset();
-    memset(&block, 0, sizeof block);
-    block.self = &block;
-    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
+    world_thread_enter(0);
     world.port_next = 33000;
     world.interfaces.count = 1;
     world.interfaces.interface[0] = (struct interface_info){
@@ -968,7 +1066,7 @@ void world_start(void)
         .mac = OUR_MAC,
         .mtu = 1500,
         .mtu_six = 1500,
-        .queues = 1,
+        .queues = (uint64_t)queues,
         .up = 1,
         .address_count = 3,
         .address = {{ip_four(OUR_ADDRESS), 24}, {OUR_SIX, 64}, {OUR_LOCAL, 64}},

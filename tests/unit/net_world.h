@@ -18,9 +18,11 @@
 
 #define WORLD_FRAMES 1024
 #define WORLD_FRAME_SIZE 2048
-#define WORLD_HOST_SOCKETS 8
+#define WORLD_HOST_SOCKETS 16
 #define WORLD_WIRE 256
 #define WORLD_FIRST_DESCRIPTOR 100 /* of the host's sockets */
+#define WORLD_QUEUES 4  /* at most */
+#define WORLD_THREADS 16
 
 #define INTERFACE_INDEX 7
 #define OUR_ADDRESS 0x0a000002u  /* 10.0.0.2 */
@@ -98,9 +100,12 @@ struct world {
     int sleep_result; /* -EINTR: once, instead of sleeping */
     uint64_t slept_ns; /* the timeout of the last sleep */
     bool signal;       /* signal_pending() */
-    bool looked_at_xsks; /* the last sleep was for XSKs too */
+    bool looked_at_xsks; /* the last sleep was for XSKs too: */
+    uint32_t slept_for;  /* these */
+    bool threaded;       /* several threads at once: locks wait, sleeps end early, the wire keeps nothing */
 
     /* the wire */
+    int queue; /* that what arrives comes by */
     bool checksums;     /* the XSK fills in checksums that metadata asks for */
     bool transmit_full; /* no room in the TX ring */
     int full_after;     /* there is none from then on that so many were sent, 0: always */
@@ -129,10 +134,14 @@ extern struct world world;
 
 /* A fresh world, with one interface, one XSK and net_start() done. */
 void world_start(void);
+/* The same, and the interface has so many queues, with an XSK each. */
+void world_start_queues(int queues);
 /* Nothing may be held any more: call after all files are released. */
 void world_end(void);
 /* Act as this thread from now on. */
 void world_thread(uint64_t index);
+/* A thread of its own becomes this one. */
+void world_thread_enter(uint64_t index);
 
 enum world_checksum { CHECKSUM_FULL, CHECKSUM_PARTIAL, CHECKSUM_NONE, CHECKSUM_WRONG };
 
@@ -141,10 +150,12 @@ void world_receive(uint32_t source, uint16_t source_port, uint32_t destination, 
                    const void *payload, size_t length, enum world_checksum checksum);
 void world_receive_ip(struct ip_address source, uint16_t source_port, struct ip_address destination,
                       uint16_t port, const void *payload, size_t length, enum world_checksum checksum);
+/* By one of several XSKs, from a thread of the kernel's. */
+void world_receive_by(int queue, uint32_t source, uint16_t source_port, uint16_t port, const void *payload,
+                      size_t length);
+int world_waiting_by(int queue);
 /* Any bytes do. */
 void world_receive_frame(const void *frame, size_t length);
-/* Packets in the ring that the enclave has not taken. */
-int world_waiting(void);
 /* A datagram arrives at the host socket. */
 void world_host_receive(int fd, uint32_t source, uint16_t source_port, const void *payload,
                         size_t length);

@@ -20,6 +20,7 @@
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/uring.h"
@@ -31,6 +32,7 @@
 #define NEVER_STALE (UINT64_MAX / 2)
 
 struct enclave enclave = {.rings = true};
+struct order order;
 
 static struct thread_block block;
 static struct exit_slot slot;
@@ -517,10 +519,10 @@ static void one_enters_again_after_a_while_only(void **state)
     (void)state;
     uring_enter(ring, 0);
     unsigned enters = kernel.enters;
-    assert_false(uring_enter_if_stale(ring));
+    assert_false(uring_enter_if_news(ring));
     assert_int_equal(kernel.enters, enters);
     uring_start(0);
-    assert_true(uring_enter_if_stale(ring));
+    assert_true(uring_enter_if_news(ring));
     assert_int_equal(kernel.enters, enters + 1);
 }
 

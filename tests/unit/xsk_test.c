@@ -8,12 +8,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <asm/prctl.h>
 
 #include <cmocka.h>
 
 #include "abi/stats.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/entry/thread_block.h"
 #include "enclave/io/kick.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
@@ -42,6 +47,7 @@ static struct {
 } kernel;
 
 static jmp_buf stopped;
+static struct thread_block block; /* of the thread that a test acts as */
 
 /* ---- the enclave's surroundings ---- */
 
@@ -215,6 +221,7 @@ static int reset(void **state)
 {
     (void)state;
     memset(&kernel, 0, sizeof kernel);
+    xsk_leave();
     kick_start(NEVER_QUIET);
     return 0;
 }
@@ -509,6 +516,29 @@ static void packets_in_a_row_share_a_kick(void **state)
     assert_int_equal(kernel.kicks, 2); /* nothing waits: no exit */
 }
 
+static void a_sleep_kicks_for_its_own_thread(void **state)
+{
+    (void)state;
+    struct xsk *x = opened();
+    block.index = 1;
+    send_some(x, 1);
+    block.index = 2;
+    unsigned before = kernel.kicks;
+    xsk_flush(); /* another's: it is not asleep */
+    assert_int_equal(kernel.kicks, before);
+    send_some(x, 1);
+    block.index = 1;
+    xsk_flush(); /* both have something there: either sees to it */
+    assert_int_equal(kernel.kicks, before + 1);
+    send_some(x, 1);
+    block.index = 2;
+    xsk_flush();
+    assert_int_equal(kernel.kicks, before + 1);
+    xsk_flush_all();
+    assert_int_equal(kernel.kicks, before + 2);
+    block.index = 0;
+}
+
 static void a_kick_is_repeated_within_bounds(void **state)
 {
     (void)state;
@@ -644,6 +674,8 @@ static void an_impossible_index_stops_the_enclave(void **state)
 
 int main(void)
 {
+    block.self = &block;
+    syscall(SYS_arch_prctl, ARCH_SET_GS, &block);
     const struct CMUnitTest tests[] = {
         TEST(open_chooses_frames_by_mtu),
         TEST(open_fills_the_fill_ring),
@@ -655,6 +687,7 @@ int main(void)
         TEST(bad_descriptors_are_dropped_and_counted),
         TEST(a_packet_after_quiet_is_kicked_at_once),
         TEST(packets_in_a_row_share_a_kick),
+        TEST(a_sleep_kicks_for_its_own_thread),
         TEST(a_kick_is_repeated_within_bounds),
         TEST(frames_run_out_and_come_back),
         TEST(bad_completions_free_nothing),

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the parts of TCP over io_uring share: stream.c, stream_receive.c, stream_send.c. */
+#ifndef OS_STREAM_PARTS_H
+#define OS_STREAM_PARTS_H
+
+#include "enclave/boundary/untrusted.h"
+#include "enclave/io/uring.h"
+#include "enclave/lib/list.h"
+#include "enclave/lib/lock.h"
+#include "enclave/os/stream.h"
+
+#define SEND_LIMIT 65536u     /* bytes that were taken and are not sent */
+#define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
+#define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
+
+struct piece; /* of what has arrived: see stream_receive.c */
+struct chunk; /* of what is to be sent: see stream_send.c */
+
+enum stream_state {
+    STREAM_ACTIVE,
+    STREAM_LEAVING, /* its operations are being ended by its thread */
+    STREAM_OFF,     /* the host's; pieces may still be here */
+};
+
+struct stream {
+    struct lock lock;
+    struct file *file; /* NULL: closed, and to be freed when nothing is in flight */
+    int host_fd;
+    enum stream_state state;
+    struct uring *ring;
+    uint32_t thread; /* whose ring it is */
+    struct list of_thread;
+    bool leave_wanted; /* another thread asks its thread */
+    bool suspended;    /* nothing is to be started: the process forks */
+    bool contested;    /* that happened: several threads use it, and a ring is one thread's */
+    bool lingering;    /* off, but what is still here is reported from here */
+
+    struct uring_op receiving, sending;
+    struct uring_deferred arm, push;
+    bool paused; /* receiving was cancelled: too much waits */
+    bool end;    /* the peer has shut down */
+    bool dead;   /* the connection is no more: a reset, as a rule */
+    bool unread; /* it is closed with bytes that nobody has read: the peer gets a reset */
+    int receive_error, send_error;
+    struct piece *first, **last;
+    uint64_t queued, arrivals;
+    uint32_t bulk;
+
+    struct chunk *chunk, **chunk_last; /* the first is what is in flight, if something is */
+    uint32_t pending;
+    bool was_full;
+};
+
+/* The current thread's, and is this one of them? */
+struct list *streams_mine(void);
+bool stream_home(const struct stream *s);
+/* The end of a completion, with the lock, which is released. False: the stream is gone. */
+bool stream_completed(struct stream *s);
+/* Waits for the ring: 0, or what an interrupted call returns. */
+int64_t stream_wait(struct uring *u);
+
+/* ---- stream_receive.c; the lock is held ---- */
+
+void stream_pieces_drop(struct stream *s);
+/* The same in another process, to which the buffers do not belong. */
+void stream_pieces_forget(struct stream *s);
+/* Copies all that has arrived out of the ring's buffers: 0 or -ENOMEM. */
+int stream_move_inside(struct stream *s);
+
+/* Of the operations, as they are started and as they complete. */
+void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
+void stream_arm(struct uring_deferred *d);
+
+/* ---- stream_send.c ---- */
+
+void stream_chunks_drop(struct stream *s);
+void stream_sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
+void stream_push(struct uring_deferred *d);
+
+#endif

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What has arrived for a stream, in buffers of its ring or inside. */
+#include <errno.h>
+#include <fcntl.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+#include "enclave/os/stream_parts.h"
+
+#define RECEIVE_RESUME 16384u
+#define BUFFERS_SCARCE 64u    /* so few are left for the kernel: what waits moves inside */
+#define BULK_RUN 32u          /* full buffers in a row: such a stream is better off with large reads */
+
+/* A piece of what has arrived. */
+struct piece {
+    struct piece *next;
+    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
+    uint32_t offset, length;
+    uint8_t bytes[];
+};
+
+/* ---- pieces ---- */
+
+static void piece_push(struct stream *s, struct piece *p)
+{
+    p->next = NULL;
+    *s->last = p;
+    s->last = &p->next;
+    s->queued += p->length;
+}
+
+static void piece_pop(struct stream *s)
+{
+    struct piece *p = s->first;
+    s->first = p->next;
+    if (!s->first)
+        s->last = &s->first;
+    if (p->buffer != URING_NO_BUFFER)
+        uring_buffer_give(s->ring, p->buffer);
+    alloc_free(p);
+}
+
+void stream_pieces_drop(struct stream *s)
+{
+    while (s->first) {
+        s->queued -= s->first->length;
+        piece_pop(s);
+    }
+}
+
+void stream_pieces_forget(struct stream *s)
+{
+    for (struct piece *p = s->first, *next; p; p = next) {
+        next = p->next;
+        alloc_free(p);
+    }
+}
+
+/* A piece with its bytes inside, NULL: no memory. */
+static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint32_t offset, uint32_t length)
+{
+    struct piece *p = alloc(sizeof *p + length);
+    if (!p)
+        return NULL;
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length};
+    (void)untrusted_read(p->bytes, untrusted_at(uring_buffer(s->ring, buffer), offset), length);
+    return p;
+}
+
+/* What is looked at twice lies inside. */
+int stream_move_inside(struct stream *s)
+{
+    for (struct piece **at = &s->first; *at; at = &(*at)->next) {
+        struct piece *p = *at, *q;
+        if (p->buffer == URING_NO_BUFFER)
+            continue;
+        if (!(q = piece_inside(s, p->buffer, p->offset, p->length)))
+            return -ENOMEM;
+        q->next = p->next;
+        *at = q;
+        if (s->last == &p->next)
+            s->last = &q->next;
+        uring_buffer_give(s->ring, p->buffer);
+        alloc_free(p);
+    }
+    return 0;
+}
+
+static int piece_copy(const struct stream *s, const struct piece *p, uint32_t skip, uint8_t *to, uint32_t n)
+{
+    if (p->buffer == URING_NO_BUFFER)
+        return user_write(to, p->bytes + p->offset + skip, n);
+    if (user_range(to, n))
+        return -EFAULT;
+    return untrusted_read(to, untrusted_at(uring_buffer(s->ring, p->buffer), p->offset + skip), n);
+}
+
+/* ---- completions: by the stream's thread ---- */
+
+static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
+{
+    struct piece *p;
+    bool scarce = uring_buffers_left(s->ring) < BUFFERS_SCARCE;
+    if (s->file && scarce && (p = piece_inside(s, buffer, 0, length))) {
+        uring_buffer_give(s->ring, buffer);
+    } else if (s->file && (p = alloc(sizeof *p))) {
+        *p = (struct piece){.buffer = buffer, .length = length};
+    } else {
+        uring_buffer_give(s->ring, buffer);
+        s->unread = true;
+        if (s->file)
+            s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
+        return;
+    }
+    piece_push(s, p);
+    s->bulk = length == URING_BUFFER_SIZE ? s->bulk + 1 : 0;
+    if (s->queued >= RECEIVE_PAUSE && s->receiving.slot && !s->paused) {
+        s->paused = true;
+        uring_cancel(s->ring, &s->receiving);
+    }
+}
+
+void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+{
+    struct stream *s = container_of(op, struct stream, receiving);
+    lock_take(&s->lock);
+    if (buffer != URING_NO_BUFFER && result <= 0)
+        uring_buffer_give(s->ring, buffer);
+    if (result > 0 && buffer != URING_NO_BUFFER) {
+        take_arrived(s, (uint32_t)result, buffer);
+    } else if (result == 0) {
+        s->end = true;
+    } else if (result > 0) {
+        s->receive_error = EIO; /* bytes that are nowhere: the host's doing */
+    } else if (result != -ECANCELED && result != -ENOBUFS && result != -EINTR && result != -EAGAIN) {
+        s->receive_error = -result;
+        s->dead = result != -ENOMEM;
+    }
+    if (result != -ECANCELED && result != -ENOBUFS)
+        s->arrivals++;
+    bool again = !more && !s->suspended && s->state == STREAM_ACTIVE && s->file && !s->end &&
+                 !s->receive_error && s->queued < RECEIVE_PAUSE;
+    struct file *f = s->file;
+    struct uring *u = s->ring;
+    if (!stream_completed(s))
+        return;
+    if (again)
+        uring_defer(u, &s->arm);
+    if (f)
+        epoll_changed(f);
+}
+
+void stream_arm(struct uring_deferred *d)
+{
+    struct stream *s = container_of(d, struct stream, arm);
+    lock_take(&s->lock);
+    bool wanted = s->state == STREAM_ACTIVE && s->file && !s->receiving.slot && !s->end &&
+                  !s->receive_error && s->queued < RECEIVE_PAUSE;
+    s->paused = false;
+    if (wanted && uring_receive_multishot(s->ring, &s->receiving, s->host_fd)) {
+        s->receive_error = ENOMEM;
+        s->arrivals++;
+    }
+    lock_release(&s->lock);
+}
+
+/* ---- receiving ---- */
+
+#define RECEIVE_FLAGS                                                                              \
+    (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_PEEK | MSG_WAITALL | MSG_TRUNC | MSG_CMSG_CLOEXEC)
+
+/* From the pieces into the buffers, `done` bytes into them. Bytes in all, or -EFAULT. The lock is held. */
+static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, uint64_t done, int flags)
+{
+    bool peek = flags & MSG_PEEK;
+    struct piece *p = s->first;
+    uint32_t skip = 0;
+    uint64_t before = 0, total = done;
+    if (peek && stream_move_inside(s))
+        return -ENOMEM;
+    p = s->first;
+    for (int i = 0; i < count && p; i++) {
+        uint64_t n = v[i].iov_len, at = done > before ? MIN(done - before, n) : 0;
+        before += n;
+        while (at < n && p) {
+            uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(p->length - skip));
+            if (!(flags & MSG_TRUNC) && piece_copy(s, p, skip, (uint8_t *)v[i].iov_base + at, part))
+                return total ? (int64_t)total : -EFAULT;
+            at += part;
+            total += part;
+            skip += part;
+            if (!peek) {
+                p->offset += part;
+                p->length -= part;
+                s->queued -= part;
+                skip = 0;
+                if (!p->length) {
+                    piece_pop(s);
+                    p = s->first;
+                }
+            } else if (skip == p->length) {
+                p = p->next;
+                skip = 0;
+            }
+        }
+    }
+    return (int64_t)total;
+}
+
+/* With the lock held: what the call returns now; -EAGAIN: wait; STREAM_NOT. */
+static int64_t receive_now(struct stream *s, const struct iovec *v, int count, uint64_t *done, int flags)
+{
+    uint64_t total = iovec_length(v, count);
+    int64_t n = take_pieces(s, v, count, flags & MSG_PEEK ? 0 : *done, flags);
+    if (n < 0)
+        return n;
+    *done = (uint64_t)n;
+    /* To ask for nothing is to ask whether there is something. */
+    if (*done == total && (total || s->first))
+        return n;
+    if (*done && (!(flags & MSG_WAITALL) || ((flags & MSG_PEEK) && s->queued >= RECEIVE_PAUSE)))
+        return n;
+    /* What the ring has met with the host does not tell again. */
+    if (s->receive_error) {
+        if (*done)
+            return n;
+        int error = s->receive_error;
+        s->receive_error = 0;
+        s->end = true;
+        return -error;
+    }
+    if (s->state == STREAM_OFF && !s->first)
+        return *done ? n : STREAM_NOT;
+    return s->end ? n : -EAGAIN;
+}
+
+static bool resume(const struct stream *s)
+{
+    return s->state == STREAM_ACTIVE && !s->receiving.slot && !s->end && !s->receive_error &&
+           s->queued < RECEIVE_RESUME;
+}
+
+int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    struct stream *s = f->stream;
+    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), asked = false;
+    uint64_t done = 0;
+    if (flags & ~RECEIVE_FLAGS) {
+        stream_leave(f);
+        return STREAM_NOT;
+    }
+    for (;;) {
+        lock_take(&s->lock);
+        int64_t result = receive_now(s, v, count, &done, flags);
+        bool again = stream_home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
+        bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
+        if (drained)
+            s->lingering = false;
+        lock_release(&s->lock);
+        if (drained)
+            epoll_answers_by_host(f);
+        if (again)
+            uring_defer(s->ring, &s->arm);
+        if (bulk)
+            stream_leave(f);
+        if (result != -EAGAIN)
+            return result;
+        if (!stream_home(s)) {
+            stream_leave(f);
+            continue;
+        }
+        if (!wait) {
+            if (!asked && uring_enter_if_news(s->ring)) {
+                asked = true;
+                continue;
+            }
+            return done ? (int64_t)done : -EAGAIN;
+        }
+        result = stream_wait(s->ring);
+        if (result)
+            return done ? (int64_t)done : result;
+    }
+}
+
+uint64_t stream_queued(struct file *f)
+{
+    return __atomic_load_n(&f->stream->queued, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What has arrived for a stream, in buffers that the host goes on writing to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/user.h"
+#include "enclave/lib/lib.h"
+#include "enclave/os/files.h"
+#include "enclave/os/stream_parts.h"
+
+static _Alignas(8) uint8_t buffers[URING_BUFFERS][URING_BUFFER_SIZE];
+static unsigned given[URING_BUFFERS], left = URING_BUFFERS, cancels, changes, fails;
+
+/* ---- what is around it ---- */
+
+struct untrusted uring_buffer(const struct uring *u, uint32_t buffer)
+{
+    (void)u;
+    return (struct untrusted){(uint64_t)buffers[buffer]};
+}
+
+void uring_buffer_give(struct uring *u, uint32_t buffer)
+{
+    (void)u;
+    given[buffer]++;
+}
+
+uint32_t uring_buffers_left(const struct uring *u)
+{
+    (void)u;
+    return left;
+}
+
+int uring_cancel(struct uring *u, const struct uring_op *op)
+{
+    (void)u, (void)op;
+    cancels++;
+    return 0;
+}
+
+void uring_defer(struct uring *u, struct uring_deferred *d)
+{
+    (void)u, (void)d;
+}
+
+int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
+{
+    (void)u, (void)op, (void)host_fd;
+    return 0;
+}
+
+bool uring_enter_if_news(struct uring *u)
+{
+    (void)u;
+    return false;
+}
+
+bool stream_completed(struct stream *s)
+{
+    lock_release(&s->lock);
+    return true;
+}
+
+bool stream_home(const struct stream *s)
+{
+    (void)s;
+    return true;
+}
+
+int64_t stream_wait(struct uring *u)
+{
+    (void)u;
+    fail_msg("it waits");
+    return 0;
+}
+
+void stream_leave(struct file *f)
+{
+    (void)f;
+}
+
+void epoll_changed(struct file *f)
+{
+    (void)f;
+    changes++;
+}
+
+void epoll_answers_by_host(struct file *f)
+{
+    (void)f;
+}
+
+void lock_slow(struct lock *l)
+{
+    (void)l;
+    fail_msg("a lock is taken twice");
+}
+
+void *alloc(size_t size)
+{
+    return fails && fails-- == 1 ? NULL : calloc(1, size);
+}
+
+void alloc_free(void *p)
+{
+    free(p);
+}
+
+int user_range(const void *pointer, size_t length)
+{
+    (void)length;
+    return pointer ? 0 : -EFAULT;
+}
+
+int user_write(void *to, const void *from, size_t length)
+{
+    if (!to)
+        return -EFAULT;
+    memcpy(to, from, length);
+    return 0;
+}
+
+uint64_t iovec_length(const struct iovec *v, int count)
+{
+    uint64_t n = 0;
+    for (int i = 0; i < count; i++)
+        n += v[i].iov_len;
+    return n;
+}
+
+/* ---- */
+
+static struct file file;
+static struct stream stream;
+
+static int fresh(void **state)
+{
+    (void)state;
+    memset(given, 0, sizeof given);
+    memset(&stream, 0, sizeof stream);
+    left = URING_BUFFERS;
+    cancels = changes = fails = 0;
+    file = (struct file){.flags = O_RDWR | O_NONBLOCK, .stream = &stream};
+    stream.file = &file;
+    stream.state = STREAM_ACTIVE;
+    stream.last = &stream.first;
+    stream.receiving.slot = 1;
+    return 0;
+}
+
+static int over(void **state)
+{
+    (void)state;
+    stream_pieces_drop(&stream);
+    return 0;
+}
+
+static void arrives(uint32_t buffer, const char *text)
+{
+    memcpy(buffers[buffer], text, strlen(text));
+    stream_received(&stream.receiving, (int32_t)strlen(text), buffer, true);
+}
+
+static void scribble(void)
+{
+    memset(buffers, 0xee, sizeof buffers);
+}
+
+static int64_t receive(char *to, size_t n, int flags)
+{
+    struct iovec v = {to, n};
+    return stream_receive(&file, &v, 1, flags);
+}
+
+static void what_was_looked_at_does_not_change(void **state)
+{
+    char b[32] = "";
+    (void)state;
+    arrives(3, "looked");
+    arrives(9, "again");
+    assert_int_equal(receive(b, 11, MSG_PEEK), 11);
+    assert_memory_equal(b, "lookedagain", 11);
+    assert_int_equal(given[3] + given[9], 2); /* the bytes lie inside */
+    scribble();
+    assert_int_equal(receive(b, 11, MSG_PEEK), 11);
+    assert_memory_equal(b, "lookedagain", 11);
+    assert_int_equal(receive(b, 4, 0), 4);
+    assert_memory_equal(b, "look", 4);
+    scribble();
+    assert_int_equal(receive(b, sizeof b, 0), 7);
+    assert_memory_equal(b, "edagain", 7);
+    assert_int_equal(receive(b, sizeof b, 0), -EAGAIN);
+    assert_int_equal(given[3] + given[9], 2);
+}
+
+static void a_look_without_memory_takes_nothing(void **state)
+{
+    char b[32];
+    (void)state;
+    arrives(3, "bytes");
+    fails = 1;
+    assert_int_equal(receive(b, 5, MSG_PEEK), -ENOMEM);
+    assert_int_equal(given[3], 0);
+    assert_int_equal(receive(b, 5, 0), 5);
+    assert_memory_equal(b, "bytes", 5);
+    assert_int_equal(given[3], 1);
+}
+
+static void where_buffers_are_scarce_what_arrives_moves_inside(void **state)
+{
+    char b[32];
+    (void)state;
+    left = 3;
+    arrives(3, "inside");
+    assert_int_equal(given[3], 1);
+    scribble();
+    assert_int_equal(receive(b, sizeof b, 0), 6);
+    assert_memory_equal(b, "inside", 6);
+}
+
+static void a_bad_place_takes_nothing(void **state)
+{
+    char b[32];
+    struct iovec v[2] = {{b, 2}, {NULL, 3}};
+    (void)state;
+    arrives(3, "whole");
+    assert_int_equal(receive(NULL, 5, 0), -EFAULT);
+    assert_int_equal(stream_queued(&file), 5);
+    assert_int_equal(stream_receive(&file, v, 2, 0), 2);
+    assert_int_equal(receive(b, sizeof b, 0), 3);
+    assert_memory_equal(b, "ole", 3);
+}
+
+static void too_much_makes_the_peer_wait(void **state)
+{
+    char b[4096];
+    (void)state;
+    for (uint32_t i = 0; i < 16; i++)
+        stream_received(&stream.receiving, URING_BUFFER_SIZE, i, true);
+    assert_int_equal(cancels, 1);
+    stream_received(&stream.receiving, URING_BUFFER_SIZE, 16, true); /* what was on its way */
+    assert_int_equal(cancels, 1);
+    for (int i = 0; i < 17; i++)
+        assert_int_equal(receive(b, sizeof b, 0), 4096);
+    assert_int_equal(receive(b, sizeof b, 0), -EAGAIN);
+}
+
+static void errors_are_told_once_and_after_the_bytes(void **state)
+{
+    char b[32];
+    (void)state;
+    arrives(3, "rest");
+    stream.receiving.slot = 0;
+    stream_received(&stream.receiving, -ECONNRESET, URING_NO_BUFFER, false);
+    assert_true(stream.dead);
+    assert_int_equal(receive(b, sizeof b, 0), 4);
+    assert_int_equal(receive(b, sizeof b, 0), -ECONNRESET);
+    assert_int_equal(receive(b, sizeof b, 0), 0);
+    assert_int_equal(receive(b, sizeof b, 0), 0);
+}
+
+static void bytes_that_are_nowhere_are_an_error(void **state)
+{
+    char b[32];
+    (void)state;
+    stream_received(&stream.receiving, 100, URING_NO_BUFFER, true);
+    assert_int_equal(receive(b, sizeof b, 0), -EIO);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(what_was_looked_at_does_not_change),
+        TEST(a_look_without_memory_takes_nothing),
+        TEST(where_buffers_are_scarce_what_arrives_moves_inside),
+        TEST(a_bad_place_takes_nothing),
+        TEST(too_much_makes_the_peer_wait),
+        TEST(errors_are_told_once_and_after_the_bytes),
+        TEST(bytes_that_are_nowhere_are_an_error),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
