@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -218,6 +219,25 @@ static void a_child_has_none_of_what_the_parent_received(void **state)
     world.frames_out = 0; /* they are the parent's */
 }
 
+/* However long ago that was, and whatever has come by the host's socket since. */
+static void what_was_looked_at_is_what_comes_next(void **state)
+{
+    (void)state;
+    char bytes[8];
+    struct file *f = bound_socket();
+    for (int i = 0; i < 3; i++) {
+        arrive("first");
+        assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+        world_host_receive(f->host_fd, PEER_ADDRESS, PEER_PORT, "second", 6);
+        socket_of(f)->host_looked = 0; /* it is due to be looked at */
+        socket_of(f)->host_reported = POLLIN;
+        assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+        expect(f, "first");
+        expect(f, "second");
+    }
+    file_put(f);
+}
+
 /* Where several came with each sleep, one naps. How fast this machine is decides when, but not whether. */
 static void who_gets_many_at_once_naps(void **state)
 {
@@ -362,6 +382,7 @@ int main(void)
         TEST(a_socket_needs_memory),
         TEST(what_is_shared_with_a_child_comes_by_the_host),
         TEST(a_child_has_none_of_what_the_parent_received),
+        TEST(what_was_looked_at_is_what_comes_next),
         TEST(who_gets_many_at_once_naps),
         TEST(what_may_be_fragmented_is_numbered),
         TEST(memory_that_cannot_be_read_is_not_sent),
