@@ -63,9 +63,9 @@ static bool same(const struct route_key *a, const struct route_key *b)
 
 static void interfaces_refresh(uint64_t now)
 {
-    if (now < routes.reload)
+    if (now < __atomic_load_n(&routes.reload, __ATOMIC_RELAXED))
         return;
-    routes.reload = now + routes.second / INTERFACES_PART;
+    __atomic_store_n(&routes.reload, now + routes.second / INTERFACES_PART, __ATOMIC_RELAXED);
     interfaces_load();
 }
 
