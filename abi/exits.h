@@ -16,7 +16,7 @@
  * whole. */
 struct exit_slot {
     uint64_t number;                   /* enclave → host: what to do */
-    uint64_t flags;                    /* enclave → host: EXIT_INTERRUPTIBLE */
+    uint64_t flags;                    /* enclave → host: EXIT_INTERRUPTIBLE, ... */
     uint64_t argument[EXIT_ARGUMENTS]; /* enclave → host */
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
@@ -35,6 +35,8 @@ enum exit_deferred {
 #define EXIT_INTERRUPTIBLE 1u
 /* The thread blocks SIGTTIN and SIGTTOU: for calls on a terminal, to which that makes a difference. */
 #define EXIT_TERMINAL_SIGNALS_BLOCKED 2u
+/* Before anything else, what is in TX rings and in rings of datagrams is sent. */
+#define EXIT_FLUSH 4u
 
 /*
  * What is known of the signal that last arrived, one for each signal, in the thread's page after the slot. As in

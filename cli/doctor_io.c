@@ -318,7 +318,9 @@ static void interface_say(const char *name, unsigned index)
     bool native = features & FEATURE_BASIC && features & FEATURE_REDIRECT;
     bool zerocopy = features & FEATURE_ZEROCOPY;
     enum daemon served = daemon_of(name, why, sizeof why);
-    bool taken = served == DAEMON_NONE && has_program(index);
+    char path[128];
+    bool plugin = served == DAEMON_NONE && xdpd_plugin(name, path, sizeof path);
+    bool taken = served == DAEMON_NONE && !plugin && has_program(index);
 
     char what[128];
     snprintf(what, sizeof what, "%s, %lu queue%s",
@@ -338,6 +340,10 @@ static void interface_say(const char *name, unsigned index)
                            what);
     } else if (served == DAEMON_REFUSES) {
         check = doctor_say(FINDING_LACK, name, NULL, "%s; %s", what, why);
+    } else if (plugin) {
+        check = doctor_say(FINDING_OK, name, NULL,
+                           "%s, a device plugin listens at %s, with which rakis needs CAP_NET_RAW "
+                           "(rakis run --iface %s)", what, path, name);
     } else if (told && !native) {
         check = doctor_say(FINDING_LACK, name,
                            "works, but slower than where the driver takes native XDP", "%s only%s",
@@ -352,6 +358,7 @@ static void interface_say(const char *name, unsigned index)
     json_object_set_new(check, "native", told ? json_boolean(native) : json_null());
     json_object_set_new(check, "zero_copy", told ? json_boolean(zerocopy) : json_null());
     json_object_set_new(check, "daemon", json_boolean(served == DAEMON_SERVES));
+    json_object_set_new(check, "plugin", json_boolean(plugin));
 }
 
 void doctor_interfaces(void)

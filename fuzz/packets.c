@@ -27,6 +27,7 @@
 #include "enclave/net/udp.h"
 #include "enclave/os/file.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/syscall_files.h"
 #include "enclave/os/time.h"
 #include "enclave/os/udp_socket.h"
@@ -111,6 +112,9 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
 struct file *host_file_adopt(int host_fd) NEVER((void)host_fd, NULL)
 int file_install(struct file *f, int from, bool close_on_exec)
     NEVER((void)f, (void)from, (void)close_on_exec, -1)
+void file_hold(struct file *f) NEVER((void)f)
+bool local_wanted(void) NEVER(false)
+int local_pair(int type, int flags, struct file *ends[2]) NEVER((void)type, (void)flags, (void)ends, -1)
 int host_fd_of(struct file *f)
 {
     return f->host_fd;

@@ -372,6 +372,10 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
     }
     if (number < EXIT_END_)
         __atomic_fetch_add(&host.exit_counts[number], 1, __ATOMIC_RELAXED);
+    if (flags & EXIT_FLUSH) {
+        xsk_host_kick_all();
+        segments_send_all();
+    }
     if (number >= EXIT_BASE)
         return serve_own(t, number, argument);
     if (flags & EXIT_TERMINAL_SIGNALS_BLOCKED) {
@@ -397,6 +401,7 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
         return result;
     }
     int64_t result = plain_syscall(number, argument);
+    atomic_store_explicit(&t->entering, false, memory_order_relaxed);
     if (!result && changes_identity(number))
         identity_changed();
     return result;

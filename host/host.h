@@ -110,11 +110,14 @@ int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, u
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
 int64_t xsk_host_kick(uint64_t index);          /* 0, -EAGAIN, -errno */
+void xsk_host_kick_all(void); /* EXIT_FLUSH: those that have something to transmit */
 int port_steer(int operation, const struct port_key *key);
-/* Before the platform restricts system calls: find or start a daemon for each interface, or find who listens at
- * `path` (NULL: where they usually do). `queues` of each (NULL: all). Says on stderr, once an interface, why there is none. True if XSKs can be opened on at least one. A named interface
- * that does not exist or is down is an error: -1 after a message. */
-int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count, const char *path);
+/* Before the platform restricts system calls: find or start a daemon for each interface, or find who
+ * listens at `path` (NULL: where they usually do). `queues` of each (NULL: all). Says on stderr, once an
+ * interface, why there is none. True if XSKs can be opened on at least one. A named interface that does
+ * not exist or is down is an error: -1 after a message. */
+int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count,
+                   const char *path);
 /* Of the queues that an interface has, how many are to be used, and which one the enclave calls `queue`. */
 uint64_t xsk_host_queues(uint64_t interface_index, uint64_t there);
 uint64_t xsk_host_queue(uint64_t interface_index, uint64_t queue);

@@ -214,18 +214,18 @@ static void discovery_send(unsigned interface, const struct discovery *d)
 {
     uint8_t frame[ETH_HLEN + sizeof(struct ip6_hdr) + sizeof(struct nd_neighbor_solicit) + 8] = {0};
     const size_t length = sizeof(struct nd_neighbor_solicit) + 8;
-    struct ip6_hdr *ip = (void *)(frame + ETH_HLEN);
-    uint8_t *message = (uint8_t *)(ip + 1);
+    uint8_t *ip = frame + ETH_HLEN, *message = ip + sizeof(struct ip6_hdr);
+    struct ip6_hdr header = {.ip6_flow = htonl(6u << 28),
+                             .ip6_plen = htons(length),
+                             .ip6_nxt = IPPROTO_ICMPV6,
+                             .ip6_hlim = 255};
     mac_store(frame, d->to_mac);
     mac_store(frame + ETH_ALEN, d->mac);
     frame[12] = ETHERTYPE_IPV6 >> 8;
     frame[13] = ETHERTYPE_IPV6 & 0xff;
-    ip->ip6_flow = htonl(6u << 28);
-    ip->ip6_plen = htons(length);
-    ip->ip6_nxt = IPPROTO_ICMPV6;
-    ip->ip6_hlim = 255;
-    six_store((uint8_t *)&ip->ip6_src, d->source);
-    six_store((uint8_t *)&ip->ip6_dst, d->to);
+    six_store((uint8_t *)&header.ip6_src, d->source);
+    six_store((uint8_t *)&header.ip6_dst, d->to);
+    memcpy(ip, &header, sizeof header);
     message[0] = d->type;
     const uint32_t flags = d->flags;
     memcpy(message + 4, &flags, sizeof flags);
@@ -233,7 +233,7 @@ static void discovery_send(unsigned interface, const struct discovery *d)
     message[24] = d->type == ND_NEIGHBOR_ADVERT ? ND_OPT_TARGET_LINKADDR : ND_OPT_SOURCE_LINKADDR;
     message[25] = 1;
     mac_store(message + 26, d->mac);
-    const uint16_t sum = htons((uint16_t)~sum_of((const uint8_t *)ip, length));
+    const uint16_t sum = htons((uint16_t)~sum_of(ip, length));
     memcpy(message + 2, &sum, sizeof sum);
     frame_send(interface, frame, sizeof frame);
 }
@@ -299,7 +299,8 @@ void neighbours_find(struct route_query *query)
 
 /* ---- what comes ---- */
 
-static void arp_take(unsigned interface, const struct interface_info *own, const uint8_t *frame, size_t length)
+static void arp_take(unsigned interface, const struct interface_info *own, const uint8_t *frame,
+                     size_t length)
 {
     struct ether_arp arp;
     if (length < ETH_HLEN + sizeof arp)
@@ -367,7 +368,8 @@ static void discovery_take(unsigned interface, const struct interface_info *own,
         solicited(interface, own, from, target,
                   option_of(message, size, ND_OPT_SOURCE_LINKADDR) ?: mac_load(frame + ETH_ALEN));
     else if (message[0] == ND_NEIGHBOR_ADVERT && !owns(own, target))
-        learn(interface, target, option_of(message, size, ND_OPT_TARGET_LINKADDR) ?: mac_load(frame + ETH_ALEN));
+        learn(interface, target,
+              option_of(message, size, ND_OPT_TARGET_LINKADDR) ?: mac_load(frame + ETH_ALEN));
 }
 
 void neighbours_take(unsigned interface_index, const uint8_t *shared, size_t length)

@@ -190,8 +190,10 @@ int host_run(const struct run_options *options)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, NULL, &old);
 
-    int xsk = options->rings ? xsk_host_start(options->interfaces, options->queues, options->interface_count, options->xsk_uds)
-                             : 0;
+    int xsk = 0;
+    if (options->rings)
+        xsk = xsk_host_start(options->interfaces, options->queues, options->interface_count,
+                             options->xsk_uds);
     if (xsk < 0)
         return -1;
     if (image_load(&host.image, options)) {

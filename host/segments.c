@@ -187,6 +187,13 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms)
     return error;
 }
 
+void segments_send_all(void)
+{
+    for (uint32_t i = 0; i < atomic_load(&all.count); i++)
+        if (waiting(all.set[i].shared))
+            segments_send(i, 0);
+}
+
 bool segments_flush(void)
 {
     bool whole = true;

@@ -10,6 +10,8 @@
  * is given up. */
 int64_t segments_open(uint64_t number, uint64_t offset);
 int64_t segments_send(uint64_t number, uint64_t wait_ms);
+/* EXIT_FLUSH: of all rings. */
+void segments_send_all(void);
 
 /* Sends all that is ready, without waiting. False: a socket took nothing. */
 bool segments_flush(void);

@@ -68,6 +68,7 @@ static void lost(struct xdpd *d)
             d->interface);
     close(d->socket);
     d->socket = -1;
+    d->lost = *d->path;
 }
 
 void xdpd_look(struct xdpd *d)
@@ -124,8 +125,8 @@ static int xsk_make(const struct xdpd *d, int *fd)
         return 0;
     int error = -errno;
     if (error == -EPERM)
-        fprintf(stderr, "rakis: no privilege for AF_XDP on %s: with a device plugin rakis needs CAP_NET_RAW; UDP "
-                        "goes over host sockets\n", d->interface);
+        fprintf(stderr, "rakis: no privilege for AF_XDP on %s: with a device plugin rakis needs "
+                        "CAP_NET_RAW; UDP goes over host sockets\n", d->interface);
     return error;
 }
 
@@ -148,8 +149,8 @@ static int map_enter(const struct xdpd *d, uint64_t queue, int fd)
         return 0;
     int error = -errno;
     if (error == -EPERM)
-        fprintf(stderr, "rakis: no privilege for the map of the device plugin: before Linux 5.19 rakis needs "
-                        "CAP_BPF\n");
+        fprintf(stderr, "rakis: no privilege for the map of the device plugin: before Linux 5.19 "
+                        "rakis needs CAP_BPF\n");
     return error;
 }
 
@@ -160,6 +161,13 @@ int xdpd_bound(struct xdpd *d, uint64_t queue, uint64_t room, int fd)
         return map_enter(d, queue, fd);
     snprintf(question, sizeof question, XDPD_BOUND ",%lu,%lu", queue, room);
     return ask(d, question, -1, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
+}
+
+int xdpd_bound_again(struct xdpd *d, uint64_t queue, uint64_t room, int fd)
+{
+    char question[XDPD_MESSAGE_MAX + 1];
+    snprintf(question, sizeof question, XDPD_BOUND ",%lu,%lu", queue, room);
+    return ask(d, question, fd, XDPD_BOUND_OK, XDPD_BOUND_NAK, NULL);
 }
 
 int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
@@ -313,6 +321,7 @@ int xdpd_find_at(struct xdpd *const *d, size_t count, const char *path, char *wh
         return plugin_ask(fd, d, count, who, why, size) ? -1 : 0;
     if (count == 1) {
         d[0]->socket = fd;
+        strcpy(d[0]->path, path);
         return 0;
     }
     close(fd);
@@ -331,18 +340,18 @@ static bool trusted(const char *path)
 int xdpd_find(struct xdpd *d, char *why, size_t size)
 {
     struct stat namespace;
-    char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
+    char who[64];
     clear(d);
     if (stat("/proc/self/ns/net", &namespace))
         return -ENOENT;
-    snprintf(path, sizeof path, XDPD_SOCKET_FORMAT, (unsigned long)namespace.st_ino, d->interface);
-    int fd = connect_to(path);
+    snprintf(d->path, sizeof d->path, XDPD_SOCKET_FORMAT, (unsigned long)namespace.st_ino, d->interface);
+    int fd = connect_to(d->path);
     if (fd >= 0) {
         d->socket = fd;
         return 0;
     }
     /* One that was about to end when we came. */
-    if ((fd == -EPIPE || fd == -ECONNRESET) && access(path, F_OK))
+    if ((fd == -EPIPE || fd == -ECONNRESET) && access(d->path, F_OK))
         fd = -ENOENT;
     snprintf(who, sizeof who, "the rakis-xdpd of %s", d->interface);
     if (fd != -ENOENT)
@@ -350,12 +359,35 @@ int xdpd_find(struct xdpd *d, char *why, size_t size)
     return fd;
 }
 
+bool xdpd_return(struct xdpd *d)
+{
+    char answer[XDPD_MESSAGE_MAX + 1];
+    int fd = connect_to(d->path);
+    if (fd < 0)
+        return false;
+    bool ours = !converse_plain(fd, XDPD_PORTS_REQUEST, answer, ANSWER_MS) && !strcmp(answer, XDPD_PORTS);
+    if (!ours) {
+        close(fd);
+        return false;
+    }
+    pthread_mutex_lock(&d->lock);
+    d->socket = fd;
+    d->lost = false;
+    pthread_mutex_unlock(&d->lock);
+    return true;
+}
+
+bool xdpd_plugin(const char *interface, char *path, size_t size)
+{
+    snprintf(path, size, XDPD_PLUGIN_FORMAT, interface);
+    return trusted(path);
+}
+
 /* It serves one connection in its life: nobody asks it who does not mean to use it. */
 static int plugin_find(struct xdpd *d, char *why, size_t size)
 {
     char path[sizeof((struct sockaddr_un *)0)->sun_path], who[64];
-    snprintf(path, sizeof path, XDPD_PLUGIN_FORMAT, d->interface);
-    if (!trusted(path))
+    if (!xdpd_plugin(d->interface, path, sizeof path))
         return -ENOENT;
     snprintf(who, sizeof who, "the device plugin of %s", d->interface);
     int fd = connect_to(path);
@@ -535,8 +567,8 @@ void xdpd_stop(struct xdpd *d)
     pthread_mutex_lock(&d->lock);
     if (d->socket >= 0) {
         char message[XDPD_MESSAGE_MAX + 1];
-        /* The answer tells that our ports and XSKs are out of the maps, and the program off the interface if we were
-         * the last client. One that we started serves others if there are any. */
+        /* The answer tells that our ports and XSKs are out of the maps, and the program off the
+         * interface if we were the last client. One that we started serves others if there are any. */
         if (converse_plain(d->socket, XDPD_FIN, message, STOP_MS) && d->child >= 0)
             child_end(d);
         close(d->socket);

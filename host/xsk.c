@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -26,6 +27,8 @@
 
 struct xsk_host {
     int fd;
+    struct xdpd *daemon;
+    uint64_t queue, room; /* as it was entered */
     const uint32_t *tx_producer, *tx_consumer; /* in the arena */
     _Atomic bool kicked; /* since the monitor last looked */
 };
@@ -34,10 +37,14 @@ static struct {
     struct xdpd daemons[INTERFACES_MAX];
     size_t daemon_count;
 
+    pthread_mutex_t steering; /* guards ports; taken before a daemon's */
+    struct port_key *ports;   /* that are steered, or would be if the daemons were there */
+    size_t port_count, port_space;
+
     pthread_mutex_t lock; /* of opening */
     struct xsk_host xsks[XSKS_MAX];
     _Atomic size_t xsk_count; /* entries below it do not change */
-} all = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} all = {.steering = PTHREAD_MUTEX_INITIALIZER, .lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- daemons ---- */
 
@@ -94,7 +101,10 @@ static void daemons_start(size_t count)
     }
 }
 
-int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count, const char *path)
+static int daemon_returned(struct xdpd *d);
+
+int xsk_host_start(const char *const *names, const struct queue_range *queues, size_t count,
+                   const char *path)
 {
     if (count > INTERFACES_MAX) {
         fprintf(stderr, "rakis: at most %d interfaces\n", INTERFACES_MAX);
@@ -115,7 +125,7 @@ int xsk_host_start(const char *const *names, const struct queue_range *queues, s
         daemons_at(path, count);
     else
         daemons_start(count);
-    int error = xdpd_watch_start(all.daemons, all.daemon_count);
+    int error = xdpd_watch_start(all.daemons, all.daemon_count, daemon_returned);
     if (error)
         fprintf(stderr, "rakis: cannot watch rakis-xdpd: %s\n", strerror(-error));
     return all.daemon_count > 0;
@@ -141,7 +151,8 @@ void xsk_host_forked(void)
         if (all.daemons[i].map >= 0)
             close(all.daemons[i].map);
     }
-    all.daemon_count = 0;
+    all.daemon_count = all.port_count = 0;
+    pthread_mutex_init(&all.steering, NULL);
     atomic_store(&all.xsk_count, 0); /* the enclave closes their descriptors */
 }
 
@@ -174,19 +185,19 @@ bool xsk_host_takes_all(uint64_t interface_index)
     return d && d->map >= 0;
 }
 
-/* Its XSKs take what is steered to them; one that is gone, or has none, steers nothing. */
+/* Its XSKs take what is steered to them; one that has none, or is gone for good, steers nothing. One that is lost will
+ * be told when it is back. */
 static int steer(struct xdpd *d, int operation, const struct port_key *key)
 {
     if (!__atomic_load_n(&d->xsks, __ATOMIC_ACQUIRE))
         return -EPIPE;
-    return xdpd_port(d, operation, key);
+    int error = xdpd_port(d, operation, key);
+    return error == -EPIPE && d->lost ? 0 : error;
 }
 
-int port_steer(int operation, const struct port_key *key)
+static int steer_all(int operation, const struct port_key *key)
 {
     int result = -EPIPE;
-    if ((operation != PORT_ADD && operation != PORT_REMOVE) || !key->port || key->port > UINT16_MAX)
-        return -EINVAL;
     for (size_t i = 0; i < all.daemon_count; i++) {
         int error = steer(&all.daemons[i], operation, key);
         if (error == -EPIPE)
@@ -201,6 +212,61 @@ int port_steer(int operation, const struct port_key *key)
         return error;
     }
     return result;
+}
+
+/* With the lock. False: no memory. */
+static bool port_room(void)
+{
+    if (all.port_count < all.port_space)
+        return true;
+    size_t space = all.port_space ? 2 * all.port_space : 64;
+    struct port_key *ports = reallocarray(all.ports, space, sizeof *ports);
+    if (!ports)
+        return false;
+    all.ports = ports;
+    all.port_space = space;
+    return true;
+}
+
+static void port_forget(const struct port_key *key)
+{
+    for (size_t i = all.port_count; i-- > 0;) {
+        const struct port_key *known = &all.ports[i];
+        if (known->port != key->port || known->address.high != key->address.high ||
+            known->address.low != key->address.low)
+            continue;
+        all.ports[i] = all.ports[--all.port_count];
+        return;
+    }
+}
+
+int port_steer(int operation, const struct port_key *key)
+{
+    if ((operation != PORT_ADD && operation != PORT_REMOVE) || !key->port || key->port > UINT16_MAX)
+        return -EINVAL;
+    pthread_mutex_lock(&all.steering);
+    int error = operation == PORT_ADD && !port_room() ? -ENOMEM : steer_all(operation, key);
+    if (operation == PORT_REMOVE)
+        port_forget(key);
+    else if (!error)
+        all.ports[all.port_count++] = *key;
+    pthread_mutex_unlock(&all.steering);
+    return error;
+}
+
+/* Another daemon is at the place of one that was lost: it is told of our XSKs and ports. */
+static int daemon_returned(struct xdpd *d)
+{
+    int error = 0;
+    pthread_mutex_lock(&all.steering);
+    size_t xsks = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < xsks && !error; i++)
+        if (all.xsks[i].daemon == d)
+            error = xdpd_bound_again(d, all.xsks[i].queue, all.xsks[i].room, all.xsks[i].fd);
+    for (size_t i = 0; i < all.port_count && !error; i++)
+        error = xdpd_port(d, PORT_ADD, &all.ports[i]);
+    pthread_mutex_unlock(&all.steering);
+    return error;
 }
 
 /* ---- one XSK ---- */
@@ -317,6 +383,12 @@ static int rings_make(int fd, struct xsk_setup *s)
     return 0;
 }
 
+/* Of a frame, for what is received. */
+static uint64_t room_of(const struct xsk_setup *s)
+{
+    return s->frame_size - s->headroom - HEADROOM_KERNEL;
+}
+
 static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d, uint64_t queue)
 {
     const struct sockaddr_xdp address = {.sxdp_family = AF_XDP,
@@ -339,7 +411,7 @@ static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d, uint64_t queu
     s->zerocopy = options.flags & XDP_OPTIONS_ZEROCOPY ? 1 : 0;
     /* In copy mode the stack sees to the checksum whatever the card can do; else the driver may not. */
     s->checksums = s->checksums && !s->zerocopy;
-    return xdpd_bound(d, queue, s->frame_size - s->headroom - HEADROOM_KERNEL, fd);
+    return xdpd_bound(d, queue, room_of(s), fd);
 }
 
 static bool setup_sane(const struct xsk_setup *s)
@@ -363,7 +435,7 @@ static int setup_make(int fd, struct xsk_setup *s, struct xdpd *d)
     if (!error && (error = queue_bind(fd, s, d, queue)))
         rings_unmap(s, XSK_RINGS);
     if (error == -EBUSY)
-        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP goes over host sockets\n", queue,
+        fprintf(stderr, "rakis: queue %lu of %s is in use: UDP that comes by it goes over host sockets\n", queue,
                 d->interface);
     else if (error)
         fprintf(stderr, "rakis: cannot use queue %lu of %s: %s; UDP goes over host sockets\n",
@@ -384,6 +456,11 @@ int64_t xsk_host_open(struct xsk_setup *setup)
     int error = count == XSKS_MAX ? -ENFILE : monitor_start();
     if (!error)
         error = xdpd_xsk(d, d->first_queue + setup->queue, &fd);
+    if (error == -ETOOMANYREFS)
+        fprintf(stderr,
+                "rakis: rakis-xdpd cannot pass a socket for %s: too many descriptors of its user are "
+                "on their way (its RLIMIT_NOFILE counts); UDP goes over host sockets\n",
+                d->interface);
     if (!error)
         error = setup_make(fd, setup, d);
     if (error && fd >= 0)
@@ -393,6 +470,9 @@ int64_t xsk_host_open(struct xsk_setup *setup)
         const struct xsk_ring_layout *layout = &setup->layout[XSK_RING_TX];
         struct xsk_host *x = &all.xsks[count];
         x->fd = fd;
+        x->daemon = d;
+        x->queue = d->first_queue + setup->queue;
+        x->room = room_of(setup);
         x->tx_producer = (const uint32_t *)(tx + layout->producer);
         x->tx_consumer = (const uint32_t *)(tx + layout->consumer);
         setup->index = count;
@@ -430,6 +510,14 @@ int64_t xsk_host_kick(uint64_t index)
         result = transmit(x->fd);
     monitor_armed();
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
+}
+
+void xsk_host_kick_all(void)
+{
+    size_t count = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < count; i++)
+        if (transmit_left(&all.xsks[i]))
+            xsk_host_kick(i);
 }
 
 bool xsk_host_losses(uint64_t index, struct xsk_losses *out)

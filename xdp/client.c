@@ -69,7 +69,12 @@ void client_free(struct client *c, struct steering *s)
 /* A client that does not read its answers loses them: nobody else waits for it. */
 static void answer(struct client *c, const char *message, int fd)
 {
-    pass_send(c->socket, message, strlen(message), fd);
+    char refusal[XDPD_MESSAGE_MAX + 1];
+    int error = pass_send(c->socket, message, strlen(message), fd);
+    if (fd < 0 || error != -ETOOMANYREFS)
+        return;
+    snprintf(refusal, sizeof refusal, "%s,%d", XDPD_FD_NAK, -error);
+    pass_send(c->socket, refusal, strlen(refusal), -1);
 }
 
 static void answer_result(struct client *c, const char *good, const char *bad, int error)
@@ -157,8 +162,16 @@ static bool is_bound(int xsk)
     return setsockopt(xsk, SOL_XDP, XDP_RX_RING, &none, sizeof none) && errno == EBUSY;
 }
 
-/* "queue" or "queue,room". The map keeps no file open: an XSK that its client closes is out of it. */
-static int bound(struct client *c, struct steering *s, char *argument)
+static bool is_xsk(int fd)
+{
+    int domain = -1;
+    socklen_t size = sizeof domain;
+    return !getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) && domain == AF_XDP;
+}
+
+/* "queue" or "queue,room". The map keeps no file open: an XSK that its client closes is out of it. One that came along
+ * (-1: none) is what the client has from an earlier daemon; it is taken, whatever comes of it. */
+static int bound(struct client *c, struct steering *s, char *argument, int own)
 {
     long room = UINT32_MAX;
     char *comma = strchr(argument, ',');
@@ -167,10 +180,17 @@ static int bound(struct client *c, struct steering *s, char *argument)
         room = number(comma + 1, UINT32_MAX);
     }
     long queue = number(argument, STEERING_QUEUES - 1);
-    if (queue < 0 || room < 0)
-        return -EINVAL;
-    if (entered(c, queue))
-        return -EALREADY;
+    int wrong = queue < 0 || room < 0 || (own >= 0 && !is_xsk(own)) ? -EINVAL
+                : entered(c, queue)                                 ? -EALREADY
+                                                                    : 0;
+    if (wrong) {
+        close_if(own);
+        return wrong;
+    }
+    if (own >= 0) {
+        close_if(c->xsks[queue]);
+        c->xsks[queue] = own;
+    }
     if (c->xsks[queue] < 0)
         return -EINVAL;
     if (!is_bound(c->xsks[queue]))
@@ -289,6 +309,10 @@ static enum client_state serve(struct client *c, struct steering *s, const char 
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_add(c, s, argument, fd));
         return CLIENT_STAYS;
     }
+    if ((argument = argument_of(message, XDPD_BOUND)) && c->connected) {
+        answer_result(c, XDPD_BOUND_OK, XDPD_BOUND_NAK, bound(c, s, argument, fd));
+        return CLIENT_STAYS;
+    }
     close_if(fd);
     if ((argument = argument_of(message, XDPD_CONNECT)) && *argument) {
         c->connected = true;
@@ -303,8 +327,6 @@ static enum client_state serve(struct client *c, struct steering *s, const char 
         serve_map(c, s, argument, interface);
     } else if ((argument = argument_of(message, XDPD_XSK))) {
         serve_xsk(c, argument);
-    } else if ((argument = argument_of(message, XDPD_BOUND))) {
-        answer_result(c, XDPD_BOUND_OK, XDPD_BOUND_NAK, bound(c, s, argument));
     } else if ((argument = argument_of(message, XDPD_PORT_DEL))) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_remove(c, s, argument));
     } else if (!strcmp(message, XDPD_FIN)) {

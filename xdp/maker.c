@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -13,6 +14,8 @@
 #include "xdp/pass.h"
 #include "xdp/privilege.h"
 #include "xdp/steering_maps.h"
+
+#define ANSWER_MS 2000 /* it does nothing else */
 
 static _Noreturn void serve(int from)
 {
@@ -27,7 +30,10 @@ static _Noreturn void serve(int from)
         int map = bpf_map_create(BPF_MAP_TYPE_XSKMAP, "client_xsks", sizeof(uint32_t),
                                  sizeof(uint32_t), STEERING_QUEUES, NULL);
         int32_t error = map < 0 ? -errno : 0;
-        pass_send(from, &error, sizeof error, map);
+        /* The kernel may refuse to carry it. */
+        int unsent = pass_send(from, &error, sizeof error, map);
+        if (unsent)
+            pass_send(from, &(int32_t){unsent}, sizeof error, -1);
         if (map >= 0)
             close(map);
     }
@@ -59,8 +65,11 @@ int map_request(int maker)
 {
     int32_t error = -EPIPE;
     int map = -1;
+    struct pollfd answered = {.fd = maker, .events = POLLIN};
     if (send(maker, "", 1, MSG_NOSIGNAL) < 0)
         return -errno;
+    if (poll(&answered, 1, ANSWER_MS) != 1)
+        return -ETIMEDOUT;
     ssize_t length = pass_receive(maker, &error, sizeof error, &map, 0);
     if (length < 0)
         return (int)length;

@@ -4,10 +4,14 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* For one descriptor, not a byte more: the kernel closes what else somebody sends. */
 #define CONTROL_BYTES CMSG_LEN(sizeof(int))
+
+#define PAUSE_NS 5000000
+#define TRIES 40
 
 union control {
     struct cmsghdr header;
@@ -27,9 +31,14 @@ int pass_send(int to, const void *message, size_t length, int fd)
         control.header.cmsg_len = CMSG_LEN(sizeof fd);
         memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
     }
-    while (sendmsg(to, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
+    int tries = 0;
+    while (sendmsg(to, &packet, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        /* Of a user's descriptors only so many may be under way (RLIMIT_NOFILE): others arrive. */
+        if (errno == ETOOMANYREFS && tries++ < TRIES)
+            nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
+        else if (errno != EINTR)
             return -errno;
+    }
     return 0;
 }
 

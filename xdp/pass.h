@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* Send, waiting for nobody. `fd` below 0: none goes along. 0 or -errno. */
+/* Send, without waiting for who receives. `fd` below 0: none goes along. 0 or -errno: -ETOOMANYREFS, the kernel has
+ * not carried it for a fifth of a second. */
 int pass_send(int to, const void *message, size_t length, int fd);
 /* Receive one message: its length, 0 at the end, -errno. *fd, the caller's to close: the one that came along, -1:
  * none, or more than one, which are closed. `flags` as for recvmsg. */

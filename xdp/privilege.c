@@ -53,10 +53,10 @@ static int rules_add(scmp_filter_ctx filter)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, plain[i], 0);
     for (size_t i = 0; i < COUNT(families) && !error; i++)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i]));
+                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)families[i], 0));
     for (size_t i = 0; i < COUNT(map_commands) && !error; i++)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(bpf), 1,
-                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)map_commands[i]));
+                                 SCMP_A0(SCMP_CMP_EQ, (uint64_t)map_commands[i], 0));
     /* Files are read, memory is data. */
     if (!error)
         error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1,

@@ -166,6 +166,10 @@ int steering_port_remove(struct steering *s, const struct steering_port *port, u
 int steering_client_add(struct steering *s, unsigned client)
 {
     int map = map_request(s->maker);
+    if (map == -ETIMEDOUT) { /* what it might answer yet is not to be taken for another answer */
+        close(s->maker);
+        s->maker = -1;
+    }
     if (map < 0)
         return map;
     const uint32_t key = client;

@@ -47,6 +47,11 @@ bool exit_hidden(uint64_t number)
     return false;
 }
 
+void exit_flush_along(void)
+{
+    thread_block()->exit_flags |= EXIT_FLUSH;
+}
+
 int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uint64_t a2,
                   uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -58,6 +63,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
         order_before();
     if ((flags & EXIT_INTERRUPTIBLE) && block->pending)
         return -EINTR;
+    flags |= block->exit_flags;
+    block->exit_flags = 0;
     const uint64_t words[] = {number, flags, a0, a1, a2, a3, a4, a5};
     for (size_t i = 0; i < ARRAY_SIZE(words); i++)
         untrusted_store(untrusted_at(slot, i * 8), words[i]);

@@ -46,4 +46,7 @@ _Noreturn void violation(const char *format, ...) __attribute__((format(printf, 
 /*@ assigns \nothing; */
 void violation_count(void);
 
+/* The thread's next exit, whichever it is, takes along what the host is to send (EXIT_FLUSH). */
+void exit_flush_along(void);
+
 #endif

@@ -72,6 +72,7 @@ struct thread_block {
     uint64_t bounce_address; /* the bounce buffer, in the arena: for boundary only */
     uint64_t host_signals;  /* signals the host says arrived and the LibOS has not yet taken */
     uint64_t trap_vector, trap_address, trap_error; /* of the exception being handled */
+    uint64_t exit_flags;         /* that the next exit takes along: for boundary/exit only */
     uint64_t statistics_address; /* struct statistics_thread in the arena, 0: not published */
     uint8_t xsave[4096] __attribute__((aligned(4096)));
 };

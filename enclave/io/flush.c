@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/io/flush.h"
 
+#include "enclave/boundary/exit.h"
 #include "enclave/io/segments.h"
 #include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
@@ -14,6 +15,19 @@ void io_flush_for_ring(void)
 void io_flush(void)
 {
     io_flush_for_ring();
+    uring_flush();
+}
+
+void io_flush_along_for_ring(void)
+{
+    bool some = xsk_put_off();
+    if (segments_put_off() || some)
+        exit_flush_along();
+}
+
+void io_flush_along(void)
+{
+    io_flush_along_for_ring();
     uring_flush();
 }
 

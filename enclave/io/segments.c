@@ -166,6 +166,15 @@ void segments_flush(void)
             send_by_exit(&all.set[i], 0);
 }
 
+bool segments_put_off(void)
+{
+    uint64_t self = thread_block()->index;
+    bool some = false;
+    for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)
+        some |= all.set[i].thread == self && !all.set[i].stuck && waiting(&all.set[i]);
+    return some;
+}
+
 void segments_flush_all(void)
 {
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)

@@ -38,6 +38,8 @@ int segments_error(struct segments *s);
 
 /* Those that the current thread has filled; those of all. */
 void segments_flush(void);
+/* Are there any of those? An exit with EXIT_FLUSH sends them. */
+bool segments_put_off(void);
 void segments_flush_all(void);
 
 /* In a process that has the memory of another: the host knows of none. No ring is taken. */

@@ -378,6 +378,25 @@ void xsk_flush(void)
     }
 }
 
+bool xsk_put_off(void)
+{
+    uint64_t me = thread_block()->index;
+    bool some = false;
+    for (int i = 0; i < all.count; i++) {
+        struct xsk *x = all.xsk[i];
+        uint64_t sender = __atomic_load_n(&x->sender, __ATOMIC_RELAXED);
+        if ((sender != me && sender != SENDERS) || !x->kick.waiting)
+            continue;
+        lock_take(&x->tx_lock);
+        some |= x->kick.waiting > 0;
+        x->kick.waiting = 0; /* but not kick.last: it may come later than is thought */
+        PUBLISH(x, packets_out, x->packets_out);
+        PUBLISH(x, bytes_out, x->bytes_out);
+        lock_release(&x->tx_lock);
+    }
+    return some;
+}
+
 void xsk_flush_all(void)
 {
     for (int i = 0; i < all.count; i++)

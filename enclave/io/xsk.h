@@ -72,6 +72,8 @@ void xsk_leave(void);
 /* Before a thread sleeps or returns from a blocking exit: transmit what waits for a kick, of what it sent or
  * shares a ring with. What others have in rings of their own is theirs to see to. */
 void xsk_flush(void);
+/* Is there any of that? An exit with EXIT_FLUSH transmits it, and is taken to come. */
+bool xsk_put_off(void);
 /* Whoever sent it. */
 void xsk_flush_all(void);
 

@@ -339,7 +339,7 @@ int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, u
     for (int i = 0; i < xsk_count(); i++)
         if (xsks >> i & 1)
             p[count++] = (struct pollfd){.fd = xsk_descriptor(xsk_at(i)), .events = POLLIN};
-    io_flush();
+    io_flush_along();
     if (xsks)
         net_count_sleep(xsks);
     int ready = host_ppoll(p, count, timeout_ns, EXIT_INTERRUPTIBLE);

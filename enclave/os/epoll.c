@@ -7,9 +7,10 @@
  * host descriptors behind files of the LibOS, and the XSKs. Its events say only that it is time to
  * look.
  *
- * Files that answer inside and tell of their changes (streams over an io_uring) are asked only when they
- * have: they are in the list `changed`. A thread whose ring they are on sleeps in that ring, with a poll
- * of the host's epoll among its operations.
+ * Files that answer inside and tell of their changes (streams over an io_uring; pipes, counters and pairs
+ * within the enclave) are asked only when they have: they are in the list `changed`. A thread whose ring
+ * streams are on sleeps in that ring, with a poll of the host's epoll among its operations. Where there is
+ * nothing but files within the enclave a thread sleeps on no descriptor at all.
  *
  * Locks: watch_lock, then a set's lock. A set's lock is held while its files are asked, so that
  * none of them goes away meanwhile. Sets within sets: the outer's lock, then the inner's; no set
@@ -40,10 +41,12 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
+#include "enclave/os/waiters.h"
 
 #define ALWAYS ((uint32_t)(EPOLLERR | EPOLLHUP))
 #define MODES ((uint32_t)EPOLLET | (uint32_t)(EPOLLONESHOT | EPOLLWAKEUP | EPOLLEXCLUSIVE))
 #define NEST_MAX 5
+#define OWED_MOST 8u
 #define NEVER_SEEN UINT64_MAX
 #define MILLISECOND 1000000ull
 /* Tags in `sleep` besides those of items. */
@@ -63,7 +66,8 @@ struct item {
     uint32_t index, generation;
     int host_fd;       /* what an epoll of the host holds for it, -1: nothing */
     bool own_fd;       /* host_fd is a duplicate made for this item */
-    bool tells;        /* epoll_changed is called for its file */
+    bool tells;        /* epoll_changed is called for its file, */
+    bool local;        /* which is the enclave's own */
     bool inherited;    /* over fork: the host's epoll, which is shared, has it for the parent too */
     bool answers;      /* the host answers: it is in set->host, else in set->sleep */
     uint32_t reported; /* by the host since the file was last asked */
@@ -86,13 +90,15 @@ struct epoll {
     uint32_t hosts;                /* items that the host answers for */
     uint32_t insides;              /* items in inside */
     struct list inside;            /* rotated, so that each gets its turn */
-    uint32_t tellers;              /* items that tell */
-    struct list changed;           /* those of them that may be ready */
+    uint32_t tellers;              /* items that tell and are streams, */
+    uint32_t locals;               /* and that are the enclave's own */
+    struct list changed;           /* those of both that may be ready */
     uint64_t round;                /* number of the last collect_first */
+    uint32_t owed;                 /* looks at the host's part that come before what is ready inside */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
     struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
-    uint64_t
-        sleeping[THREADS_MAX / 64]; /* atomic: threads that may be asleep in epoll_wait of it */
+    struct waiters waiters;        /* threads in epoll_wait of it, or in poll */
+    struct file *file;             /* that it is the data of */
 };
 
 /* A poll of a set's host epoll, on a ring. It lives until its completion, which may be after the set. */
@@ -106,6 +112,7 @@ struct ring_poll {
 /* file->watchers: the items of a file. */
 struct watchers {
     struct list items;
+    uint32_t wanted; /* events that any of them was ever waited for with; atomic */
 };
 
 static struct lock
@@ -270,17 +277,9 @@ static void host_remove(struct item *i)
 }
 
 /* Threads that sleep on what the set was before look again. */
-static void sleepers_interrupt(struct epoll *p)
+static void sleepers_wake(struct epoll *p)
 {
-    uint32_t me = current()->index;
-    for (uint32_t word = 0; word < ARRAY_SIZE(p->sleeping); word++) {
-        uint64_t bits = __atomic_load_n(&p->sleeping[word], __ATOMIC_SEQ_CST);
-        for (; bits; bits &= bits - 1) {
-            uint32_t thread = word * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (thread != me)
-                exit_checked(EXIT_INTERRUPT, 0, 0, thread, 0, 0, 0, 0, 0);
-        }
-    }
+    waiters_wake_all(&p->waiters);
 }
 
 /* ---- epoll_ctl; watch_lock and the set's lock are held ---- */
@@ -308,6 +307,7 @@ static int watch(struct item *i)
         i->file->watchers = w;
     }
     list_append(&w->items, &i->of_file);
+    __atomic_or_fetch(&w->wanted, i->events, __ATOMIC_RELAXED);
     return 0;
 }
 
@@ -357,8 +357,9 @@ static int add(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_
     i->tells = false;
     struct poll_wait wait = {.host_fd = -1};
     f->ops->poll(f, events & ~MODES, &wait);
-    int error = item_enter(p, i, &wait);
-    if (!error && (error = watch(i)))
+    i->local = wait.tells;
+    int error = i->local ? 0 : item_enter(p, i, &wait);
+    if (!error && (error = watch(i)) && !i->local)
         host_remove(i);
     if (error) {
         item_give(p, i);
@@ -366,7 +367,13 @@ static int add(struct epoll *p, struct file *f, int fd, uint32_t events, uint64_
     }
     i->next = *bucket(p, fd);
     *bucket(p, fd) = i;
-    if (i->answers) {
+    if (i->local) {
+        i->tells = true;
+        i->answers = false;
+        i->host_fd = -1;
+        p->locals++;
+        change(p, i);
+    } else if (i->answers) {
         p->hosts++;
     } else {
         list_append(&p->inside, &i->inside);
@@ -391,6 +398,7 @@ static int modify(struct epoll *p, struct file *f, int fd, uint32_t events, uint
     i->data = data;
     i->seen = NEVER_SEEN;
     int error = 0;
+    __atomic_or_fetch(&((struct watchers *)f->watchers)->wanted, i->events, __ATOMIC_RELAXED);
     if (i->tells)
         change(p, i);
     if (i->host_fd >= 0)
@@ -403,6 +411,11 @@ static int modify(struct epoll *p, struct file *f, int fd, uint32_t events, uint
     return error;
 }
 
+static uint32_t *teller_count(struct epoll *p, const struct item *i)
+{
+    return i->local ? &p->locals : &p->tellers;
+}
+
 static void item_remove(struct epoll *p, struct item *i)
 {
     struct item **at = bucket(p, i->fd);
@@ -413,7 +426,7 @@ static void item_remove(struct epoll *p, struct item *i)
         p->hosts--;
     } else if (i->tells) {
         list_remove(&i->inside);
-        p->tellers--;
+        *teller_count(p, i) -= 1;
         i->tells = false;
     } else {
         list_remove(&i->inside);
@@ -451,7 +464,7 @@ static void make_plain(struct epoll *p)
         lock_take(&p->lock);
         p->plain = true;
         for (uint32_t n = 0; p->tellers && n < p->count && !f; n++)
-            if (p->items[n]->file && p->items[n]->tells && file_still(p->items[n]->file))
+            if (p->items[n]->file && p->items[n]->tells && !p->items[n]->local && file_still(p->items[n]->file))
                 f = p->items[n]->file;
         lock_release(&p->lock);
         lock_release(&watch_lock);
@@ -479,13 +492,16 @@ SYSCALL(epoll_ctl)
     if (!result) {
         lock_take(&watch_lock);
         lock_take(&p->lock);
-        uint32_t insides = p->insides;
+        uint32_t insides = p->insides, locals = p->locals;
+        bool hosts = p->hosts;
         result = control(p, operation, f, fd, &e);
-        bool look = p->insides != insides || (operation == EPOLL_CTL_MOD && insides);
+        /* Who sleeps may sleep on less than there is now, or a file may be ready that was not asked for before. */
+        bool look = p->insides != insides || p->locals != locals || (p->hosts && !hosts) ||
+                    (operation == EPOLL_CTL_MOD && (insides || locals));
         lock_release(&p->lock);
         lock_release(&watch_lock);
         if (look)
-            sleepers_interrupt(p);
+            sleepers_wake(p);
     }
     file_put(f);
     file_put(set);
@@ -508,9 +524,9 @@ void epoll_forget(struct file *f)
         item_remove(p, i);
         lock_release(&p->lock);
     }
+    f->watchers = NULL;
     lock_release(&watch_lock);
     alloc_free(w);
-    f->watchers = NULL;
 }
 
 bool epoll_watched(const struct file *f)
@@ -541,6 +557,7 @@ static int answer_inside(struct epoll *p, struct item *i)
     host_remove(i);
     i->answers = false;
     i->tells = true;
+    i->local = false;
     i->seen = NEVER_SEEN;
     p->hosts--;
     p->tellers++;
@@ -553,12 +570,15 @@ static int answer_by_host(struct epoll *p, struct item *i)
     if (!i->tells)
         return 0;
     list_remove(&i->inside);
+    *teller_count(p, i) -= 1;
     i->tells = false;
     i->answers = true;
-    p->tellers--;
     p->hosts++;
     if (host_add(i, i->file->host_fd, 0))
         i->host_fd = -1;
+    if (i->local) /* who sleeps knows nothing of the host's part */
+        waiters_wake_all(&p->waiters);
+    i->local = false;
     return 0;
 }
 
@@ -580,20 +600,35 @@ void epoll_answers_by_host(struct file *f)
     lock_release(&watch_lock);
 }
 
-static int changed(struct epoll *p, struct item *i)
+/* A set of which something is ready is itself a file that is. watch_lock is held. */
+static void set_changed(struct epoll *p, int depth, struct woken *woken)
 {
-    if (i->tells) {
-        change(p, i);
-        sleepers_interrupt(p);
-    }
-    return 0;
+    const struct watchers *w = p->file->watchers;
+    waiters_note_all(&p->waiters, woken);
+    if (!w || depth > NEST_MAX)
+        return;
+    list_for_each(l, &w->items) set_changed(container_of(l, struct item, of_file)->set, depth + 1, woken);
 }
 
-void epoll_changed(struct file *f)
+void epoll_changed(struct file *f, uint32_t events)
 {
+    struct woken woken = {.count = 0};
+    const struct watchers *w = f->watchers;
+    if (!w || !(__atomic_load_n(&w->wanted, __ATOMIC_RELAXED) & events))
+        return;
     lock_take(&watch_lock);
-    for_each_item(f, changed);
+    for (struct list *l = w->items.next; l != &w->items; l = l->next) {
+        struct item *i = container_of(l, struct item, of_file);
+        lock_take(&i->set->lock);
+        bool wanted = i->tells && (i->events & events & ~MODES);
+        if (wanted)
+            change(i->set, i);
+        lock_release(&i->set->lock);
+        if (wanted)
+            set_changed(i->set, 0, &woken);
+    }
     lock_release(&watch_lock);
+    waiters_wake_noted(&woken);
 }
 
 static void inherit(struct file *f)
@@ -618,7 +653,8 @@ static uint32_t item_ask(struct item *i, bool take)
     i->xsks = 0;
     if (!wanted)
         return 0;
-    bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals;
+    /* A file of the enclave's own is in the list once for each change: nothing is to be counted. */
+    bool edge = (i->events & (uint32_t)EPOLLET) && f->ops->arrivals && !i->local;
     struct poll_wait wait = {.host_fd = -1, .reported = i->reported, .ring = uring_existing(),
                              .fresh = edge};
     i->reported = 0;
@@ -642,7 +678,8 @@ static uint32_t item_ask(struct item *i, bool take)
 
 /* What is ready inside: of `insides` files that are always asked, and of those that tell, but for what was reported
  * in this round. The set's lock is held. */
-static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides)
+static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64_t round, uint32_t insides,
+                   bool *local)
 {
     uint32_t xsks = 0, n;
     int found = 0;
@@ -671,6 +708,7 @@ static int collect(struct epoll *p, struct epoll_event *out, int maximum, uint64
         if (!ready)
             continue;
         i->round = round;
+        *local |= i->local;
         out[found++] = (struct epoll_event){.events = ready, .data.u64 = i->data};
         if (!(i->events & ((uint32_t)EPOLLET | (uint32_t)EPOLLONESHOT)))
             list_append(&later, &i->inside);
@@ -738,17 +776,22 @@ static bool take_reports(struct epoll *p, const struct epoll_event *reports, int
 
 /* What a set was when it was last asked. */
 struct kinds {
-    bool mixed; /* there are files of the LibOS in it, */
+    bool mixed; /* there are files of the LibOS in it, that do not tell, */
     bool hosts; /* files of the host, */
     uint32_t xsks; /* those that files of the LibOS wait for, */
     bool rings; /* and files that are on the ring of this thread */
+    bool local; /* one of those that were ready is the enclave's own */
 };
 
 static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum, struct kinds *k)
 {
     lock_take(&p->lock);
-    int n = collect(p, out, maximum, ++p->round, p->insides);
-    *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing()};
+    bool local = false;
+    int n = collect(p, out, maximum, ++p->round, p->insides, &local);
+    *k = (struct kinds){p->insides, p->hosts, p->xsks, p->tellers && uring_existing(), local};
+    /* Where there was room for nothing else the host's files are next. */
+    if (local && p->hosts && n == maximum)
+        __atomic_store_n(&p->owed, MIN(p->hosts, OWED_MOST), __ATOMIC_RELAXED);
     lock_release(&p->lock);
     return n;
 }
@@ -763,9 +806,17 @@ static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
         return 0;
     streams_service();
     lock_take(&p->lock);
-    int n = collect(p, out, maximum, round, 0);
+    bool local = false;
+    int n = collect(p, out, maximum, round, 0, &local);
     lock_release(&p->lock);
     return n;
+}
+
+/* Before an exit that sleeps: not at all if there was a wake. */
+static uint64_t sleep_begin(uint64_t left, bool *woken)
+{
+    *woken = left && thread_wait_begin();
+    return *woken ? 0 : left;
 }
 
 /* Sleep on a set that has files of the LibOS. Events found; 0: look again, *over: or the time is
@@ -774,16 +825,39 @@ static int sleep_mixed(struct epoll *p, struct epoll_event *out, int maximum, ui
                        struct kinds *k, bool *over)
 {
     struct epoll_event reports[HOST_EPOLL_MAX / 2];
+    bool woken;
     if (left && k->xsks)
         net_count_sleep(k->xsks);
+    left = sleep_begin(left, &woken);
     int n = host_epoll_wait(p->sleep, reports, (int)ARRAY_SIZE(reports), left,
                             left ? EXIT_INTERRUPTIBLE : 0);
+    thread_wait_end();
     if (n < 0)
         return n == -EINTR ? 0 : n;
-    *over = n == 0;
+    *over = n == 0 && !woken;
     bool host = take_reports(p, reports, n);
     int found = host ? look(p, out, maximum) : 0;
     return found + collect_locked(p, out + found, maximum - found, k);
+}
+
+/* The same on one that has only files of the host and such as tell of their changes. */
+static int sleep_plain(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left, bool *over)
+{
+    bool woken;
+    left = sleep_begin(left, &woken);
+    int n = host_epoll_wait(p->host, out, maximum, left, left ? EXIT_INTERRUPTIBLE : 0);
+    thread_wait_end();
+    *over = n == 0 && !woken;
+    if (n < 0)
+        return n == -EINTR ? 0 : n;
+    return translate(p, out, n);
+}
+
+/* The same where all that can happen happens inside. */
+static int sleep_inside(uint64_t left, bool *over)
+{
+    *over = !left || thread_sleep(left) == -ETIMEDOUT;
+    return 0;
 }
 
 /* ---- sleeping in a ring ---- */
@@ -857,10 +931,12 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     if (left && k->xsks)
         net_count_sleep(k->xsks);
     uint64_t before = left && left != DEADLINE_NEVER ? time_monotonic_ns() : 0;
+    bool unused, woken;
+    left = sleep_begin(left, &woken);
     int error = uring_enter(u, left);
+    thread_wait_end();
     streams_service();
-    *over = !left || (before && !error && time_monotonic_ns() - before >= left);
-    bool unused;
+    *over = !woken && (!left || (before && !error && time_monotonic_ns() - before >= left));
     int found = 0;
     if (ring_poll_fired(p)) {
         if (p->sleep >= 0)
@@ -870,6 +946,71 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     return found + collect_locked(p, out + found, maximum - found, k);
 }
 
+/* The host's part, where that comes first. */
+static int look_owed(struct epoll *p, struct epoll_event *out, int maximum)
+{
+    uint32_t owed = __atomic_load_n(&p->owed, __ATOMIC_RELAXED);
+    if (!owed)
+        return 0;
+    int n = look(p, out, maximum);
+    __atomic_store_n(&p->owed, n ? owed - 1 : 0, __ATOMIC_RELAXED);
+    return n;
+}
+
+/* Where what can happen to the set is heard of. As sleep_mixed. */
+static int sleep_somehow(struct epoll *p, struct epoll_event *out, int maximum, uint64_t left,
+                         struct kinds *k, bool *over)
+{
+    int n = k->rings ? sleep_ring(p, out, maximum, left, k, over) : -EAGAIN;
+    if (n != -EAGAIN)
+        return n;
+    if (k->rings)
+        uring_flush();
+    if (k->mixed)
+        return sleep_mixed(p, out, maximum, left, k, over);
+    if (k->hosts || k->rings)
+        return sleep_plain(p, out, maximum, left, over);
+    return sleep_inside(left, over);
+}
+
+/* One look, and one sleep if there is nothing. Events found; 0: look again, *over: or the time is up. */
+static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline, bool whole_ms,
+                     bool signalled, bool *over)
+{
+    struct kinds k;
+    int first = look_owed(p, out, maximum);
+    int n = first + collect_locked(p, out + first, maximum - first, &k);
+    if (k.mixed && !n && k.xsks && net_poll(k.xsks))
+        n = collect_locked(p, out, maximum, &k);
+    if (n && k.rings)
+        n += collect_news(p, out + n, maximum - n);
+    /* Streams that are ready go first for a millisecond. A file of the enclave's own is no reason not to look: without
+     * it there would have been an exit as well. */
+    if (n && !first && k.hosts && (k.local || !look_is_fresh(set_key(p))))
+        n += look(p, out + n, maximum - n);
+    if (n) {
+        if (k.rings)
+            uring_flush(); /* the next call may not sleep either */
+        return n;
+    }
+
+    /* What has come counts more than a signal: one more look, which does not sleep. */
+    uint64_t left = deadline_left(deadline);
+    bool interrupted = left && signalled;
+    if (interrupted)
+        left = 0;
+    if (whole_ms && left != DEADLINE_NEVER)
+        left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+    if (left && k.rings)
+        io_flush_for_ring();
+    else if (left)
+        io_flush();
+    if (left && k.xsks && net_nap(k.xsks, left)) /* a signal that ends it is seen at the top */
+        return 0;
+    n = sleep_somehow(p, out, maximum, left, &k, over);
+    return n || !interrupted ? n : RESTART_NOHAND;
+}
+
 /* Up to `maximum` events; 0: the time is up. whole_ms: sleep in whole milliseconds, as epoll_wait
  * does.
  */
@@ -877,52 +1018,16 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
                            bool whole_ms)
 {
     for (;;) {
-        /* Before anything is asked: what interrupts after that must still interrupt the sleep. */
+        /* Before anything is asked: what interrupts after that must still interrupt the sleep. It may be a point
+         * of the world, where nobody is in a list. */
         bool signalled = signal_pending(), over = false;
-        struct kinds k;
-        int n = collect_locked(p, out, maximum, &k);
-        if (k.mixed && !n && k.xsks && net_poll(k.xsks))
-            n = collect_locked(p, out, maximum, &k);
-        if (n && k.rings)
-            n += collect_news(p, out + n, maximum - n);
-        if (n && k.hosts && !look_is_fresh(set_key(p)))
-            n += look(p, out + n, maximum - n);
-        if (n) {
-            if (k.rings)
-                uring_flush(); /* the next call may not sleep either */
+        struct waiter w;
+        thread_sleep_prepare();
+        waiters_add(&p->waiters, &w, POLLIN, false);
+        int n = wait_once(p, out, maximum, deadline, whole_ms, signalled, &over);
+        waiter_remove(&w);
+        if (n || over || deadline == DEADLINE_NOW)
             return n;
-        }
-
-        /* What has come counts more than a signal: one more look, which does not sleep. */
-        uint64_t left = deadline_left(deadline);
-        bool interrupted = left && signalled;
-        if (interrupted)
-            left = 0;
-        if (whole_ms && left != DEADLINE_NEVER)
-            left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
-        if (left && k.rings)
-            io_flush_for_ring();
-        else if (left)
-            io_flush();
-        if (left && k.xsks && net_nap(k.xsks, left)) /* a signal that ends it is seen at the top */
-            continue;
-        n = k.rings ? sleep_ring(p, out, maximum, left, &k, &over) : -EAGAIN;
-        if (n == -EAGAIN && k.rings)
-            uring_flush();
-        if (n == -EAGAIN && k.mixed) {
-            n = sleep_mixed(p, out, maximum, left, &k, &over);
-        } else if (n == -EAGAIN) {
-            n = host_epoll_wait(p->host, out, maximum, left, left ? EXIT_INTERRUPTIBLE : 0);
-            over = n == 0;
-            if (n > 0)
-                n = translate(p, out, n);
-            if (n == -EINTR)
-                n = 0;
-        }
-        if (n || (!interrupted && (over || deadline == DEADLINE_NOW)))
-            return n;
-        if (interrupted)
-            return RESTART_NOHAND;
     }
 }
 
@@ -938,12 +1043,8 @@ static int64_t wait_call(int fd, uint64_t user, int maximum, uint64_t deadline, 
         file_put(f);
         return error;
     }
-    uint32_t me = current()->index;
-    uint64_t bit = 1ull << (me % 64);
-    __atomic_or_fetch(&p->sleeping[me / 64], bit, __ATOMIC_SEQ_CST);
     streams_listen();
     int64_t n = wait_events(p, events, MIN(maximum, HOST_EPOLL_MAX), deadline, whole_ms);
-    __atomic_and_fetch(&p->sleeping[me / 64], ~bit, __ATOMIC_SEQ_CST);
     file_put(f);
     if (n > 0 && user_write((void *)user, events, (size_t)n * sizeof *events))
         return -EFAULT;
@@ -972,6 +1073,17 @@ SYSCALL(epoll_pwait2)
 
 /* ---- the set as a file ---- */
 
+/* Of those that tell only one that has can be. What a stream tells is its ring's to know. */
+static bool may_be_ready(const struct item *i)
+{
+    return !i->tells || (i->local && !list_empty(&i->inside));
+}
+
+static struct waiters *epoll_waiters(struct file *f)
+{
+    return &((struct epoll *)f->data)->waiters;
+}
+
 static uint32_t epoll_poll(struct file *f, uint32_t events, struct poll_wait *wait)
 {
     struct epoll *p = f->data;
@@ -980,11 +1092,11 @@ static uint32_t epoll_poll(struct file *f, uint32_t events, struct poll_wait *wa
         make_plain(p);
     lock_take(&p->lock);
     bool hosts = p->hosts;
-    wait->answer = p->sleep < 0;
-    wait->host_fd = wait->answer ? p->host : p->sleep;
+    wait->answer = p->sleep < 0 && !p->locals;
+    wait->host_fd = p->sleep < 0 ? p->host : p->sleep;
     wait->xsks = p->xsks;
     for (uint32_t n = 0; n < p->count && !ready; n++)
-        if (p->items[n]->file && !p->items[n]->answers && !p->items[n]->tells)
+        if (p->items[n]->file && !p->items[n]->answers && may_be_ready(p->items[n]))
             ready = item_ask(p->items[n], false);
     lock_release(&p->lock);
     wait->events = POLLIN;
@@ -1029,6 +1141,7 @@ static const struct file_ops epoll_ops = {
     .name = "epoll",
     .stat = epoll_stat,
     .poll = epoll_poll,
+    .waiters = epoll_waiters,
     .release = epoll_release,
 };
 
@@ -1045,6 +1158,7 @@ static int64_t create(int flags)
         return -ENOMEM;
     }
     p->host = fd;
+    p->file = f;
     p->sleep = -1;
     list_init(&p->inside);
     list_init(&p->changed);

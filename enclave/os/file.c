@@ -15,6 +15,7 @@
 #include "enclave/lib/reference.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
@@ -108,7 +109,9 @@ void file_put(struct file *f)
     lock_release(&every.lock);
     if (f->watchers)
         epoll_forget(f);
-    if (f->ops->release)
+    if (f->local)
+        local_release(f);
+    else if (f->ops->release)
         f->ops->release(f);
     alloc_free(f->path);
     alloc_free(f->real_path);
@@ -276,6 +279,7 @@ void files_recount(struct file *const *keep, int count)
         if (table.entries[fd])
             entry_file(table.entries[fd])->references++;
     memory_files(count_reference);
+    local_files_within(count_reference);
     for (int i = 0; i < count; i++)
         if (keep[i])
             keep[i]->references++;
@@ -431,16 +435,37 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
     return interrupted(result);
 }
 
-static int64_t control(struct file *f, int fd, int command, uint64_t argument)
+/* By F_SETOWN_EX and F_GETOWN_EX, which the C library uses for the plain ones. Threads of the host are not the program's. */
+static int64_t owner_command(struct file *f, int command, uint64_t user)
 {
-    int host = f->host_fd;
+    struct f_owner_ex owner = {0};
+    bool set = command == F_SETOWN_EX;
+    int fd = host_fd_of(f);
+    if (set && user_get(&owner, (const void *)user))
+        return -EFAULT;
+    if (fd < 0 || (set && owner.type == F_OWNER_TID))
+        return -EINVAL;
+    int64_t result = host_fd_struct(__NR_fcntl, 0, fd, (uint64_t)command, &owner, set ? sizeof owner : 0,
+                                    set ? 0 : sizeof owner);
+    return !result && !set && user_put((void *)user, &owner) ? -EFAULT : result;
+}
+
+static int64_t control(struct file *f, int command, uint64_t argument)
+{
     switch (command) {
     case F_GETFL:
-        if (host >= 0 && f->ops == &host_file_ops) /* others may share it and change it */
-            return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, F_GETFL, 0, 0, 0);
+        if (f->ops == &host_file_ops && f->host_fd >= 0) /* others may share it and change it */
+            return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, F_GETFL, 0, 0, 0);
         return f->flags & ~O_CLOEXEC;
     case F_SETFL:
         return file_set_flags(f, (int)argument);
+    case F_SETOWN_EX:
+    case F_GETOWN_EX:
+        return owner_command(f, command, argument);
+    case F_GETPIPE_SZ:
+        if (local_on(f) && local_pipe_size(f) > 0)
+            return local_pipe_size(f);
+        break;
     case F_GETLK:
     case F_SETLK:
     case F_SETLKW:
@@ -453,19 +478,20 @@ static int64_t control(struct file *f, int fd, int command, uint64_t argument)
     case F_SETSIG:
     case F_GETSIG:
     case F_SETPIPE_SZ:
-    case F_GETPIPE_SZ:
     case F_ADD_SEALS:
     case F_GET_SEALS:
     case F_SETLEASE:
     case F_GETLEASE:
     case F_NOTIFY:
-        if (host < 0)
-            return -EINVAL;
-        return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)host, (uint64_t)command, argument, 0,
-                          0);
+        break;
+    default:
+        return -EINVAL;
     }
-    (void)fd;
-    return -EINVAL;
+    if (local_on(f) && local_leave(f))
+        return -ENFILE;
+    if (f->host_fd < 0)
+        return -EINVAL;
+    return host_plain(__NR_fcntl, 0, INT32_MAX, (uint32_t)f->host_fd, (uint64_t)command, argument, 0, 0);
 }
 
 SYSCALL(fcntl)
@@ -485,7 +511,7 @@ SYSCALL(fcntl)
     struct file *f = file_get(fd);
     if (!f)
         return -EBADF;
-    int64_t result = control(f, fd, command, a2);
+    int64_t result = control(f, command, a2);
     file_put(f);
     return result;
 }
@@ -494,6 +520,7 @@ int64_t iovecs_one(struct iovecs *v, uint64_t user, uint64_t length)
 {
     v->v = v->small;
     v->count = 1;
+    v->vector = false;
     v->small[0] = (struct iovec){(void *)user, MIN(length, TRANSFER_MAX)};
     if (length && user_range((const void *)user, v->small[0].iov_len))
         return -EFAULT;
@@ -504,6 +531,7 @@ int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count)
 {
     v->v = v->small;
     v->count = 0;
+    v->vector = true;
     if (count > HOST_IOV_MAX)
         return -EINVAL;
     if (count > IOVECS_SMALL && !(v->v = alloc(count * sizeof *v->v)))

@@ -18,7 +18,9 @@
 #include "enclave/lib/lock.h"
 
 struct file;
+struct local;
 struct stream;
+struct waiters;
 
 /* What a thread that waits for a file is to sleep on. */
 struct poll_wait {
@@ -26,6 +28,7 @@ struct poll_wait {
     uint32_t events; /* for these */
     bool answer;     /* what the host reports is the file's state; else it is only a reason to ask again */
     uint32_t xsks;   /* also wake when one of these receives, a bit each by index */
+    bool tells;      /* all that happens to it happens inside, and is told to `waiters` and by epoll_changed */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
@@ -47,6 +50,8 @@ struct file_ops {
     /* Which of `events` (POLLIN..., POLLERR and POLLHUP always) hold now as far as is known without an
      * exit; fills *wait. Files of the host answer 0 and set wait->answer. */
     uint32_t (*poll)(struct file *f, uint32_t events, struct poll_wait *wait);
+    /* Who is woken when its state changes inside. NULL: nobody needs to be. */
+    struct waiters *(*waiters)(struct file *f);
     /* Grows each time something arrives: edge-triggered epoll. NULL for files of the host. */
     uint64_t (*arrivals)(struct file *f);
     void (*release)(struct file *f); /* last reference gone: frees f's own parts, not f */
@@ -72,10 +77,11 @@ struct socket_ops {
     /* The kernel is to serve it: a filter is attached, or others have the host's descriptor too. NULL: it
      * does in any case. */
     void (*by_kernel)(struct file *f);
+    bool own_control; /* control data of messages names the program's descriptors, not the host's */
 };
 
 struct file {
-    const struct file_ops *ops;
+    const struct file_ops *_Atomic ops; /* changes once at most: see local.h */
     uint32_t references;
     int host_fd;      /* -1: none */
     int flags;        /* O_ACCMODE, O_APPEND, O_NONBLOCK, ... as F_GETFL answers */
@@ -87,6 +93,7 @@ struct file {
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     bool inherited;   /* it was got by fork: its parent may use it too */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
+    struct local *local; /* of a pipe, counter or pair that is, or was, the enclave's own: see local.h */
     bool identified;  /* the next two are known */
     bool locked;      /* a lock by F_SETLK was taken through it */
     uint64_t device, inode;

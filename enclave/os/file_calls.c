@@ -54,7 +54,10 @@ static int64_t move(int fd, bool write, struct iovecs *v, int64_t total, int64_t
         uint64_t from = offset < 0 ? 0 : (uint64_t)offset;
         uint64_t to = offset < 0 ? UINT64_MAX : from + (uint64_t)total;
         mapped_push(f, from, to);
-        result = op ? op(f, v->v, v->count, offset, flags) : -EINVAL;
+        if (op && v->vector && !total && offset < 0)
+            result = 0;
+        else
+            result = op ? op(f, v->v, v->count, offset, flags) : -EINVAL;
         if (write && result > 0)
             mapped_pull(f, from, to);
     }

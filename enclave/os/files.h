@@ -123,6 +123,7 @@ int files_install_pair(struct file *a, struct file *b, int flags, int fds[2], ui
 struct iovecs {
     struct iovec small[IOVECS_SMALL], *v;
     int count;
+    bool vector; /* by iovecs_take: of no bytes at all there is nothing to do, not even a message to send */
 };
 int64_t iovecs_take(struct iovecs *v, uint64_t user, uint64_t count);
 /* One buffer. */
@@ -139,8 +140,9 @@ bool epoll_watched(const struct file *f);
  * answers for it again. 0 or -errno of the host: then nothing has changed. */
 int epoll_answers_inside(struct file *f);
 void epoll_answers_by_host(struct file *f);
-/* Something happened to a file that answers inside. No lock of a file is held. */
-void epoll_changed(struct file *f);
+/* Something happened to a file that answers inside, by which `events` may hold that did not. No lock of a file is
+ * held. */
+void epoll_changed(struct file *f, uint32_t events);
 /* In the child of fork: its sets are its parent's too. */
 void epoll_forked(void);
 

@@ -28,6 +28,7 @@
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
+#include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/shm.h"
@@ -170,13 +171,14 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
 
 /* What goes by memory shared with the kernel stays this process's. So nothing may be on its way there that is the
  * child's as well, and nothing may come by it that the child could ask for. */
-static void share_all(void)
+static int share_all(void)
 {
     world_suspend();
     memory_push_all();
     io_flush_all();
     udp_sockets_share();
     files_visit(file_cache_surrender);
+    return local_leave_all();
 }
 
 int64_t process_create(const struct process_request *q)
@@ -193,10 +195,10 @@ int64_t process_create(const struct process_request *q)
         making.thread = t;
         if (!(q->flags & CLONE_VFORK))
             shm_forking();
-        share_all();
+        int error = share_all();
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
         struct channel *c = (struct channel *)at;
-        result = child_make(c, t, q);
+        result = error ? -EAGAIN : child_make(c, t, q);
         if (result < 0)
             children_remove(0); /* with none left sockets are the process's own again */
         world_resume();

@@ -13,6 +13,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
@@ -50,6 +51,8 @@ int host_fd_of(struct file *f)
 {
     if (stream_on(f))
         stream_leave(f); /* whoever asks passes it on to the host */
+    if (local_on(f) && local_leave(f))
+        return -1;
     if (f->ops->socket && f->ops->socket->by_kernel)
         f->ops->socket->by_kernel(f);
     return f->host_fd;
@@ -120,7 +123,7 @@ static int64_t host_file_lseek(struct file *f, int64_t offset, int whence)
 
 static int host_file_stat(struct file *f, struct stat *out)
 {
-    int result = host_fstat(f->host_fd, out);
+    int result = f->local ? local_stat(f, out) : host_fstat(f->host_fd, out);
     if (!result && !f->mode)
         f->mode = out->st_mode & S_IFMT;
     return result;

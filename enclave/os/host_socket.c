@@ -12,6 +12,7 @@
 #include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
@@ -188,7 +189,7 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
             int64_t result = stream_send(f, m, flags, false);
             return result == STREAM_NOT ? -EAGAIN : result;
         }
-        if (r == -EPIPE && !(flags & MSG_NOSIGNAL) && type_of(f) != SOCK_DGRAM)
+        if (r == -EPIPE && !(flags & MSG_NOSIGNAL) && type_of(f) == SOCK_STREAM)
             signal_raise_self(SIGPIPE);
         if (r < 0)
             return interrupted_unless(f, SEND_TIMEOUT, r);
@@ -288,7 +289,7 @@ static int64_t host_socket_write(struct file *f, const struct iovec *v, int coun
 
 static int host_socket_stat(struct file *f, struct stat *out)
 {
-    return host_fstat(f->host_fd, out);
+    return f->local ? local_stat(f, out) : host_fstat(f->host_fd, out);
 }
 
 static int host_socket_set_flags(struct file *f, int flags)

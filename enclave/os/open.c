@@ -9,6 +9,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/syscalls.h"
 
 bool path_canonical(char *path)
@@ -81,7 +82,7 @@ int path_take(struct path *p, int directory, uint64_t user, bool empty)
         p->directory = file_get(directory);
         error = p->directory ? 0 : -EBADF;
         if (p->directory)
-            p->host_directory = host_fd_of(p->directory);
+            p->host_directory = local_on(p->directory) && !p->text[0] ? -1 : host_fd_of(p->directory);
     }
     if (!error && p->text[0])
         path_settle(p);

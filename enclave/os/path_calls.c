@@ -17,7 +17,8 @@
 /* The file itself, where the path is empty and the call allows that. */
 static struct file *path_itself(const struct path *p)
 {
-    return !p->text[0] && p->directory && p->host_directory < 0 ? p->directory : NULL;
+    bool ours = p->directory && (p->host_directory < 0 || p->directory->local);
+    return !p->text[0] && ours ? p->directory : NULL;
 }
 
 static int stat_path(const struct path *p, int flags, struct stat *out)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Files without a name that the host makes: pipes, event and timer descriptors, memory files,
- * inotify. */
+/* Files without a name: pipes and event counters, which are the enclave's own as long as they can be (local.h),
+ * timer descriptors, memory files, inotify. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/memfd.h>
@@ -14,6 +14,7 @@
 #include "enclave/boundary/user.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/syscalls.h"
 
 static int64_t pipe_call(uint64_t user, int flags)
@@ -21,6 +22,11 @@ static int64_t pipe_call(uint64_t user, int flags)
     int host[2], fds[2];
     if (flags & ~(O_CLOEXEC | O_NONBLOCK | O_DIRECT))
         return -EINVAL;
+    if (local_wanted() && !(flags & O_DIRECT)) {
+        struct file *ends[2] = {NULL, NULL};
+        int failed = local_pipe(flags & O_NONBLOCK, ends);
+        return failed ? failed : files_install_pair(ends[0], ends[1], flags, fds, user);
+    }
     int error = host_pipe(host, flags | O_CLOEXEC);
     if (error)
         return error;
@@ -52,15 +58,23 @@ static int64_t install(int host_fd, int flags)
     return f ? file_install_or_put(f, flags) : -ENOMEM;
 }
 
+static int64_t event_call(uint32_t value, int flags)
+{
+    struct file *f;
+    if (!local_wanted())
+        return install(host_plain_fd(__NR_eventfd2, 0, value, (uint32_t)flags | EFD_CLOEXEC, 0), flags);
+    int error = local_event(value, flags, &f);
+    return error ? error : file_install_or_put(f, flags);
+}
+
 SYSCALL(eventfd)
 {
-    return install(host_plain_fd(__NR_eventfd2, 0, (uint32_t)a0, EFD_CLOEXEC, 0), 0);
+    return event_call((uint32_t)a0, 0);
 }
 
 SYSCALL(eventfd2)
 {
-    return install(host_plain_fd(__NR_eventfd2, 0, (uint32_t)a0, (uint32_t)a1 | EFD_CLOEXEC, 0),
-                   (int)a1);
+    return event_call((uint32_t)a0, (int)a1);
 }
 
 SYSCALL(timerfd_create)

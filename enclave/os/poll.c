@@ -21,6 +21,7 @@
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
+#include "enclave/os/waiters.h"
 
 #define NANOSECONDS 1000000000ull
 #define LOOK_INTERVAL 1000000ull /* ns: for so long a busy file of the LibOS goes first */
@@ -97,6 +98,9 @@ struct set {
     int host_count;
     int answers; /* how many of them answer for their file */
     uint32_t xsks;
+    bool inside; /* some change inside: their waiters are to be joined */
+    bool local;  /* one that is ready is the enclave's own */
+    struct waiter *waiters; /* room for one for each entry, NULL: none yet */
     uint64_t key;
 };
 
@@ -106,6 +110,7 @@ static int ask(struct set *s)
     int ready = 0;
     s->host_count = s->answers = 0;
     s->xsks = 0;
+    s->inside = s->local = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -122,6 +127,8 @@ static int ask(struct set *s)
         e->answer = wait.answer;
         ready += e->revents != 0;
         s->xsks |= wait.xsks;
+        s->inside |= e->file->ops->waiters != NULL;
+        s->local |= wait.tells && e->revents;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -159,6 +166,49 @@ static int take_answers(struct set *s)
     return ready;
 }
 
+/* Joins those who wait for the files: until leave_waiters nothing may be a point of the world. 0 or -ENOMEM. */
+static int join_waiters(struct set *s)
+{
+    if (!s->waiters && !(s->waiters = alloc((size_t)s->count * sizeof *s->waiters)))
+        return -ENOMEM;
+    thread_sleep_prepare();
+    for (int i = 0; i < s->count; i++) {
+        struct file *f = s->entries[i].file;
+        const struct file_ops *ops = f ? f->ops : NULL;
+        if (ops && ops->waiters)
+            waiters_add(ops->waiters(f), &s->waiters[i], s->entries[i].events | POLLERR | POLLHUP, false);
+    }
+    return 0;
+}
+
+static void leave_waiters(struct set *s)
+{
+    for (int i = 0; s->waiters && i < s->count; i++)
+        waiter_remove(&s->waiters[i]);
+}
+
+/* What the host says of all that is its to say, after `left` at most. How many are ready by it, or -errno; *said:
+ * of how many it said anything, -EINTR: it is to be looked at all again. */
+static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
+{
+    int n = s->host_count;
+    if (left) {
+        n = add_xsks(s);
+        if (s->xsks)
+            net_count_sleep(s->xsks);
+    }
+    bool woken = left && s->inside && thread_wait_begin();
+    uint64_t timeout = woken ? 0 : left;
+    *said = host_ppoll(s->hosts, (unsigned)n, &timeout, timeout ? EXIT_INTERRUPTIBLE : 0);
+    thread_wait_end();
+    if (woken && !*said)
+        *said = -EINTR;
+    if (*said < 0)
+        return *said == -EINTR ? 0 : *said;
+    look_done(s->key);
+    return take_answers(s);
+}
+
 static int64_t wait_for(struct set *s, uint64_t deadline)
 {
     for (;;) {
@@ -167,29 +217,34 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         int ready = ask(s);
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
-        if (ready && (!s->answers || look_is_fresh(s->key)))
+        /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
+        if (ready && (!s->answers || (!s->local && look_is_fresh(s->key))))
             return ready;
 
         /* What is ready counts more than a signal, and a signal more than that the time is up. */
         uint64_t left = ready || signalled ? 0 : deadline_left(deadline);
         if (!left && !s->host_count)
             return ready || !signalled ? ready : RESTART_NOHAND;
-        int n = s->host_count;
         if (left) {
             io_flush();
             if (s->xsks && net_nap(s->xsks, left))
                 continue;
-            n = add_xsks(s);
-            if (s->xsks)
-                net_count_sleep(s->xsks);
         }
-        int said = host_ppoll(s->hosts, (unsigned)n, &left, left ? EXIT_INTERRUPTIBLE : 0);
+        int said = 0;
+        int64_t more = left && s->inside ? join_waiters(s) : 0;
+        if (!more && left && s->inside && ask(s)) {
+            said = -EINTR; /* it came just now */
+        } else if (!more && left && s->inside && !s->host_count && !s->xsks) {
+            said = thread_sleep(left) == -ETIMEDOUT ? 0 : -EINTR;
+        } else if (!more) {
+            more = sleep_on_host(s, left, &said);
+        }
+        leave_waiters(s);
         if (said == -EINTR)
             continue; /* a signal, or one of our own threads: seen at the top */
-        if (said < 0)
-            return said;
-        look_done(s->key);
-        ready += take_answers(s);
+        if (more < 0)
+            return more;
+        ready += (int)more;
         if (!ready && said && (signalled || deadline == DEADLINE_NOW)) {
             ready = ask(s); /* what was reported may have made one of ours ready */
             if (!ready && !signalled)
@@ -211,6 +266,7 @@ int64_t poll_entries(struct poll_entry *entries, int count, uint64_t deadline)
     if (count > SMALL && !(s.hosts = alloc(((size_t)count + XSK_MAX) * sizeof *s.hosts)))
         return -ENOMEM;
     int64_t result = wait_for(&s, deadline);
+    alloc_free(s.waiters);
     if (s.hosts != small)
         alloc_free(s.hosts);
     return result;

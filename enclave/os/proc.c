@@ -12,6 +12,7 @@
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
 #include "enclave/os/thread.h"
@@ -660,7 +661,7 @@ static int descriptor_open(int fd, int flags, struct file **out)
     struct file *f = file_get(fd);
     if (!f)
         return -ENOENT;
-    int result = -ENXIO;
+    int result = local_on(f) && file_kind(f) == S_IFIFO ? local_leave(f) : -ENXIO;
     if (f->ops == &host_file_ops) {
         descriptor_path(link, sizeof link, f->host_fd);
         result = host_openat(AT_FDCWD, link, flags, 0);
@@ -682,7 +683,9 @@ static int64_t descriptor_link(int fd, char *out, uint64_t size)
     if (!f)
         return -ENOENT;
     int64_t n;
-    if (f->host_fd >= 0) {
+    if (f->local) {
+        n = local_link(f, out, size);
+    } else if (f->host_fd >= 0) {
         descriptor_path(link, sizeof link, f->host_fd);
         n = host_readlink(AT_FDCWD, link, out, size);
     } else {

@@ -14,6 +14,7 @@
 #include "enclave/net/net.h"
 #include "enclave/os/control.h"
 #include "enclave/os/files.h"
+#include "enclave/os/local.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
 
@@ -54,6 +55,14 @@ SYSCALL(socket)
 SYSCALL(socketpair)
 {
     int host[2], fds[2], type = (int)a1, flags = O_RDWR | (type & SOCK_NONBLOCK ? O_NONBLOCK : 0);
+    int kind = type & ~TYPE_FLAGS;
+    if (local_wanted() && (int)a0 == AF_UNIX && !(int)a2 &&
+        (kind == SOCK_STREAM || kind == SOCK_DGRAM || kind == SOCK_SEQPACKET)) {
+        struct file *ends[2] = {NULL, NULL};
+        int failed = local_pair(kind, flags & O_NONBLOCK, ends);
+        return failed ? failed
+                      : files_install_pair(ends[0], ends[1], type & SOCK_CLOEXEC ? O_CLOEXEC : 0, fds, a3);
+    }
     int error = host_socketpair(host, (int)a0, type | SOCK_CLOEXEC, (int)a2);
     if (error)
         return error;
@@ -361,7 +370,7 @@ static void message_drop(struct message *g)
     iovecs_drop(&g->v);
 }
 
-static int message_take_out(struct message *g, uint64_t user)
+static int message_take_out(struct message *g, uint64_t user, bool own_control)
 {
     int error = message_take(g, user);
     if (error)
@@ -380,7 +389,7 @@ static int message_take_out(struct message *g, uint64_t user)
         else if (user_read(g->m.msg_control, g->user.msg_control, n))
             error = -EFAULT;
         g->m.msg_controllen = n;
-        if (!error)
+        if (!error && !own_control)
             error = control_to_host(&g->m, &g->sent);
     }
     if (error)
@@ -391,15 +400,16 @@ static int message_take_out(struct message *g, uint64_t user)
 static int64_t send_one(struct file *f, uint64_t user, int flags)
 {
     struct message g;
-    int64_t result = message_take_out(&g, user);
+    const struct socket_ops *ops = f->ops->socket; /* which may change at any time */
+    int64_t result = message_take_out(&g, user, ops->own_control);
     if (result)
         return result;
-    result = f->ops->socket->sendmsg(f, &g.m, flags);
+    result = ops->sendmsg(f, &g.m, flags);
     message_drop(&g);
     return result;
 }
 
-static int message_give(struct message *g, uint64_t user, int flags)
+static int message_give(struct message *g, uint64_t user, int flags, bool own_control)
 {
     struct msghdr *m = &g->m;
     struct msghdr *to = (struct msghdr *)user;
@@ -409,7 +419,8 @@ static int message_give(struct message *g, uint64_t user, int flags)
             user_put(&to->msg_namelen, &m->msg_namelen))
             return -EFAULT;
     }
-    control_from_host(m, flags & MSG_CMSG_CLOEXEC);
+    if (!own_control)
+        control_from_host(m, flags & MSG_CMSG_CLOEXEC);
     if (m->msg_controllen && user_write(g->user.msg_control, m->msg_control, m->msg_controllen))
         return -EFAULT;
     if (user_put(&to->msg_controllen, &m->msg_controllen) ||
@@ -421,6 +432,7 @@ static int message_give(struct message *g, uint64_t user, int flags)
 static int64_t receive_one(struct file *f, uint64_t user, int flags)
 {
     struct message g;
+    const struct socket_ops *ops = f->ops->socket; /* which may change at any time */
     int64_t result = message_take(&g, user);
     if (result)
         return result;
@@ -436,9 +448,9 @@ static int64_t receive_one(struct file *f, uint64_t user, int flags)
             result = -ENOMEM;
     }
     if (!result)
-        result = f->ops->socket->recvmsg(f, &g.m, flags);
+        result = ops->recvmsg(f, &g.m, flags);
     if (result >= 0) {
-        int error = message_give(&g, user, flags);
+        int error = message_give(&g, user, flags, ops->own_control);
         if (error)
             result = error;
     }

@@ -185,7 +185,7 @@ static void leave_here(struct stream *s)
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
     if (lingering)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
     else
         epoll_answers_by_host(f);
     lock_take(&s->lock);

@@ -149,7 +149,7 @@ void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
     if (again)
         uring_defer(u, &s->arm);
     if (f)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
 }
 
 void stream_arm(struct uring_deferred *d)

@@ -129,7 +129,7 @@ void stream_sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     if (next)
         uring_defer(u, &s->push);
     if (f && tell)
-        epoll_changed(f);
+        epoll_changed(f, UINT32_MAX);
 }
 
 void stream_push(struct uring_deferred *d)

@@ -101,7 +101,7 @@ int thread_sleep(uint64_t timeout_ns)
     int result;
     io_flush();
     for (;;) {
-        __atomic_store_n(&t->asleep, 1, __ATOMIC_SEQ_CST);
+        __atomic_store_n(&t->asleep, SLEEP_PARKED, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {
             result = 0;
             break;
@@ -122,15 +122,28 @@ int thread_sleep(uint64_t timeout_ns)
             timeout_ns = deadline - now;
         }
     }
-    __atomic_store_n(&t->asleep, 0, __ATOMIC_SEQ_CST);
+    __atomic_store_n(&t->asleep, SLEEP_NOT, __ATOMIC_SEQ_CST);
     return result;
 }
 
 void thread_wake(struct thread *t)
 {
     __atomic_store_n(&t->woken, 1, __ATOMIC_SEQ_CST);
-    if (__atomic_load_n(&t->asleep, __ATOMIC_SEQ_CST))
-        exit_checked(EXIT_UNPARK, 0, 0, t->index, 0, 0, 0, 0, 0);
+    uint32_t asleep = __atomic_load_n(&t->asleep, __ATOMIC_SEQ_CST);
+    if (asleep)
+        exit_checked(asleep == SLEEP_PARKED ? EXIT_UNPARK : EXIT_INTERRUPT, 0, 0, t->index, 0, 0, 0, 0, 0);
+}
+
+bool thread_wait_begin(void)
+{
+    struct thread *t = current();
+    __atomic_store_n(&t->asleep, SLEEP_HOST, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&t->woken, __ATOMIC_SEQ_CST);
+}
+
+void thread_wait_end(void)
+{
+    __atomic_store_n(&current()->asleep, SLEEP_NOT, __ATOMIC_SEQ_CST);
 }
 
 /* A thread area that no thread is on, marked live; NULL: all are taken. */

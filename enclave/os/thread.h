@@ -12,6 +12,12 @@
 #include "enclave/lib/lock.h"
 #include "enclave/os/signal_queue.h"
 
+enum sleep_kind {
+    SLEEP_NOT,
+    SLEEP_PARKED, /* in EXIT_PARK */
+    SLEEP_HOST,   /* in another exit that waits */
+};
+
 struct thread {
     struct thread_block *block;
     uint32_t index; /* of the TCS */
@@ -37,7 +43,7 @@ struct thread {
 
     /* sleeping: see wait.h */
     uint32_t woken;
-    uint32_t asleep;
+    uint32_t asleep; /* enum sleep_kind */
 };
 
 static inline struct thread *current(void)
@@ -62,6 +68,12 @@ void thread_sleep_prepare(void);
 int thread_sleep(uint64_t timeout_ns);
 /* Wake it: an exit only if it sleeps. */
 void thread_wake(struct thread *t);
+/*
+ * Around an exit that waits for the host and is EXIT_INTERRUPTIBLE: a wake ends it. begin: true: one came since
+ * thread_sleep_prepare(): there is nothing to wait for.
+ */
+bool thread_wait_begin(void);
+void thread_wait_end(void);
 
 /* Is there a signal that the current thread must act on before it goes on? No exit. */
 bool signal_pending(void);

@@ -164,7 +164,7 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
     int result = 0;
     if (!left)
         return -EAGAIN;
-    io_flush();
+    io_flush_along();
     uint32_t xsks = udp_xsks(s);
     if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;

@@ -9,7 +9,8 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     netns_up
     public_make
-    PLUGIN_PID='' ECHO_PID=''
+    SOMEBODY=$((200000 + $$ % 100000)) # locked memory is counted by user, over all of the machine
+    PLUGIN_PID='' ECHO_PID='' PLACE=''
     cat >"$THERE/echo.py" <<'PYTHON'
 import socket, sys
 s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
@@ -23,17 +24,21 @@ while True:
 PYTHON
     cat >ask.py <<'PYTHON'
 import socket, sys
-s = socket.socket(socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET, socket.SOCK_DGRAM)
-s.settimeout(5)
-for i in range(200):
-    s.sendto(b"%d" % i, (sys.argv[1], 7777))
-    try:
-        answer = s.recv(100)
-    except TimeoutError:
-        raise SystemExit(f"no answer to {i}")
-    assert answer == b"%d" % i
-if len(sys.argv) > 2:
-    s.sendto(b"end", (sys.argv[1], 7777))
+# ask.py ADDRESS... [end]
+for address in sys.argv[1:]:
+    if address == "end":
+        s.sendto(b"end", (to, 7777))
+        break
+    to = address
+    s = socket.socket(socket.AF_INET6 if ":" in to else socket.AF_INET, socket.SOCK_DGRAM)
+    s.settimeout(5)
+    for i in range(200):
+        s.sendto(b"%d" % i, (to, 7777))
+        try:
+            answer = s.recv(100)
+        except TimeoutError:
+            raise SystemExit(f"no answer to {i} from {to}")
+        assert answer == b"%d" % i
 print("all")
 PYTHON
 }
@@ -43,7 +48,8 @@ teardown() {
     [ -z "$PLUGIN_PID" ] || stop "$PLUGIN_PID"
     [ -z "$ECHO_PID" ] || stop "$ECHO_PID"
     netns_down
-    rm -rf "$THERE" /tmp/afxdp_dp/v0
+    rm -rf "$THERE" ${PLACE:+"$PLACE"}
+    rmdir /tmp/afxdp_dp 2>/dev/null || true
 }
 
 # plugin_start SOCKET POD INTERFACE...
@@ -60,7 +66,7 @@ plugin_start() {
 echo_start() {
     local capabilities=$1
     shift
-    ip netns exec "$NS_A" setpriv --reuid 4711 --regid 4711 --clear-groups --inh-caps "$capabilities" --ambient-caps "$capabilities" \
+    ip netns exec "$NS_A" setpriv --reuid "$SOMEBODY" --regid "$SOMEBODY" --clear-groups --inh-caps "$capabilities" --ambient-caps "$capabilities" \
         env HOME="$THERE/home" timeout 60 "$THERE/rakis" run --log warning --iface v0 "$@" -- \
         /usr/bin/python3 "$THERE/echo.py" >ready 2>messages 3>&- &
     ECHO_PID=$!
@@ -102,21 +108,32 @@ LOG
 
 
 @test "a plugin where it listens in a pod is found, and neighbours are told to the kernel by who may" {
-    mkdir -p /tmp/afxdp_dp/v0
-    plugin_start /tmp/afxdp_dp/v0/afxdp.sock "$(hostname)" v0
+    # The place is the same in all of the machine: an interface of a name of its own.
+    local name=v$$
+    ip -n "$NS_A" link set v0 down
+    ip -n "$NS_A" link set v0 name "$name"
+    ip -n "$NS_A" link set "$name" up
+    ip -n "$NS_A" address replace fd78::1/64 dev "$name" nodad
+    PLACE=/tmp/afxdp_dp/$name
+    mkdir -p "$PLACE"
+    plugin_start "$PLACE/afxdp.sock" "$(hostname)" "$name"
+    # The doctor sees it, and leaves its only connection to others.
+    in_a "$RAKIS" doctor --json >doctor.json || true
+    [ "$(jq '.checks[] | select(.name == "'$name'") | .plugin' doctor.json)" = true ]
     in_b timeout 20 /usr/bin/python3 "$THERE/echo.py" >ready_b 3>&- &
     ECHO_PID=$!
     wait_for "grep -q ready ready_b"
     # The first datagram to somebody unknown waits in the kernel until the answer has come by the XSK.
-    run in_a timeout 30 "$RAKIS" run --log warning --iface v0 --stats stats.json -- \
-        /usr/bin/python3 ask.py 10.78.0.2 end
+    run in_a timeout 30 "$RAKIS" run --log warning --iface "$name" --stats stats.json -- \
+        /usr/bin/python3 ask.py 10.78.0.2 fd78::2 end
     echo "$output"
     [[ "$output" = *all ]]
     wait "$ECHO_PID"
     ECHO_PID=''
-    [ "$(field stats.json xsk.0.packets_in)" -ge 200 ]
-    [ "$(field stats.json xsk.0.packets_out)" -ge 190 ]
-    [ "$(in_a ip neighbour show 10.78.0.2 dev v0 nud reachable | wc -l)" = 1 ]
+    [ "$(field stats.json xsk.0.packets_in)" -ge 400 ]
+    [ "$(field stats.json xsk.0.packets_out)" -ge 390 ]
+    [ "$(in_a ip neighbour show fd78::2 dev "$name" nud reachable | wc -l)" = 1 ]
+    [ "$(in_a ip neighbour show 10.78.0.2 dev "$name" nud reachable | wc -l)" = 1 ]
 }
 
 @test "one plugin serves several interfaces" {

@@ -9,17 +9,24 @@ setup() {
     cd "$BATS_TEST_TMPDIR"
     netns_up
     public_make
+    SOMEBODY=$((200000 + $$ % 100000)) # locked memory is counted by user, over all of the machine
     DAEMON_PID='' ECHO_PIDS=()
     cat >"$THERE/echo.py" <<'PYTHON'
-import socket, sys
-s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
-s.bind(("::", int(sys.argv[1])))
+import select, socket, sys
+def bind(port):
+    s = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    s.bind(("::", port))
+    return s
+sockets = [bind(int(sys.argv[1]))]
 print("ready", flush=True)
 while True:
-    data, peer = s.recvfrom(10000)
-    if data == b"end":
-        break
-    s.sendto(data, peer)
+    for s in select.select(sockets, [], [])[0] if len(sockets) > 1 else sockets:
+        data, peer = s.recvfrom(10000)
+        if data == b"end":
+            sys.exit()
+        if data.startswith(b"bind "): # another
+            sockets.append(bind(int(data[5:])))
+        s.sendto(data, peer)
 PYTHON
     # ask.py ADDRESS PORT COUNT [SIZE]: asks until all are answered, each within ten seconds. Of different sizes, up to
     # SIZE: datagrams of one size are gathered and leave by another way.
@@ -76,7 +83,7 @@ echo_start() {
 echo_start_as() {
     local capabilities=$1 port=$2
     shift 2
-    ip netns exec "$NS_A" setpriv --reuid 4711 --regid 4711 --clear-groups --inh-caps "$capabilities" \
+    ip netns exec "$NS_A" setpriv --reuid "$SOMEBODY" --regid "$SOMEBODY" --clear-groups --inh-caps "$capabilities" \
         --ambient-caps "$capabilities" env HOME="$THERE/home" "$THERE/rakis" run --log warning "$@" -- \
         /usr/bin/python3 "$THERE/echo.py" "$port" >"ready.$port" 2>"messages.$port" 3>&- &
     ECHO_PID=$!
@@ -88,7 +95,7 @@ ask() { [ "$(in_b timeout 60 /usr/bin/python3 ask.py "$@")" = all ]; }
 
 # Its statistics as they are now: now FIELD
 now() {
-    rm -f stats.json
+    : >stats.json
     kill -USR2 "$ECHO_PID"
     wait_for "/usr/bin/python3 -c 'import json; json.load(open(\"stats.json\"))'"
     field stats.json "$1"
@@ -165,6 +172,59 @@ goes_on() {
     kill "$DAEMON_PID"
     wait_for "grep -q 'the rakis-xdpd of v0 is gone' messages.7777"
     ask 10.78.0.1 7777 20
+}
+
+# Another daemon is started at the place of one that was killed: comes_back OPTION...
+comes_back() {
+    ask 10.78.0.1 7777 20
+    kill -9 "$DAEMON_PID"
+    wait "$DAEMON_PID" || true
+    wait_for "grep -q 'the rakis-xdpd of v0 is gone: UDP goes over host sockets' messages.7777"
+    ask 10.78.0.1 7777 20
+    # Meanwhile there is a new socket, and one day its daemon.
+    in_b /usr/bin/python3 -c '
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(5)
+s.sendto(b"bind 7790", ("10.78.0.1", 7777))
+s.recv(100)'
+    ask 10.78.0.1 7790 20
+    rm daemon.err
+    daemon_start "$@"
+    wait_for "grep -q 'the rakis-xdpd of v0 is back: UDP goes over AF_XDP again' messages.7777"
+    [ "$(steered)" = 4 ]
+    local before
+    before=$(now xsk.0.packets_in)
+    ask 10.78.0.1 7777 50
+    ask fd78::1 7790 50
+    [ "$(now xsk.0.packets_in)" -ge $((before + 100)) ]
+    # And a second time.
+    kill "$DAEMON_PID"
+    wait "$DAEMON_PID" || true
+    ask 10.78.0.1 7777 20
+    wait_for '[ "$(says 7777 "is gone: UDP goes over host sockets")" = 2 ]'
+    rm daemon.err
+    daemon_start "$@"
+    wait_for '[ "$(says 7777 "is back")" = 2 ]'
+    before=$(now xsk.0.packets_in)
+    ask 10.78.0.1 7790 50
+    [ "$(now xsk.0.packets_in)" -ge $((before + 50)) ]
+    kill -9 "$ECHO_PID"
+    sleep 1
+    [ "$(steered)" = 0 ]
+}
+
+@test "a daemon that comes back is told what its predecessor was" {
+    daemon_start -i v0
+    echo_start 7777 --iface v0 --stats stats.json
+    comes_back -i v0
+}
+
+@test "a daemon that comes back, of a user without privilege" {
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
+    echo_start_as -all 7777 --iface v0 --stats "$THERE/home/stats.json"
+    ln -s "$THERE/home/stats.json" stats.json
+    comes_back -i v0 --allow-uid "$SOMEBODY"
 }
 
 @test "the interface goes down and up" {
@@ -377,7 +437,7 @@ PYTHON
     echo_start 7777 --iface v0 --stats stats.json
     local first=$ECHO_PID
     echo_start 7778 --iface v0
-    grep -q "queue 0 of v0 is in use: UDP goes over host sockets" messages.7778
+    grep -q "queue 0 of v0 is in use: UDP that comes by it goes over host sockets" messages.7778
     ask 10.78.0.1 7778 20
     ask 10.78.0.1 7777 20
     ECHO_PID=$first
@@ -388,7 +448,7 @@ PYTHON
 }
 
 @test "a user without privilege, by a daemon that allows it" {
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     echo_start_as -all 7777 --iface v0 --stats "$THERE/home/stats.json"
     ask 10.78.0.1 7777 20
     ask fd78::1 7777 20
@@ -405,7 +465,7 @@ PYTHON
 }
 
 @test "a privileged port is steered for a user who may bind it" {
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     echo_start_as +net_bind_service 53 --iface v0
     ask 10.78.0.1 53 20
     [ "$(steered)" = 2 ]
@@ -420,7 +480,7 @@ PYTHON
     kill -9 "$DAEMON_PID"
     wait "$DAEMON_PID" || true
     rm daemon.err
-    daemon_start -i v0 --allow-uid 4711
+    daemon_start -i v0 --allow-uid "$SOMEBODY"
     ulimit -l 64
     echo_start_as -all 7778 --iface v0
     ask 10.78.0.1 7778 20

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -428,15 +429,48 @@ void signal_collect(void)
 
 void thread_sleep_prepare(void)
 {
+    __atomic_store_n(&current()->woken, 0, __ATOMIC_SEQ_CST);
+}
+
+static int sleep_until_woken(uint64_t timeout_ns)
+{
+    uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
+    while (!__atomic_load_n(&current()->woken, __ATOMIC_SEQ_CST)) {
+        if (__atomic_load_n(&thread_block()->pending, __ATOMIC_SEQ_CST))
+            return -EINTR;
+        if (time_monotonic_ns() >= deadline)
+            return -ETIMEDOUT;
+        sched_yield();
+    }
+    return 0;
 }
 
 int thread_sleep(uint64_t timeout_ns)
 {
-    (void)timeout_ns;
+    if (world.sleeps)
+        return sleep_until_woken(timeout_ns);
     for (int signal = 1; signal <= SIGNAL_COUNT; signal++)
         if (world.signal_while_asleep & SIGNAL_BIT(signal))
             signal_queue_add(&process.signals, signal, &(struct signal_cause){.code = SI_USER});
     return -EINTR;
+}
+
+bool thread_wait_begin(void)
+{
+    __atomic_store_n(&current()->asleep, SLEEP_HOST, __ATOMIC_SEQ_CST);
+    return __atomic_load_n(&current()->woken, __ATOMIC_SEQ_CST);
+}
+
+void thread_wait_end(void)
+{
+    __atomic_store_n(&current()->asleep, SLEEP_NOT, __ATOMIC_SEQ_CST);
+}
+
+void thread_wake(struct thread *t)
+{
+    __atomic_store_n(&t->woken, 1, __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&t->asleep, __ATOMIC_SEQ_CST))
+        exit_call(EXIT_INTERRUPT, 0, t->index, 0, 0, 0, 0, 0);
 }
 
 void world_signal(int signal, int pid)
@@ -468,6 +502,13 @@ int monitor_start(void)
 
 void monitor_wanted(void)
 {
+}
+
+uint64_t time_realtime_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
 uint64_t time_monotonic_ns(void)
@@ -570,7 +611,7 @@ int xsk_descriptor(const struct xsk *x)
 
 void io_flush(void)
 {
-    world.flushes++;
+    __atomic_add_fetch(&world.flushes, 1, __ATOMIC_RELAXED);
 }
 
 /* ---- a file that the LibOS answers for ---- */
@@ -614,7 +655,7 @@ int world_inner(struct inner *i)
 
 void io_flush_for_ring(void)
 {
-    world.flushes++;
+    __atomic_add_fetch(&world.flushes, 1, __ATOMIC_RELAXED);
 }
 
 struct uring *uring_existing(void)

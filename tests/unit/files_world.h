@@ -33,6 +33,7 @@ struct world {
     int signal_raised;            /* by signal_raise_self */
     bool signal;                  /* there is a signal to be handled */
     uint64_t signal_while_asleep; /* becomes pending in thread_sleep */
+    bool sleeps;                  /* threads do sleep in thread_sleep, until they are woken */
     uint64_t no_file;             /* RLIMIT_NOFILE */
     uint64_t per_ms;              /* TSC counts that are held to be a millisecond */
     bool no_memory;               /* the arena's pool is used up */

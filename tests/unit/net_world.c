@@ -557,6 +557,11 @@ void io_flush(void)
     world.exits.flushes++;
 }
 
+void io_flush_along(void)
+{
+    io_flush();
+}
+
 void xsk_leave(void)
 {
     open_count = 0;
