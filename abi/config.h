@@ -13,6 +13,7 @@
 enum configuration_flag {
     CONFIGURATION_DEVELOPMENT = 1u << 0, /* everything allowed, sites taken from the host */
     CONFIGURATION_RINGS = 1u << 1,       /* --io rings (else exits) */
+    CONFIGURATION_SQPOLL = 1u << 3,      /* --sqpoll */
     CONFIGURATION_STATISTICS = 1u << 2,  /* publish counters in the arena */
 };
 
@@ -38,7 +39,7 @@ struct configuration {
     uint64_t log_level;
     uint64_t stack_size; /* of the program's main thread, bytes */
     uint32_t program;    /* offset of the path of the program, as looked up */
-    uint32_t reserved;
+    uint32_t net_threads; /* threads of the enclave's own that drain XSKs */
     struct configuration_strings arguments;
     struct configuration_strings environment;
     struct configuration_strings interfaces; /* names given with --iface */

@@ -56,7 +56,8 @@ struct signal_note {
 /*
  * name, what it does (arguments → result)
  *
- * X(THREAD_START)  (thread index): start a host thread on that TCS → 0, -EAGAIN
+ * X(THREAD_START)  (thread index, 1: it takes no signals of the host's): start a host thread on that TCS
+ *                  → 0, -EAGAIN
  * X(THREAD_END)    (): this host thread is no longer needed; never returns
  * X(PROCESS_END)   (status as wait(2) encodes it): end the process so; never returns
  * X(PARK)          (relative timeout ns or UINT64_MAX): sleep until unparked → 0, -ETIMEDOUT, -EINTR
@@ -86,6 +87,7 @@ struct signal_note {
  * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
  * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
  *                  (call again), -errno
+ * X(XSK_WAIT)      (bit n: XSK number n): sleep until one of them has received something → 0, -EINTR
  * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno
  * X(SEGMENTS_SEND) (number, ms to wait for the socket): send what is gathered there → 0; -EAGAIN: the
  *                  socket takes nothing now                                          [abi/net.h]
@@ -125,6 +127,7 @@ struct signal_note {
     X(XSK_OPEN)                                                                                    \
     X(PORT)                                                                                        \
     X(XSK_KICK)                                                                                    \
+    X(XSK_WAIT)                                                                                    \
     X(THREAD_AREA)                                                                                 \
     X(FRAME)                                                                                       \
     X(SEGMENTS_OPEN)                                                                               \

@@ -25,8 +25,7 @@ struct statistics_thread {
     X(queue_full)      /* the socket's receive buffer is full */                                   \
     X(bad_descriptor)  /* the host gave a descriptor that does not hold up: counted as violation */ \
     X(bad_completion)                                                                              \
-    X(no_frame)        /* no free frame to send from */                                            \
-    X(no_route)
+    X(no_frame)        /* no free frame to send from */
 
 enum drop_cause {
 #define DROP_ENUM_(name) DROP_##name,

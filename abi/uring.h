@@ -19,8 +19,9 @@ struct uring_setup {
     uint64_t ring_offset, ring_space;       /* in: where the indices and CQEs are */
     uint64_t sqes_offset, sqes_space;       /* in: where the SQEs are */
     uint64_t buffers_offset, buffers_count; /* in: the ring of provided buffers, a power of two */
+    uint64_t sqpoll;                        /* in: 1: a thread of the kernel submits (IORING_SETUP_SQPOLL) */
     /* out: offsets within the ring's memory, as the kernel tells them */
-    uint64_t sq_head, sq_tail, cq_head, cq_tail, cqes;
+    uint64_t sq_head, sq_tail, cq_head, cq_tail, cqes, sq_flags;
 };
 
 #endif

@@ -22,6 +22,8 @@
 #define SIZE_LEAST (1ul << 20)
 #define SIZE_MOST (1ul << 45)
 
+#define NET_THREADS_MAX 16 /* one an XSK */
+
 extern char **environ;
 
 static const char *const log_levels[] = {"error", "warning", "info", "debug", "trace"};
@@ -37,9 +39,13 @@ void help_run(void)
          "                           keeps nothing secret; auto: the CPU if it can (default)\n"
          "  --io rings|exits         I/O over rings shared with the kernel (default), or by an\n"
          "                           exit for each call\n"
+         "  --sqpoll                 a thread of the kernel submits for the io_urings, which takes\n"
+         "                           a core while there is I/O: for machines with cores to spare\n"
          "  --iface IF[:QUEUES]      serve UDP on this interface over AF_XDP, by all of its queues\n"
          "                           or those given, as in eth0:2-3; may be repeated\n"
          "  --xsk-uds PATH           where rakis-xdpd, or an AF_XDP device plugin, listens\n"
+         "  --net-threads N          threads in the enclave that do nothing but receive for the\n"
+         "                           others: for machines with many cores (default 0)\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
          "  --stats FILE             write statistics as JSON at the end and on SIGUSR2;\n"
@@ -146,14 +152,23 @@ static int parse_interface(struct run_options *o, char *text)
 
 static int parse_option(struct run_options *o, int option, char *value)
 {
+    uint64_t number;
     switch (option) {
     case 'p':
         return parse_platform(o, value);
     case 'i':
         o->rings = !strcmp(value, "rings");
         return o->rings || !strcmp(value, "exits") ? 0 : usage("--io", value, "rings or exits");
+    case 'q':
+        o->sqpoll = true;
+        return 0;
     case 'f':
         return parse_interface(o, value);
+    case 'n':
+        if (!number_parse(value, "", &number) || number > NET_THREADS_MAX)
+            return usage("--net-threads", value, "a number of threads, at most 16");
+        o->net_threads = (unsigned)number;
+        return 0;
     case 'u':
         o->xsk_uds = value;
         return 0;
@@ -183,7 +198,9 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
     static const struct option options[] = {
         {"platform", required_argument, NULL, 'p'},
         {"io", required_argument, NULL, 'i'},
+        {"sqpoll", no_argument, NULL, 'q'},
         {"iface", required_argument, NULL, 'f'},
+        {"net-threads", required_argument, NULL, 'n'},
         {"xsk-uds", required_argument, NULL, 'u'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},

@@ -18,6 +18,7 @@ struct enclave {
     const struct configuration *configuration;
     struct start_parameters start; /* as copied in and checked */
     bool rings;                    /* --io rings */
+    bool sqpoll; /* a thread of the kernel submits */
 };
 
 extern struct enclave enclave;

@@ -3,6 +3,7 @@
 #include <cpuid.h>
 #include <errno.h>
 #include <linux/futex.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -153,6 +154,17 @@ static int64_t serve_xsk_open(uint64_t offset)
     return result;
 }
 
+static int64_t serve_xsk_wait(struct host_thread *t, uint64_t xsks)
+{
+    struct pollfd wait[64];
+    size_t count = xsk_host_pollfds(xsks, wait);
+    const uint64_t argument[] = {(uint64_t)wait, count, 0, 0, 0, 0};
+    int64_t result = interruptible_syscall(argument, SYS_ppoll, &t->kicked);
+    if (result == -EINTR)
+        atomic_store(&t->kicked, 0);
+    return result > 0 ? 0 : result;
+}
+
 static int64_t serve_uring_open(uint64_t offset)
 {
     struct uring_setup setup, *shared = arena_place(offset, sizeof setup);
@@ -252,7 +264,7 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
 {
     switch (number) {
     case EXIT_THREAD_START:
-        return thread_run((uint32_t)a[0]);
+        return thread_run((uint32_t)a[0], a[1] == 1);
     case EXIT_PROCESS_END:
         process_end((int)a[0]);
     case EXIT_PARK:
@@ -302,6 +314,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
     }
     case EXIT_XSK_KICK:
         return xsk_host_kick(a[0]);
+    case EXIT_XSK_WAIT:
+        return serve_xsk_wait(t, a[0]);
     case EXIT_URING_OPEN:
         return serve_uring_open(a[0]);
     case EXIT_SEGMENTS_OPEN:

@@ -27,6 +27,8 @@ struct queue_range {
 struct run_options {
     const struct platform *platform;
     bool rings;
+    bool sqpoll; /* a thread of the kernel submits for the io_urings */
+    unsigned net_threads; /* in the enclave */
     const char *interfaces[INTERFACES_MAX];
     struct queue_range queues[INTERFACES_MAX]; /* of each */
     size_t interface_count;

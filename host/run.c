@@ -209,7 +209,7 @@ int host_run(const struct run_options *options)
         error = signals_start();
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (!error)
-        error = thread_run(0);
+        error = thread_run(0, false);
     if (error) {
         fprintf(stderr, "rakis: cannot start the enclave: %s\n", strerror(-error));
         xsk_host_stop();
@@ -260,7 +260,7 @@ _Noreturn void host_run_forked(int in, int out)
     start_parameters.fork_in = (uint64_t)in;
     start_parameters.fork_out = (uint64_t)out;
     if (!error)
-        error = thread_run(0);
+        error = thread_run(0, false);
     if (error) {
         fprintf(stderr, "rakis: cannot start the enclave of a process: %s\n", strerror(-error));
         host_end(SIGKILL);

@@ -140,9 +140,13 @@ static void *thread_main(void *context)
         fprintf(stderr, "rakis: cannot prepare thread %u: %s\n", t->index, strerror(-error));
         process_end(SIGABRT);
     }
-    sigset_t none;
-    sigemptyset(&none);
-    pthread_sigmask(SIG_SETMASK, &none, NULL);
+    sigset_t masked;
+    sigemptyset(&masked);
+    if (t->background) {
+        sigfillset(&masked);
+        sigdelset(&masked, SIGNAL_LOOK);
+    }
+    pthread_sigmask(SIG_SETMASK, &masked, NULL);
     loop(t);
     sigset_t all;
     sigfillset(&all);
@@ -159,7 +163,7 @@ static void *thread_main(void *context)
     return NULL;
 }
 
-int thread_run(uint32_t index)
+int thread_run(uint32_t index, bool background)
 {
     struct host_thread *t = host_thread(index);
     if (!t)
@@ -170,6 +174,7 @@ int thread_run(uint32_t index)
         syscall(SYS_futex, &t->busy, FUTEX_WAIT_PRIVATE, 1, NULL, NULL, 0);
         idle = 0;
     }
+    t->background = background;
     uint32_t before = atomic_load(&started);
     while (before <= index && !atomic_compare_exchange_weak(&started, &before, index + 1))
         ;

@@ -29,6 +29,7 @@ struct host_thread {
     _Atomic int tid;
     timer_t retry;            /* fires SIGNAL_LOOK at this thread */
     bool retry_made;
+    bool background;          /* takes no signals of the kernel's */
 };
 
 struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
@@ -37,7 +38,7 @@ extern __thread struct host_thread *self;
 int threads_start(void); /* makes the table */
 void threads_forked(void); /* in the child of a fork: no host thread is on any area */
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
-int thread_run(uint32_t index);
+int thread_run(uint32_t index, bool background);
 
 /* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred. True: one has asked, and is
  * to be looked after further. */

@@ -100,8 +100,8 @@ void title_set(const char *name, const char *strings, size_t size)
     char copy[NAME_SIZE] = "";
     strncpy(copy, name, sizeof copy - 1);
     pthread_mutex_lock(&lock);
-    name_set(copy);
     if (size)
         arguments_set(strings, size);
+    name_set(copy); /* last: who waits for the name finds its arguments */
     pthread_mutex_unlock(&lock);
 }

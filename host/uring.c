@@ -25,6 +25,7 @@
 #define SETUP_NO_SQARRAY (1u << 16) /* SQE i is entry i */
 
 #define RINGS_MAX 1024
+#define SQPOLL_IDLE_MS 1 /* without anything to submit the kernel's thread sleeps after so long */
 
 /* For the check of law 4: where the SQEs of each ring are. */
 struct ring {
@@ -43,7 +44,7 @@ static struct {
 
 /* What the enclave uses, and nothing else. */
 static const uint8_t operations[] = {IORING_OP_NOP, IORING_OP_POLL_ADD,  IORING_OP_SEND,
-                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_CLOSE};
+                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT};
 
 static int restrict_ring(int fd)
 {
@@ -77,6 +78,7 @@ static int rings_check(struct uring_setup *s, const struct io_uring_params *p)
     s->cq_head = p->cq_off.head;
     s->cq_tail = p->cq_off.tail;
     s->cqes = p->cq_off.cqes;
+    s->sq_flags = p->sq_off.flags;
     return 0;
 }
 
@@ -136,11 +138,31 @@ static int ring_make(int fd, struct uring_setup *s, const struct io_uring_params
     return error;
 }
 
+/* One thread of the kernel submits for all rings of the process: who else is there to attach to? */
+static int other_ring(void)
+{
+    for (uint32_t i = 0; i < all.count; i++)
+        if (all.ring[i].fd >= 0)
+            return all.ring[i].fd;
+    return -1;
+}
+
+static void want_sqpoll(struct io_uring_params *p)
+{
+    int other = other_ring();
+    p->sq_thread_idle = SQPOLL_IDLE_MS;
+    if (other < 0)
+        return;
+    p->flags |= IORING_SETUP_ATTACH_WQ;
+    p->wq_fd = (uint32_t)other;
+}
+
 int64_t uring_open(struct uring_setup *s)
 {
     struct io_uring_params p = {
-        .flags = IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
-                 IORING_SETUP_CQSIZE | IORING_SETUP_SUBMIT_ALL | SETUP_NO_MMAP | SETUP_NO_SQARRAY,
+        .flags = (s->sqpoll ? IORING_SETUP_SQPOLL : IORING_SETUP_DEFER_TASKRUN) |
+                 IORING_SETUP_R_DISABLED | IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_CQSIZE |
+                 IORING_SETUP_SUBMIT_ALL | SETUP_NO_MMAP | SETUP_NO_SQARRAY,
         .cq_entries = (uint32_t)s->cq_entries,
         .sq_off.resv2 = (uint64_t)(host.arena + s->sqes_offset),
         .cq_off.resv2 = (uint64_t)(host.arena + s->ring_offset),
@@ -150,6 +172,8 @@ int64_t uring_open(struct uring_setup *s)
         !arena_pages(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)))
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
+    if (s->sqpoll)
+        want_sqpoll(&p);
     int fd = (int)syscall(SYS_io_uring_setup, (uint32_t)s->sq_entries, &p), error = fd < 0 ? -errno : 0;
     if (!error) {
         fcntl(fd, F_SETFD, FD_CLOEXEC);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <linux/if_xdp.h>
 #include <net/if.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -518,6 +519,15 @@ void xsk_host_kick_all(void)
     for (size_t i = 0; i < count; i++)
         if (transmit_left(&all.xsks[i]))
             xsk_host_kick(i);
+}
+
+size_t xsk_host_pollfds(uint64_t xsks, struct pollfd out[64])
+{
+    size_t count = atomic_load(&all.xsk_count), n = 0;
+    for (size_t i = 0; i < count && i < 64; i++)
+        if (xsks >> i & 1)
+            out[n++] = (struct pollfd){.fd = all.xsks[i].fd, .events = POLLIN};
+    return n;
 }
 
 bool xsk_host_losses(uint64_t index, struct xsk_losses *out)

@@ -3,7 +3,9 @@
 #ifndef HOST_XSK_H
 #define HOST_XSK_H
 
+#include <poll.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 /* Packets that never came to an XSK's ring, as the kernel counts them. */
@@ -16,6 +18,9 @@ bool xsk_host_losses(uint64_t index, struct xsk_losses *out);
 
 /* Transmit what is left in the TX rings of all XSKs. Thread-safe, does not block. */
 void xsk_host_flush(void);
+
+/* What to poll(2) for these XSKs, a bit each by number, to have received something: how many. */
+size_t xsk_host_pollfds(uint64_t xsks, struct pollfd out[64]);
 
 /* monitor.c: before the first kick. 0 or -errno; more than once does nothing. */
 int monitor_start(void);

@@ -31,6 +31,7 @@ bool exit_hidden(uint64_t number)
     case EXIT_PROCESS_END: /* may come with any lock held: process_end has done it, else the host does */
     case EXIT_PARK:
     case EXIT_UNPARK:
+    case EXIT_XSK_WAIT:
     case EXIT_INTERRUPT:
     case EXIT_PAGES:
     case EXIT_CLOCK:

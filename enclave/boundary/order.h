@@ -17,6 +17,11 @@ struct order {
     uint64_t exits;      /* those that may have brought news, of all threads */
     uint32_t generation; /* another each time that news may have come while something is known */
     void (*write_out)(void); /* makes what waits go; its exits must be hidden ones */
+    uint32_t held;           /* 1: memory that other processes wait for is here, */
+    void (*give_up)(void);   /* and goes back by this, which sets `held` to 0 first */
+    /* NULL, or makes memory of the program's usable that is with another process: false: it is no such memory. May
+     * exit, but leaves the bounce buffer alone. */
+    bool (*bring)(uint64_t address, uint64_t length, bool write);
 };
 
 extern struct order order;
@@ -27,9 +32,27 @@ bool exit_hidden(uint64_t number);
 /* Before the outside can notice something. */
 static inline void order_before(void)
 {
+    if (__atomic_load_n(&order.held, __ATOMIC_ACQUIRE))
+        order.give_up();
     if (__atomic_load_n(&order.waiting, __ATOMIC_ACQUIRE))
         order.write_out();
 }
+
+/* A copy from or to the program's memory failed: true: it may be tried again. */
+static inline bool order_bring(const void *address, uint64_t length, bool write)
+{
+    return order.bring && order.bring((uint64_t)address, length, write);
+}
+
+/* A copy that may be tried again, as another thread may give up in between what was brought. */
+#define ORDER_TRIES 16
+#define ORDER_COPY(copy, address, length, write)                                                   \
+    ({                                                                                             \
+        __typeof__(copy) result_ = (copy);                                                         \
+        for (int n_ = 0; result_ < 0 && n_ < ORDER_TRIES && order_bring(address, length, write); n_++) \
+            result_ = (copy);                                                                      \
+        result_;                                                                                   \
+    })
 
 /* When something of the outside was learned. */
 static inline void order_after(void)

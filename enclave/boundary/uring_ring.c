@@ -12,6 +12,17 @@ static bool index_fits(uint64_t offset, uint64_t limit)
     return offset % 4 == 0 && span_within(offset, 4, limit);
 }
 
+/* The word of flags is none of the indices. */
+/*@ requires \valid_read(s);
+    assigns \nothing;
+    ensures \result != 0 ==> s->sq_flags % 4 == 0 && s->sq_flags + 4 <= s->cqes;
+*/
+static bool flags_fit(const struct uring_setup *s)
+{
+    return index_fits(s->sq_flags, s->cqes) && s->sq_flags != s->sq_head && s->sq_flags != s->sq_tail &&
+           s->sq_flags != s->cq_head && s->sq_flags != s->cq_tail;
+}
+
 /* The indices are four words of their own, before the CQEs, which lie within the map. */
 /*@ requires \valid_read(s);
     requires power_of_two(cq_entries);
@@ -26,7 +37,7 @@ static bool layout_fits(const struct uring_setup *s, uint32_t cq_entries)
     return s->cqes % 8 == 0 && span_within(s->cqes, size, s->ring_space) &&
            index_fits(s->sq_head, s->cqes) && index_fits(s->sq_tail, s->cqes) &&
            index_fits(s->cq_head, s->cqes) && index_fits(s->cq_tail, s->cqes) &&
-           s->sq_head != s->sq_tail && s->sq_head != s->cq_head && s->sq_head != s->cq_tail &&
+           flags_fit(s) && s->sq_head != s->sq_tail && s->sq_head != s->cq_head && s->sq_head != s->cq_tail &&
            s->sq_tail != s->cq_head && s->sq_tail != s->cq_tail && s->cq_head != s->cq_tail;
 }
 
@@ -77,6 +88,14 @@ uint32_t uring_ring_waiting(struct uring_ring *r)
 {
     see_head(r);
     return index_ahead(r->sq_other, r->sq_own);
+}
+
+#define SQ_NEED_WAKEUP 1u /* IORING_SQ_NEED_WAKEUP */
+
+bool uring_ring_asleep(struct untrusted flags)
+{
+    /* The store of the tail, with what is around it, comes before this load for all to see. */
+    return shared_half(flags) & SQ_NEED_WAKEUP;
 }
 
 void uring_ring_put(struct uring_ring *r, const uint64_t sqe[8])

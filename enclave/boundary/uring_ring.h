@@ -72,6 +72,11 @@ void uring_ring_put(struct uring_ring *r, const uint64_t sqe[8]);
 */
 void uring_ring_show(struct uring_ring *r);
 
+/* Of a ring whose SQEs a thread of the kernel takes, and whose flags are there (uring_ring_start has checked that
+ * they are apart from all else): does it sleep, and is to be woken for what it was shown? */
+/*@ assigns \nothing; */
+bool uring_ring_asleep(struct untrusted flags);
+
 /* SQEs that the kernel has not taken yet. */
 /*@ requires \valid(r) && uring_ring_is_valid(r);
     assigns r->sq_other;

@@ -2,6 +2,7 @@
 #include "enclave/boundary/user.h"
 
 #include "enclave/boundary/copy.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/span.h"
 #include "enclave/enclave.h"
 
@@ -15,21 +16,21 @@ int user_read(void *to, const void *from, size_t length)
 {
     if (user_range(from, length))
         return -EFAULT;
-    return copy_bytes(to, from, length);
+    return ORDER_COPY(copy_bytes(to, from, length), from, length, false);
 }
 
 int user_write(void *to, const void *from, size_t length)
 {
     if (user_range(to, length))
         return -EFAULT;
-    return copy_bytes(to, from, length);
+    return ORDER_COPY(copy_bytes(to, from, length), to, length, true);
 }
 
 int user_zero(void *to, size_t length)
 {
     if (user_range(to, length))
         return -EFAULT;
-    return fill_zero(to, length);
+    return ORDER_COPY(fill_zero(to, length), to, length, true);
 }
 
 int64_t user_string(char *to, const char *from, size_t size)
@@ -38,7 +39,7 @@ int64_t user_string(char *to, const char *from, size_t size)
         return -EFAULT;
     uint64_t room = enclave.program_end - (uint64_t)from;
     size_t limit = size < room ? size : room;
-    int64_t length = copy_string(to, from, limit);
+    int64_t length = ORDER_COPY(copy_string(to, from, limit), from, limit < PAGE_SIZE ? limit : PAGE_SIZE, false);
     if (length < 0)
         return length;
     if ((uint64_t)length == limit)
@@ -50,5 +51,5 @@ int user_exchange(uint32_t *user, uint32_t *expected, uint32_t new)
 {
     if (user_range(user, sizeof *user))
         return -EFAULT;
-    return exchange_word(user, expected, new);
+    return ORDER_COPY(exchange_word(user, expected, new), user, sizeof *user, true);
 }

@@ -254,7 +254,8 @@ static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int 
         }
         uint64_t n = MIN(v[i].iov_len - skip, length - done);
         struct untrusted to = untrusted_at(x->shared, EXTENT_DATA + at + done);
-        if (untrusted_insert(to, (const uint8_t *)v[i].iov_base + skip, n))
+        const uint8_t *from = (const uint8_t *)v[i].iov_base + skip;
+        if (ORDER_COPY(untrusted_insert(to, from, n), from, n, false))
             return done ? (int64_t)done : -EFAULT;
         done += n;
         skip = 0;

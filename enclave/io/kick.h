@@ -1,6 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * When the kernel is told that a TX ring has work. All of the policy is here:
+ * When the kernel is told that a ring has work.
+ *
+ * An io_uring (uring.c) is its thread's, which alone can enter it:
+ *
+ *   idle       nothing waits to be submitted, nothing is being sent.
+ *   submission something waits: it goes with the next enter that sleeps, before any other exit that may block, at once
+ *              if the last enter was a while ago, and when the ring is full. If the thread makes no exit for
+ *              a millisecond, the host's monitor interrupts it.
+ *   completion a send is in flight that the socket had no room for. Nothing is to be done where the thread sleeps in the
+ *              ring; before it waits elsewhere it enters once, and the monitor interrupts it when the ring has work.
+ *   polled     (--sqpoll) a thread of the kernel looks at the ring, and is woken by an exit if it sleeps.
+ *
+ * A TX ring of an XSK, of which all of the policy is here:
  *
  *   quiet    no kick for a millisecond: the next packet is kicked at once, by an exit. Latency counts.
  *   batching kicks are frequent: the next one comes when KICK_BATCH packets wait (the kernel takes 32

@@ -33,9 +33,12 @@
 #define STALE_PART 10 /* of a millisecond */
 #define LATE_PART 50  /* of a millisecond: what waits longer to be submitted keeps its receiver waiting */
 #define NO_SLOT UINT32_MAX
+#define BUFFERS_STEP 64u
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
 #define RECV_MULTISHOT (1u << 1)
+#define ENTER_SQ_WAIT (1u << 2)
+#define ACCEPT_MULTISHOT (1u << 0)
 
 /* An operation in flight. What the kernel says of it names the place and the generation. */
 struct place {
@@ -46,6 +49,7 @@ struct place {
 
 struct uring {
     struct uring_ring ring;
+    struct untrusted sq_flags;
     int host_fd;
     uint32_t thread;
     struct place *places;
@@ -63,6 +67,7 @@ struct uring {
     struct untrusted buffers, buffer_ring;
     uint8_t lent[URING_BUFFERS]; /* the kernel may fill it */
     uint32_t left;               /* how many are lent */
+    uint32_t used;               /* those from here on were never lent: memory that nobody needed */
     uint16_t tail;
     uint64_t first_word; /* the second word of the first entry, without the tail that lies in it */
     struct uring_setup setup;
@@ -118,7 +123,14 @@ void uring_buffer_give(struct uring *u, uint32_t buffer)
 
 uint32_t uring_buffers_left(const struct uring *u)
 {
-    return __atomic_load_n(&u->left, __ATOMIC_RELAXED);
+    return __atomic_load_n(&u->left, __ATOMIC_RELAXED) + URING_BUFFERS - __atomic_load_n(&u->used, __ATOMIC_RELAXED);
+}
+
+static void more_buffers(struct uring *u)
+{
+    for (uint32_t i = 0; i < BUFFERS_STEP && u->used < URING_BUFFERS; i++)
+        lend(u, u->used++);
+    show_buffers(u);
 }
 
 /* The kernel says that it has filled this one: ours now, if it was its to fill. */
@@ -130,6 +142,8 @@ static bool accept_buffer(struct uring *u, uint32_t buffer)
         u->lent[buffer] = 0;
         u->left--;
         good = true;
+        if (u->left < BUFFERS_STEP / 2 && u->used < URING_BUFFERS)
+            more_buffers(u);
     }
     lock_release(&u->lock);
     return good;
@@ -164,6 +178,7 @@ static int open_ring(struct uring_setup *s)
     s->cq_head = answer.cq_head;
     s->cq_tail = answer.cq_tail;
     s->cqes = answer.cqes;
+    s->sq_flags = answer.sq_flags;
     return (int)fd;
 }
 
@@ -182,12 +197,13 @@ static struct uring *make(void)
         .sqes_space = SQES_SPACE,
         .buffers_offset = arena_pool_take(BUFFER_RING_SPACE),
         .buffers_count = URING_BUFFERS,
+        .sqpoll = enclave.sqpoll,
     };
     uint64_t buffers = arena_pool_take(BUFFERS_SPACE);
     bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && buffers;
     int fd = whole ? open_ring(s) : -ENOMEM;
     if (fd < 0) {
-        all.unavailable = true;
+        all.unavailable |= whole; /* another thread may end, and leave room */
         space_free(s, buffers);
         alloc_free(u);
         return NULL;
@@ -196,14 +212,13 @@ static struct uring *make(void)
         violation("io_uring: indices at %lu, %lu, %lu, %lu, CQEs at %lu of %lu bytes", s->sq_head,
                   s->sq_tail, s->cq_head, s->cq_tail, s->cqes, s->ring_space);
     u->host_fd = fd;
+    u->sq_flags = untrusted_at(arena_at(s->ring_offset), s->sq_flags);
     u->thread = (uint32_t)thread_block()->index;
     u->place_free = NO_SLOT;
     list_init(&u->deferred);
     u->buffers = arena_at(buffers);
     u->buffer_ring = arena_at(s->buffers_offset);
-    for (uint32_t i = 0; i < URING_BUFFERS; i++)
-        lend(u, i);
-    show_buffers(u);
+    more_buffers(u);
     return u;
 }
 
@@ -295,6 +310,13 @@ static uint64_t user_data(const struct uring *u, uint32_t slot)
 
 static int64_t enter(struct uring *u, uint64_t timeout_ns);
 
+/* What the host is to remind the thread of: enum exit_deferred. */
+static void want_interrupt(uint64_t of)
+{
+    struct untrusted slot = {thread_block()->slot_address};
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
+}
+
 /* Where there is no place in the ring, what there is is submitted first. */
 static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
 {
@@ -302,6 +324,8 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     _Static_assert(sizeof *sqe == sizeof words, "");
     if (!uring_ring_space(&u->ring)) {
         enter(u, 0); /* completions stay where they are: who starts something may hold a lock */
+        if (u->setup.sqpoll && !uring_ring_space(&u->ring))
+            exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, ENTER_SQ_WAIT, 0, 0);
         if (!uring_ring_space(&u->ring))
             return -EAGAIN;
     }
@@ -315,6 +339,7 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     }
     memcpy(words, sqe, sizeof words);
     uring_ring_put(&u->ring, words);
+    want_interrupt(DEFERRED_SUBMISSION);
     return 0;
 }
 
@@ -326,6 +351,17 @@ int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
                                .ioprio = RECV_MULTISHOT,
                                .buf_group = URING_BUFFER_GROUP};
     op->limit = URING_BUFFER_SIZE;
+    op->receives = true;
+    return start(u, op, &sqe);
+}
+
+int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_ACCEPT,
+                               .fd = host_fd,
+                               .ioprio = ACCEPT_MULTISHOT,
+                               .accept_flags = (uint32_t)(flags | SOCK_CLOEXEC)};
+    op->limit = INT32_MAX;
     op->receives = true;
     return start(u, op, &sqe);
 }
@@ -409,19 +445,12 @@ static void take_completions(struct uring *u)
 
 /* ---- entering ---- */
 
-/* What the host is to remind the thread of: enum exit_deferred. */
-static void want_interrupt(uint64_t of)
-{
-    struct untrusted slot = {thread_block()->slot_address};
-    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
-}
-
 void uring_defer(struct uring *u, struct uring_deferred *d)
 {
     if (!list_empty(&d->in_ring))
         return;
     list_append(&u->deferred, &d->in_ring);
-    if (__builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART && !u->taking)
+    if ((u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART) && !u->taking)
         uring_enter(u, 0);
     else
         want_interrupt(DEFERRED_SUBMISSION);
@@ -450,16 +479,29 @@ static void submit_deferred(struct uring *u)
     want_interrupt(DEFERRED_NOTHING);
 }
 
+/* A thread of the kernel takes what it is shown, and completions come by themselves: no exit, unless it sleeps. */
+static int64_t wake(struct uring *u)
+{
+    uring_ring_show(&u->ring);
+    if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(u->sq_flags))
+        return 0;
+    return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
+}
+
 static int64_t enter(struct uring *u, uint64_t timeout_ns)
 {
+    if (u->setup.sqpoll && !timeout_ns)
+        return wake(u);
     const uint64_t time = sizeof(struct io_uring_getevents_arg);
     uint64_t flags = IORING_ENTER_GETEVENTS, argument = 0, size = 0;
     struct expectation_wait w = {0, 0};
     uring_ring_show(&u->ring);
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
-        w = expectation_next(&u->expectation, u->sends);
+        w = expectation_next(&u->expectation, u->setup.sqpoll ? u->sending : u->sends);
     u->sends = 0;
+    if (u->setup.sqpoll)
+        flags |= IORING_ENTER_SQ_WAKEUP;
     if (w.us || (timeout_ns && timeout_ns != NO_TIMEOUT)) {
         struct io_uring_getevents_arg a = {.ts = timeout_ns == NO_TIMEOUT ? 0 : room_address(time),
                                            .pad = w.us}; /* min_wait_usec, since Linux 6.12 */
@@ -474,16 +516,35 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
                         (uint32_t)u->host_fd, waiting, w.least, flags, argument, size);
 }
 
+/* Is there something to be submitted? */
+static bool waits(const struct uring *u)
+{
+    return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
+}
+
+/* Before a sleep, where completions come by themselves: was there anything to wake up for? */
+static bool found_something(struct uring *u)
+{
+    u->came = 0;
+    take_completions(u);
+    if (!u->came && list_empty(&u->deferred))
+        return false;
+    submit_deferred(u);
+    wake(u);
+    return true;
+}
+
 int uring_enter(struct uring *u, uint64_t timeout_ns)
 {
     submit_deferred(u);
+    if (u->setup.sqpoll && timeout_ns && found_something(u))
+        return 0;
     int64_t result = enter(u, timeout_ns);
     u->last = __builtin_ia32_rdtsc();
     u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
     u->came = 0;
     take_completions(u);
-    if (u->sending && list_empty(&u->deferred))
-        want_interrupt(DEFERRED_COMPLETION);
+    want_interrupt(waits(u) ? DEFERRED_SUBMISSION : u->sending ? DEFERRED_COMPLETION : DEFERRED_NOTHING);
     if (timeout_ns)
         expectation_came(&u->expectation, u->came);
     return result == -EINTR ? -EINTR : 0;
@@ -491,16 +552,11 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
 
 bool uring_enter_if_news(struct uring *u)
 {
-    if (u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
+    if (!u->setup.sqpoll && u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
         __builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
         return false;
     uring_enter(u, 0);
     return true;
-}
-
-static bool waits(const struct uring *u)
-{
-    return !list_empty(&u->deferred) || u->ring.sq_shown != u->ring.sq_own;
 }
 
 void uring_submit(void)

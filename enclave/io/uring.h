@@ -54,6 +54,7 @@ void uring_forked(void);
 
 /* Start an operation on a descriptor of the host. 0, -EAGAIN: no room. */
 int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd);
+int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags);
 int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length);
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events);
 /* Ask for its end; its last completion tells. */

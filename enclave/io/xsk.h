@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "abi/net.h"
+#include "abi/stats.h"
 #include "enclave/boundary/untrusted.h"
 
 #define XSK_MAX STATISTICS_XSKS

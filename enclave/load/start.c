@@ -7,6 +7,7 @@
 #include "enclave/os/file.h"
 #include "enclave/os/fork.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/net_thread.h"
 #include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/thread.h"
@@ -23,5 +24,6 @@ void os_start(void)
     time_start();
     file_table_start();
     net_start();
+    net_threads_start();
     program_start();
 }

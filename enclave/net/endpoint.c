@@ -283,9 +283,10 @@ static void table_unlock(void)
 static void table_remove(struct udp_endpoint *e)
 {
     struct udp_endpoint **i = &ports.bucket[bucket_of(e->name.port)];
-    while (*i != e)
+    while (*i && *i != e)
         i = &(*i)->next;
-    *i = e->next;
+    if (*i) /* else it was of the process that this one is a copy of */
+        *i = e->next;
 }
 
 static void table_add(struct udp_endpoint *e)
@@ -528,6 +529,11 @@ void udp_endpoint_finish(struct udp_endpoint *e)
 
 void udp_ports_leave(void)
 {
+    for (int b = 0; b < BUCKETS; b++)
+        for (struct steered *s = ports.steered[b], *next; s; s = next) {
+            next = s->next;
+            alloc_free(s);
+        }
     memset(&ports, 0, sizeof ports);
 }
 

@@ -42,6 +42,7 @@ static struct {
     uint64_t second;      /* in ticks */
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
     uint64_t sleeps;
+    uint32_t served;      /* XSKs that have threads of their own */
     struct moderation moderation[THREADS_MAX]; /* of each thread its own */
     uint64_t sent[THREADS_MAX];                /* datagrams, by each */
     bool reload;          /* a packet came for an address that is not known here */
@@ -116,9 +117,20 @@ void net_start(void)
     net.active = xsk_count() > 0;
 }
 
+void net_serve(uint32_t xsks)
+{
+    net.served = xsks;
+}
+
+uint32_t net_unserved(uint32_t xsks)
+{
+    return xsks & ~net.served;
+}
+
 void net_leave(void)
 {
     net.active = false;
+    net.served = 0;
     for (int i = 0; i < xsk_count(); i++)
         host_close(xsk_descriptor(xsk_at(i)));
     xsk_leave();
@@ -255,9 +267,9 @@ static int drain(int index, struct xsk *x)
 static void reload(void)
 {
     uint64_t now = __builtin_ia32_rdtsc();
-    if (now < net.reload_next)
+    if (now < __atomic_load_n(&net.reload_next, __ATOMIC_RELAXED))
         return;
-    net.reload_next = now + net.second;
+    __atomic_store_n(&net.reload_next, now + net.second, __ATOMIC_RELAXED);
     __atomic_store_n(&net.reload, false, __ATOMIC_RELAXED);
     interfaces_load();
 }
@@ -314,16 +326,21 @@ uint64_t net_sleeps(void)
     return __atomic_load_n(&net.sleeps, __ATOMIC_RELAXED);
 }
 
-bool net_nap(uint32_t xsks, uint64_t left_ns)
+bool net_thick(uint32_t xsks)
 {
     uint64_t packets = 0;
-    bool readable = false;
     int count = xsk_count();
     for (int i = 0; i < count; i++)
         packets += xsks >> i & 1 ? xsk_received(xsk_at(i)) : 0;
     uint64_t self = thread_block()->index;
-    if (!moderate(&net.moderation[self], packets, net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000) ||
-        left_ns < 2 * NAP_NS)
+    return moderate(&net.moderation[self], packets, net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000);
+}
+
+bool net_nap(uint32_t xsks, uint64_t left_ns)
+{
+    bool readable = false;
+    int count = xsk_count();
+    if (!net_thick(xsks) || left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);
     for (int i = 0; i < count; i++)

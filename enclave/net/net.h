@@ -50,6 +50,12 @@ int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, u
  * of the caller's time.
  */
 bool net_nap(uint32_t xsks, uint64_t left_ns);
+/* The decision to nap alone. */
+bool net_thick(uint32_t xsks);
+/* Threads of their own drain these from now on: nobody need sleep for them, being woken when something has come. */
+void net_serve(uint32_t xsks);
+/* Of these, those that a thread must sleep for itself. */
+uint32_t net_unserved(uint32_t xsks);
 /* A thread is about to sleep for these XSKs, and for the host descriptors that its files named, in an exit of
  * its own. */
 void net_count_sleep(uint32_t xsks);

@@ -54,6 +54,7 @@ _Noreturn void enclave_start(uint64_t parameters, struct thread_block *block)
     enclave.size = enclave.configuration->enclave_size;
     enclave.dynamic = base + enclave.configuration->dynamic_offset;
     enclave.rings = enclave.configuration->flags & CONFIGURATION_RINGS;
+    enclave.sqpoll = enclave.configuration->flags & CONFIGURATION_SQPOLL;
     log_threshold = (int)enclave.configuration->log_level;
 
     uint64_t area = (uint64_t)block - THREAD_BLOCK - base - enclave.configuration->threads_offset;

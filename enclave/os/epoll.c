@@ -796,22 +796,6 @@ static int collect_locked(struct epoll *p, struct epoll_event *out, int maximum,
     return n;
 }
 
-/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
-static int collect_news(struct epoll *p, struct epoll_event *out, int maximum)
-{
-    lock_take(&p->lock);
-    uint64_t round = p->round;
-    lock_release(&p->lock);
-    if (!maximum || !uring_enter_if_news(uring_existing()))
-        return 0;
-    streams_service();
-    lock_take(&p->lock);
-    bool local = false;
-    int n = collect(p, out, maximum, round, 0, &local);
-    lock_release(&p->lock);
-    return n;
-}
-
 /* Before an exit that sleeps: not at all if there was a wake. */
 static uint64_t sleep_begin(uint64_t left, bool *woken)
 {
@@ -946,6 +930,26 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     return found + collect_locked(p, out + found, maximum - found, k);
 }
 
+/* Where some are ready all the time, the others get their turn too: what else the ring has to tell. */
+static int collect_news(struct epoll *p, struct epoll_event *out, int maximum, bool hosts)
+{
+    struct uring *u = uring_existing();
+    lock_take(&p->lock);
+    uint64_t round = p->round;
+    if (hosts)
+        ring_poll_arm(p, u);
+    lock_release(&p->lock);
+    if (!maximum || !uring_enter_if_news(u))
+        return 0;
+    streams_service();
+    int n = hosts && ring_poll_fired(p) ? look(p, out, maximum) : 0;
+    bool local = false;
+    lock_take(&p->lock);
+    n += collect(p, out + n, maximum - n, round, 0, &local);
+    lock_release(&p->lock);
+    return n;
+}
+
 /* The host's part, where that comes first. */
 static int look_owed(struct epoll *p, struct epoll_event *out, int maximum)
 {
@@ -973,6 +977,13 @@ static int sleep_somehow(struct epoll *p, struct epoll_event *out, int maximum, 
     return sleep_inside(left, over);
 }
 
+/* There was no room for what the host may have to tell. */
+static void owe_look(struct epoll *p)
+{
+    if (!__atomic_load_n(&p->owed, __ATOMIC_RELAXED))
+        __atomic_store_n(&p->owed, 1, __ATOMIC_RELAXED);
+}
+
 /* One look, and one sleep if there is nothing. Events found; 0: look again, *over: or the time is up. */
 static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline, bool whole_ms,
                      bool signalled, bool *over)
@@ -983,12 +994,14 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
     if (k.mixed && !n && k.xsks && net_poll(k.xsks))
         n = collect_locked(p, out, maximum, &k);
     if (n && k.rings)
-        n += collect_news(p, out + n, maximum - n);
+        n += collect_news(p, out + n, maximum - n, k.hosts && !k.mixed && !first);
     /* Streams that are ready go first for a millisecond. A file of the enclave's own is no reason not to look: without
      * it there would have been an exit as well. */
     if (n && !first && k.hosts && (k.local || !look_is_fresh(set_key(p))))
         n += look(p, out + n, maximum - n);
     if (n) {
+        if (k.hosts && n == maximum)
+            owe_look(p);
         if (k.rings)
             uring_flush(); /* the next call may not sleep either */
         return n;

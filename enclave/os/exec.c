@@ -293,10 +293,11 @@ static int64_t execute(int directory, uint64_t user, uint64_t arguments, uint64_
     int error = prepare(&p, directory, user, arguments, environment, flags);
     if (error) {
         program_drop(&p);
-        return error;
+        return error == -EINTR ? RESTART_ALWAYS : error; /* no signal keeps Linux from it */
     }
     /* The point of no return. */
     struct file *files[PROGRAM_FILES];
+    threads_abandon();
     world_end_others();
     thread_become_first();
     program_files(&p, files);

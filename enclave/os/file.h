@@ -30,6 +30,7 @@ struct poll_wait {
     uint32_t xsks;   /* also wake when one of these receives, a bit each by index */
     bool tells;      /* all that happens to it happens inside, and is told to `waiters` and by epoll_changed */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
+    bool on_ring;      /* that is how to wait for it */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };

@@ -25,11 +25,13 @@
 #include "enclave/io/uring.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/local.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/net_thread.h"
 #include "enclave/os/process.h"
 #include "enclave/os/shm.h"
 #include "enclave/os/signal.h"
@@ -173,6 +175,7 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
  * child's as well, and nothing may come by it that the child could ask for. */
 static int share_all(void)
 {
+    net_threads_pause();
     world_suspend();
     memory_push_all();
     io_flush_all();
@@ -201,6 +204,7 @@ int64_t process_create(const struct process_request *q)
         result = error ? -EAGAIN : child_make(c, t, q);
         if (result < 0)
             children_remove(0); /* with none left sockets are the process's own again */
+        net_threads_resume();
         world_resume();
         if (result > 0 && (q->flags & CLONE_PIDFD)) {
             int fd = (int)process_descriptor((int)result, 0);
@@ -279,10 +283,12 @@ static void become_child(void)
     streams_forked();
     uring_forked();
     segments_forked();
+    net_threads_forked();
     net_leave();
     udp_sockets_leave();
     epoll_forked();
     files_recount(NULL, 0);
+    coherent_forked();
     syscalls_count_anew();
     alloc_free(making.channel);
     alloc_free(making.thread);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/os/futex.h"
 
+#include "enclave/os/coherent.h"
+
 #include <errno.h>
 #include <linux/futex.h>
 #include <stdbool.h>
@@ -183,12 +185,30 @@ static int queue_and_sleep(struct waiter *w, uint32_t expected, uint64_t deadlin
     return error ? error : sleep_queued(w, deadline);
 }
 
+#define AWAY_LEAST 100000ull /* ns between looks at a word that other processes change */
+#define AWAY_MOST 10000000ull
+
+/* Processes cannot wake each other here: a change of the word is what is seen of it, sooner or later. */
+static int wait_for_others(struct waiter *w, uint32_t expected, uint64_t deadline)
+{
+    for (uint64_t away = AWAY_LEAST;; away = MIN(away * 2, AWAY_MOST)) {
+        uint64_t now = time_monotonic_ns();
+        if (now >= deadline)
+            return -ETIMEDOUT;
+        int result = queue_and_sleep(w, expected, MIN(deadline, now + away));
+        if (result == -EAGAIN && away > AWAY_LEAST)
+            return 0; /* it has changed meanwhile */
+        if (result != -ETIMEDOUT)
+            return result;
+    }
+}
+
 static int64_t wait(uint64_t address, uint32_t expected, uint64_t deadline, uint32_t bitset)
 {
     struct waiter w = {.thread = current(), .address = address, .bitset = bitset};
     if (!bitset)
         return -EINVAL;
-    int result = queue_and_sleep(&w, expected, deadline);
+    int result = coherent_covers(address) ? wait_for_others(&w, expected, deadline) : queue_and_sleep(&w, expected, deadline);
     if (result == -EINTR)
         return deadline == UINT64_MAX ? RESTART_SYS : RESTART_NOHAND;
     return result;

@@ -25,6 +25,7 @@
 #define SMALL_ONE 0x100ul
 #define SMALL_RUN 0xff00ul
 #define OFFER_FROM 4
+#define NO_RING 0x10000ul /* more than bytes comes by it: descriptors, credentials */
 #define SMALL_MOST 8192 /* bytes */
 
 static uintptr_t known(const struct file *f)
@@ -59,10 +60,23 @@ static void note_receive(struct file *f, int64_t received)
         know(f, SMALL_RUN, (known(f) & SMALL_RUN) + SMALL_ONE);
         return;
     }
-    if (known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT) || type_of(f) != SOCK_STREAM)
+    if (known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT | NO_RING) || type_of(f) != SOCK_STREAM)
         return;
     know(f, SMALL_RUN, 0);
     stream_offer(f);
+}
+
+/* Accepts as servers do: many. */
+static void note_accept(struct file *f, int flags)
+{
+    if ((known(f) & SMALL_RUN) / SMALL_ONE < OFFER_FROM) {
+        know(f, SMALL_RUN, (known(f) & SMALL_RUN) + SMALL_ONE);
+        return;
+    }
+    if (known(f) & RECEIVE_TIMEOUT || type_of(f) != SOCK_STREAM)
+        return;
+    know(f, SMALL_RUN, 0);
+    stream_offer_listening(f, flags);
 }
 
 static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
@@ -114,11 +128,17 @@ static int host_socket_listen(struct file *f, int backlog)
 static int host_socket_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n,
                               struct file **out)
 {
-    file_may_sleep(f);
-    int fd = host_accept(f->host_fd, a, n, flags & SOCK_NONBLOCK, EXIT_INTERRUPTIBLE);
+    int64_t fd = stream_on(f) ? stream_accept(f, flags, a, n) : STREAM_NOT;
+    if (fd == STREAM_NOT) {
+        file_may_sleep(f);
+        fd = host_accept(f->host_fd, a, n, flags & SOCK_NONBLOCK, EXIT_INTERRUPTIBLE);
+        if (fd < 0)
+            return (int)interrupted_unless(f, RECEIVE_TIMEOUT, fd);
+        note_accept(f, flags);
+    }
     if (fd < 0)
-        return (int)interrupted_unless(f, RECEIVE_TIMEOUT, fd);
-    *out = host_socket_new(fd, (int)(known(f) & KNOWN_TYPE),
+        return (int)fd;
+    *out = host_socket_new((int)fd, (int)(known(f) & KNOWN_TYPE),
                            O_RDWR | (flags & SOCK_NONBLOCK ? O_NONBLOCK : 0));
     return *out ? 0 : -ENOMEM;
 }
@@ -133,6 +153,18 @@ static int host_socket_getpeername(struct file *f, struct sockaddr_storage *a, s
     return host_getpeername(f->host_fd, a, n);
 }
 
+/* Of a Unix socket, whose messages carry more than bytes. */
+static void no_ring(struct file *f)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    if (known(f) & NO_RING || host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) || domain != AF_UNIX)
+        return;
+    know(f, 0, NO_RING);
+    if (stream_on(f))
+        stream_leave(f);
+}
+
 static bool zero(const void *value, socklen_t n)
 {
     const uint8_t *p = value;
@@ -145,7 +177,9 @@ static bool zero(const void *value, socklen_t n)
 static int host_socket_setsockopt(struct file *f, int level, int name, const void *value,
                                   socklen_t n)
 {
-    if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO ||
+    if (level == SOL_SOCKET && (name == SO_PASSCRED || name == SO_PASSSEC))
+        no_ring(f);
+    if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_PEEK_OFF ||
                                                 name == SO_RCVLOWAT || name == SO_LINGER))
         stream_leave(f);
     int result = host_setsockopt(f->host_fd, level, name, value, n);
@@ -220,6 +254,8 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
+    if (m->msg_controllen && type_of(f) == SOCK_STREAM)
+        no_ring(f);
     if (stream_on(f)) {
         int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
         if (result != STREAM_NOT) {
@@ -328,10 +364,12 @@ static int64_t host_socket_ioctl(struct file *f, uint64_t command, uint64_t argu
 
 static void host_socket_release(struct file *f)
 {
-    if (stream_on(f))
+    if (stream_on(f)) {
         stream_release(f);
-    else
-        host_close(f->host_fd);
+        return;
+    }
+    uring_submit(); /* what holds on to it is to let go */
+    host_close(f->host_fd);
 }
 
 static const struct socket_ops host_socket_calls = {

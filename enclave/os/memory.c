@@ -19,6 +19,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/boundary/log.h"
 #include "enclave/os/area.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/file.h"
 #include "enclave/os/shared.h"
 #include "enclave/os/syscalls.h"
@@ -235,6 +236,8 @@ static void shared_sweep(void)
 /* Before [start, end) is given up: what was changed there is not lost. */
 static void leave(uint64_t start, uint64_t end)
 {
+    if (coherent_remove(start, end))
+        log_warning("shared memory stays as it is: no memory to part it");
     if (memory.shared && push_range(start, end))
         log_warning("changes of a shared mapping could not be written to its file");
 }
@@ -323,6 +326,24 @@ int memory_push_all(void)
     return error;
 }
 
+/* As memory_map, of a file that processes meet by, all checked. With the lock held. */
+static int64_t map_coherent(const struct area *a, struct file *file, bool fresh)
+{
+    int error = 0;
+    leave(a->start, a->end);
+    if (!fresh)
+        error = pages(PAGES_UNMAP, a->start, a->end, 0);
+    if (!error)
+        error = coherent_add(file, a->start, a->end, a->offset, a->protection);
+    if (error)
+        return error;
+    area_remove(&memory.table, a->start, a->end);
+    area_insert(&memory.table, a);
+    if (memory.shared)
+        shared_sweep();
+    return (int64_t)a->start;
+}
+
 int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, struct file *file,
                    uint64_t offset, enum area_kind kind, const char *name)
 {
@@ -331,6 +352,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
         return result;
     length = PAGE_UP(length);
     protection &= PROTECTIONS;
+    bool coherent = file && (flags & MAP_TYPE) != MAP_PRIVATE && coherent_wanted(file);
 
     struct area a = {0};
     lock_take(&memory.lock);
@@ -344,6 +366,11 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
     a = (struct area){.start = start, .end = end, .protection = protection, .kind = kind,
                      .offset = offset, .name = intern(name), .sharing = (flags & MAP_TYPE) != MAP_PRIVATE};
     int error = 0;
+    if (coherent) {
+        a.kind = AREA_COHERENT;
+        result = map_coherent(&a, file, fresh);
+        goto out;
+    }
     if (file && a.sharing) {
         a.shared = shared_new(file, offset, length, protection, &error);
         if (!a.shared) {
@@ -385,7 +412,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
     }
 out:
     lock_release(&memory.lock);
-    if (result < 0 || !file)
+    if (result < 0 || !file || coherent)
         return result;
     /* Trampolines are mapped through memory_map_near: the lock is free, the pages still writable. What
      * can be written to the file must stay as the file has it. */
@@ -473,8 +500,11 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
         bool same = a->end >= end && a->protection == protection;
         /* Pages of a reservation without access are added by this, others change. */
         enum pages_operation operation = a->end >= end && !a->protection ? PAGES_MAP : PAGES_PROTECT;
-        if (!same)
+        bool coherent = a->kind == AREA_COHERENT && a->end >= end;
+        if (!same && !coherent)
             error = pages(operation, address, end, protection);
+        if (!same && !error)
+            coherent_protect(address, end, protection);
         if (!same && !error)
             area_protect(&memory.table, address, end, protection);
     }
@@ -503,6 +533,8 @@ bool memory_allows(uint64_t address, uint64_t length, int protection)
 
 int memory_fault(uint64_t address, uint64_t error)
 {
+    if (coherent_bring(address, 1, error & FAULT_WRITE, true))
+        return 0;
     int need = error & FAULT_FETCH ? PROT_EXEC : error & FAULT_WRITE ? PROT_WRITE : PROT_READ;
     lock_take(&memory.lock);
     const struct area *a = area_find(&memory.table, address);
@@ -572,6 +604,7 @@ void memory_files(void (*visit)(struct file *f))
 {
     for (struct shared *s = memory.shared; s; s = s->next)
         visit(s->file);
+    coherent_files(visit);
 }
 
 int memory_pages_set(uint64_t start, uint64_t end, int protection)
@@ -590,6 +623,7 @@ int memory_clear(void)
     time_unshare();
     lock_take(&memory.lock);
     struct area_table *t = &memory.table;
+    coherent_remove(t->low, t->high);
     if (memory.shared && push_range(t->low, t->high))
         log_warning("changes of a shared mapping could not be written to its file");
     /* Areas side by side go in one exit. */
@@ -745,6 +779,7 @@ SYSCALL(mremap)
     if (whole && !(flags & MREMAP_FIXED) && new_length > old_length && old + old_length == a.end &&
         new_length <= memory.table.high - old &&
         !area_overlaps(&memory.table, a.end, old + new_length) && a.kind != AREA_FILE &&
+        a.kind != AREA_COHERENT &&
         !area_reserve(&memory.table, 3)) {
         struct area more = a;
         more.start = a.end;
@@ -757,6 +792,8 @@ SYSCALL(mremap)
 
     if (!whole)
         return -EFAULT;
+    if (a.kind == AREA_COHERENT && (new_length > old_length || (flags & MREMAP_FIXED)))
+        return -ENOMEM; /* it is where it is */
     if (file) {
         int64_t result = move_shared(&a, file, old, old_length, new_length, flags, a4);
         file_put(file);

@@ -9,7 +9,7 @@
 struct file;
 
 /* Who an area belongs to, for /proc/self/maps and for what may be unmapped. */
-enum area_kind { AREA_ANONYMOUS, AREA_FILE, AREA_HEAP, AREA_STACK, AREA_VDSO, AREA_TRAMPOLINE, AREA_LIBOS };
+enum area_kind { AREA_ANONYMOUS, AREA_FILE, AREA_HEAP, AREA_STACK, AREA_VDSO, AREA_TRAMPOLINE, AREA_LIBOS, AREA_COHERENT };
 
 void memory_start(void); /* before anything else that allocates */
 

@@ -12,12 +12,15 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
+#include "enclave/os/ring_watch.h"
 #include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
@@ -101,6 +104,8 @@ struct set {
     bool inside; /* some change inside: their waiters are to be joined */
     bool local;  /* one that is ready is the enclave's own */
     struct waiter *waiters; /* room for one for each entry, NULL: none yet */
+    struct uring *ring; /* this thread's, NULL: not to be slept in */
+    bool on_ring;       /* an entry is waited for there */
     uint64_t key;
 };
 
@@ -111,12 +116,13 @@ static int ask(struct set *s)
     s->host_count = s->answers = 0;
     s->xsks = 0;
     s->inside = s->local = false;
+    s->on_ring = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
         if (!e->file)
             continue;
-        struct poll_wait wait = {.host_fd = -1, .reported = e->reported};
+        struct poll_wait wait = {.host_fd = -1, .reported = e->reported, .ring = s->ring};
         uint32_t allowed = e->events | POLLERR | POLLHUP;
         /* A file without such an operation is always ready, as a regular file is. */
         e->revents = (e->file->ops->poll ? e->file->ops->poll(e->file, e->events, &wait)
@@ -129,6 +135,7 @@ static int ask(struct set *s)
         s->xsks |= wait.xsks;
         s->inside |= e->file->ops->waiters != NULL;
         s->local |= wait.tells && e->revents;
+        s->on_ring |= wait.on_ring;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -187,6 +194,31 @@ static void leave_waiters(struct set *s)
         waiter_remove(&s->waiters[i]);
 }
 
+#define RING_WATCHES 8
+
+/* As host_ppoll, in this thread's ring. -EOPNOTSUPP: that cannot be. */
+static int ring_sleep(struct set *s, uint64_t left)
+{
+    struct ring_watch *watches[RING_WATCHES];
+    int started = 0, ready = 0;
+    if (s->xsks || s->host_count > RING_WATCHES)
+        return -EOPNOTSUPP;
+    while (started < s->host_count) {
+        const struct pollfd *p = &s->hosts[started];
+        if (!(watches[started] = ring_watch_start(s->ring, p->fd, (uint16_t)p->events)))
+            break;
+        started++;
+    }
+    int result = started == s->host_count ? uring_enter(s->ring, left) : -EOPNOTSUPP;
+    for (int i = 0; i < started; i++) {
+        uint32_t reported = ring_watch_end(watches[i]);
+        s->hosts[i].revents = (short)(reported & ((uint16_t)s->hosts[i].events | POLLERR | POLLHUP | POLLNVAL));
+        ready += s->hosts[i].revents != 0;
+    }
+    streams_service();
+    return result ? result : ready;
+}
+
 /* What the host says of all that is its to say, after `left` at most. How many are ready by it, or -errno; *said:
  * of how many it said anything, -EINTR: it is to be looked at all again. */
 static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
@@ -199,8 +231,15 @@ static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
     }
     bool woken = left && s->inside && thread_wait_begin();
     uint64_t timeout = woken ? 0 : left;
-    *said = host_ppoll(s->hosts, (unsigned)n, &timeout, timeout ? EXIT_INTERRUPTIBLE : 0);
+    if (timeout && s->on_ring)
+        *said = ring_sleep(s, timeout);
+    else
+        *said = host_ppoll(s->hosts, (unsigned)n, &timeout, timeout ? EXIT_INTERRUPTIBLE : 0);
     thread_wait_end();
+    if (*said == -EOPNOTSUPP && s->on_ring) {
+        s->ring = NULL;
+        *said = -EINTR;
+    }
     if (woken && !*said)
         *said = -EINTR;
     if (*said < 0)
@@ -211,6 +250,7 @@ static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
 
 static int64_t wait_for(struct set *s, uint64_t deadline)
 {
+    bool news = false, looked = false;
     for (;;) {
         /* Before the files are asked: what interrupts after that must still interrupt the wait. */
         bool signalled = signal_pending();
@@ -218,15 +258,23 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
-        if (ready && (!s->answers || (!s->local && look_is_fresh(s->key))))
+        if (ready && (!s->answers || (s->on_ring ? looked : !s->local && look_is_fresh(s->key))))
             return ready;
 
         /* What is ready counts more than a signal, and a signal more than that the time is up. */
         uint64_t left = ready || signalled ? 0 : deadline_left(deadline);
+        if (!left && !ready && s->on_ring && !news) {
+            news = true;
+            if (uring_enter_if_news(s->ring))
+                continue;
+        }
         if (!left && !s->host_count)
             return ready || !signalled ? ready : RESTART_NOHAND;
         if (left) {
-            io_flush();
+            if (s->on_ring)
+                io_flush_for_ring();
+            else
+                io_flush();
             if (s->xsks && net_nap(s->xsks, left))
                 continue;
         }
@@ -234,7 +282,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         int64_t more = left && s->inside ? join_waiters(s) : 0;
         if (!more && left && s->inside && ask(s)) {
             said = -EINTR; /* it came just now */
-        } else if (!more && left && s->inside && !s->host_count && !s->xsks) {
+        } else if (!more && left && s->inside && !s->host_count && !s->xsks && !s->on_ring) {
             said = thread_sleep(left) == -ETIMEDOUT ? 0 : -EINTR;
         } else if (!more) {
             more = sleep_on_host(s, left, &said);
@@ -252,6 +300,9 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         }
         if (ready)
             return ready;
+        looked = left && s->on_ring;
+        if (!said && looked)
+            continue;
         if (signalled)
             return RESTART_NOHAND;
         if (!said && !deadline_left(deadline))
@@ -262,7 +313,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
 int64_t poll_entries(struct poll_entry *entries, int count, uint64_t deadline)
 {
     struct pollfd small[SMALL + XSK_MAX];
-    struct set s = {.entries = entries, .count = count, .hosts = small};
+    struct set s = {.entries = entries, .count = count, .hosts = small, .ring = uring_existing()};
     if (count > SMALL && !(s.hosts = alloc(((size_t)count + XSK_MAX) * sizeof *s.hosts)))
         return -ENOMEM;
     int64_t result = wait_for(&s, deadline);

@@ -39,6 +39,7 @@ void process_start(void)
 
 _Noreturn void process_end(int status)
 {
+    threads_abandon();
     memory_push_all();
     order_before();
     vfork_release();

@@ -73,8 +73,8 @@ static int send_pages(struct channel *c, uint64_t start, uint64_t end)
 static int send_area(const struct area *a, void *context)
 {
     struct channel *c = context;
-    if (!a->used)
-        return 0;
+    if (!a->used || a->kind == AREA_COHERENT)
+        return 0; /* or it is the file's, whoever touches it */
     bool hidden = !(a->protection & PROT_READ);
     int error = send_span(c, KIND_MAP, a->start, a->end, 0);
     if (!error && hidden)

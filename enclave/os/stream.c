@@ -86,30 +86,35 @@ bool stream_completed(struct stream *s)
 
 /* ---- taking over, giving back ---- */
 
-static bool suits(struct file *f)
+/* What is waited for by epoll, or by a thread that sleeps in recv. */
+static bool suits(struct file *f, bool *local)
 {
     int domain = 0, low = 0, error;
     socklen_t n = sizeof domain;
     error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n);
-    if (error || (domain != AF_INET && domain != AF_INET6))
+    if (error || (domain != AF_INET && domain != AF_INET6 && domain != AF_UNIX))
         return false;
+    *local = domain == AF_UNIX;
     n = sizeof low;
     error = host_getsockopt(f->host_fd, SOL_SOCKET, SO_RCVLOWAT, &low, &n);
     return !error && low <= 1;
 }
 
-void stream_offer(struct file *f)
+static void offer(struct file *f, bool listening, int accept_flags)
 {
     struct stream *s = f->stream;
-    if (f->inherited || !epoll_watched(f) || (s && (s->state != STREAM_OFF || s->contested)))
+    bool watched = epoll_watched(f);
+    if (f->inherited || (!watched && (f->flags & O_NONBLOCK)) || (s && (s->state != STREAM_OFF || s->contested)))
         return;
     struct uring *u = uring_mine();
-    if (!u || (!s && !suits(f)))
+    bool local = false;
+    if (!u || (!s && !suits(f, &local)))
         return;
     if (!s) {
         if (!(s = alloc(sizeof *s)))
             return;
         s->state = STREAM_OFF;
+        s->local = local;
         list_init(&s->of_thread);
         list_init(&s->arm.in_ring);
         list_init(&s->push.in_ring);
@@ -131,15 +136,27 @@ void stream_offer(struct file *f)
     s->chunk_last = &s->chunk;
     s->end = s->dead = s->unread = s->paused = s->leave_wanted = s->was_full = s->suspended = false;
     s->bulk = 0;
+    s->listening = listening;
+    s->accept_flags = accept_flags;
     s->state = STREAM_ACTIVE;
     list_append(streams_mine(), &s->of_thread);
     lock_release(&s->lock);
     __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
-    if (epoll_answers_inside(f)) {
+    if (watched && epoll_answers_inside(f)) {
         stream_leave(f);
         return;
     }
     uring_defer(u, &s->arm);
+}
+
+void stream_offer(struct file *f)
+{
+    offer(f, false, 0);
+}
+
+void stream_offer_listening(struct file *f, int flags)
+{
+    offer(f, true, flags & SOCK_NONBLOCK);
 }
 
 /* What is still to be received outlives the ring, which ends with its thread. The lock is held. */
@@ -193,11 +210,16 @@ static void leave_here(struct stream *s)
     lock_release(&s->lock);
 }
 
+void stream_leave_soon(struct stream *s)
+{
+    __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
+    __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
+}
+
 static void ask_to_leave(struct stream *s)
 {
     __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
-    __atomic_store_n(&s->leave_wanted, true, __ATOMIC_RELEASE);
-    __atomic_store_n(&all.requested[s->thread], true, __ATOMIC_RELEASE);
+    stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }
 
@@ -425,20 +447,22 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
         now |= POLLRDHUP;
     if (s->dead)
         now |= POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP;
-    if (s->receive_error || s->send_error > 0)
+    if ((s->receive_error || s->send_error > 0) && !s->listening)
         now |= POLLERR;
-    if (!s->was_full || s->dead)
+    if ((!s->was_full || s->dead) && !s->listening)
         now |= POLLOUT | POLLWRNORM;
     bool off = s->state == STREAM_OFF;
     bool readable = s->first;
     lock_release(&s->lock);
     if (off) {
-        *ready = readable ? events & (POLLIN | POLLRDNORM) : 0;
+        now &= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP;
+        *ready = readable ? events & now : 0;
         return readable;
     }
     wait->host_fd = -1;
     wait->events = 0;
     wait->answer = false;
+    wait->on_ring = true;
     wait->xsks = 0;
     *ready = now;
     return true;

@@ -20,12 +20,16 @@
 
 /* A stream socket of the host has received a little, as a server does: take it over if that pays. */
 void stream_offer(struct file *f);
+/* A listening socket of the host has accepted several connections, with these flags: the same. */
+void stream_offer_listening(struct file *f, int flags);
 /* Does it go over a ring, or is there something left of it inside? */
 static inline bool stream_on(const struct file *f)
 {
     return __atomic_load_n(&f->stream, __ATOMIC_ACQUIRE);
 }
 
+/* As accept4: a descriptor of the host, or STREAM_NOT. */
+int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n);
 /* As recvmsg and sendmsg on a connected socket; or STREAM_NOT. */
 int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags);
 /* direct: much at once may be left to the host's socket, by STREAM_NOT; if that takes nothing, call again without. */

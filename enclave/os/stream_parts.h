@@ -32,6 +32,9 @@ struct stream {
     struct list of_thread;
     bool leave_wanted; /* another thread asks its thread */
     bool suspended;    /* nothing is to be started: the process forks */
+    bool listening;    /* what arrives are connections, to be accepted */
+    int accept_flags;  /* with these: SOCK_NONBLOCK or 0 */
+    bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */
 
@@ -56,10 +59,25 @@ struct list *streams_mine(void);
 bool stream_home(const struct stream *s);
 /* The end of a completion, with the lock, which is released. False: the stream is gone. */
 bool stream_completed(struct stream *s);
+/* Its thread makes it leave when it next looks. */
+void stream_leave_soon(struct stream *s);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
 
+/* ---- stream_accept.c; the lock is held ---- */
+
+/* So much waits that no more is to come. */
+bool stream_full(const struct stream *s);
+/* A connection has come, or an error. */
+void stream_accepted(struct stream *s, int32_t result);
+/* A connection that nobody will accept any more. */
+void stream_turn_away(int host_fd);
+
 /* ---- stream_receive.c; the lock is held ---- */
+
+/* Descriptors of connections wait as bytes do. 0 or -ENOMEM; the first of at least one. */
+int stream_descriptor_push(struct stream *s, int fd);
+int stream_descriptor_pop(struct stream *s);
 
 void stream_pieces_drop(struct stream *s);
 /* The same in another process, to which the buffers do not belong. */

@@ -42,8 +42,30 @@ static void piece_pop(struct stream *s)
     alloc_free(p);
 }
 
+int stream_descriptor_push(struct stream *s, int fd)
+{
+    struct piece *p = alloc(sizeof *p + sizeof fd);
+    if (!p)
+        return -ENOMEM;
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = sizeof fd};
+    memcpy(p->bytes, &fd, sizeof fd);
+    piece_push(s, p);
+    return 0;
+}
+
+int stream_descriptor_pop(struct stream *s)
+{
+    int fd;
+    memcpy(&fd, s->first->bytes, sizeof fd);
+    s->queued -= s->first->length;
+    piece_pop(s);
+    return fd;
+}
+
 void stream_pieces_drop(struct stream *s)
 {
+    while (s->first && s->listening)
+        stream_turn_away(stream_descriptor_pop(s));
     while (s->first) {
         s->queued -= s->first->length;
         piece_pop(s);
@@ -52,6 +74,8 @@ void stream_pieces_drop(struct stream *s)
 
 void stream_pieces_forget(struct stream *s)
 {
+    while (s->first && s->listening)
+        host_close(stream_descriptor_pop(s));
     for (struct piece *p = s->first, *next; p; p = next) {
         next = p->next;
         alloc_free(p);
@@ -116,10 +140,6 @@ static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
     }
     piece_push(s, p);
     s->bulk = length == URING_BUFFER_SIZE ? s->bulk + 1 : 0;
-    if (s->queued >= RECEIVE_PAUSE && s->receiving.slot && !s->paused) {
-        s->paused = true;
-        uring_cancel(s->ring, &s->receiving);
-    }
 }
 
 void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
@@ -128,10 +148,14 @@ void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
     lock_take(&s->lock);
     if (buffer != URING_NO_BUFFER && result <= 0)
         uring_buffer_give(s->ring, buffer);
-    if (result > 0 && buffer != URING_NO_BUFFER) {
+    if (s->listening) {
+        stream_accepted(s, result);
+    } else if (result > 0 && buffer != URING_NO_BUFFER) {
         take_arrived(s, (uint32_t)result, buffer);
     } else if (result == 0) {
         s->end = true;
+        if (s->local && s->file)
+            stream_leave_soon(s); /* the kernel knows what kind of end it is */
     } else if (result > 0) {
         s->receive_error = EIO; /* bytes that are nowhere: the host's doing */
     } else if (result != -ECANCELED && result != -ENOBUFS && result != -EINTR && result != -EAGAIN) {
@@ -140,8 +164,12 @@ void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
     }
     if (result != -ECANCELED && result != -ENOBUFS)
         s->arrivals++;
+    if (stream_full(s) && s->receiving.slot && !s->paused) {
+        s->paused = true;
+        uring_cancel(s->ring, &s->receiving);
+    }
     bool again = !more && !s->suspended && s->state == STREAM_ACTIVE && s->file && !s->end &&
-                 !s->receive_error && s->queued < RECEIVE_PAUSE;
+                 !s->receive_error && !stream_full(s);
     struct file *f = s->file;
     struct uring *u = s->ring;
     if (!stream_completed(s))
@@ -157,9 +185,10 @@ void stream_arm(struct uring_deferred *d)
     struct stream *s = container_of(d, struct stream, arm);
     lock_take(&s->lock);
     bool wanted = s->state == STREAM_ACTIVE && s->file && !s->receiving.slot && !s->end &&
-                  !s->receive_error && s->queued < RECEIVE_PAUSE;
+                  !s->receive_error && !stream_full(s);
     s->paused = false;
-    if (wanted && uring_receive_multishot(s->ring, &s->receiving, s->host_fd)) {
+    if (wanted && (s->listening ? uring_accept_multishot(s->ring, &s->receiving, s->host_fd, s->accept_flags)
+                                : uring_receive_multishot(s->ring, &s->receiving, s->host_fd))) {
         s->receive_error = ENOMEM;
         s->arrivals++;
     }
@@ -247,7 +276,7 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
     struct stream *s = f->stream;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), asked = false;
     uint64_t done = 0;
-    if (flags & ~RECEIVE_FLAGS) {
+    if (flags & ~RECEIVE_FLAGS || s->listening) {
         stream_leave(f);
         return STREAM_NOT;
     }

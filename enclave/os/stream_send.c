@@ -196,8 +196,18 @@ int64_t stream_send(struct file *f, const struct msghdr *m, int flags, bool dire
     uint64_t tried = UINT64_MAX;
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
-    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || !stream_home(s)) {
+    if ((flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_MORE)) || m->msg_controllen || s->listening ||
+        (s->local && s->end)) {
         stream_leave(f);
+        return STREAM_NOT;
+    }
+    if (!stream_home(s)) {
+        /* One thread reads and another writes: the writer needs no ring, if nothing is ahead of it. */
+        lock_take(&s->lock);
+        bool free = s->state != STREAM_ACTIVE || !s->chunk;
+        lock_release(&s->lock);
+        if (!free)
+            stream_leave(f);
         return STREAM_NOT;
     }
     for (;;) {

@@ -13,6 +13,7 @@
 #include "enclave/entry/entry.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
 #include "enclave/io/flush.h"
@@ -165,6 +166,7 @@ void syscall_dispatch(struct registers *r, bool trapped)
 void os_return(struct registers *r)
 {
     io_flush(); /* the host reminds us so of what was put off */
+    coherent_take_away();
     streams_service();
     signal_collect();
     world_point();

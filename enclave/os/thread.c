@@ -15,6 +15,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/fork.h"
 #include "enclave/os/futex.h"
 #include "enclave/os/memory.h"
@@ -99,6 +100,7 @@ int thread_sleep(uint64_t timeout_ns)
     struct thread *t = current();
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
+    coherent_give_up();
     io_flush();
     for (;;) {
         __atomic_store_n(&t->asleep, SLEEP_PARKED, __ATOMIC_SEQ_CST);
@@ -185,6 +187,30 @@ static void thread_unclaim(struct thread *t)
     process.threads_live--;
     lock_release(&process.threads_lock);
     world_left();
+}
+
+int thread_start_background(void (*main)(uint64_t argument), uint64_t argument)
+{
+    struct thread *t = thread_claim();
+    if (!t)
+        return -EAGAIN;
+    struct thread_block *block = t->block;
+    lock_alone = false;
+    thread_block_prepare(block, t->index);
+    block->thread = t;
+    block->xsave_mask = current()->block->xsave_mask;
+    fpu_save(block);
+    /* It begins as a thread of the program does, but in the LibOS, on what is left of the LibOS's stack. */
+    struct registers *r = (struct registers *)block->stack_top - 1;
+    *r = (struct registers){.rip = (uint64_t)main, .rdi = argument, .rflags = 0x202, .number = UINT64_MAX};
+    r->rsp = ((uint64_t)r & ~15ull) - 8;
+    t->mask = UINT64_MAX;
+    __atomic_store_n(&block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
+    thread_unclaim(t); /* its area is not free for that: its state says so */
+    int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, 1, 0, 0, 0, 0);
+    if (error)
+        __atomic_store_n(&block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
+    return (int)error;
 }
 
 struct clone_request {
@@ -318,6 +344,15 @@ static void robust_list_release(struct thread *t)
     }
     if (head.list_op_pending)
         futex_abandon(((uint64_t)head.list_op_pending & ~1ull) + (uint64_t)head.futex_offset, t->tid);
+}
+
+void threads_abandon(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (process.threads[i].live) {
+            robust_list_release(&process.threads[i]);
+            process.threads[i].robust_list = 0;
+        }
 }
 
 static _Noreturn void thread_end(int code)

@@ -56,6 +56,9 @@ struct thread *thread_find(int tid); /* NULL: no such thread */
 struct thread *thread_first(void);   /* whose tid is the pid; it may have ended */
 /* The calling thread, the only one, is the first from now on, as it is after execve. */
 void thread_become_first(void);
+/* A thread that is none of the program's: it runs main(argument), which never returns, and has no part in anything
+ * that is done to or by all threads. Before there are others of the program's. 0 or -errno. */
+int thread_start_background(void (*main)(uint64_t argument), uint64_t argument);
 /* Ends the calling thread without a word to the program. */
 _Noreturn void thread_vanish(void);
 
@@ -77,6 +80,9 @@ void thread_wait_end(void);
 
 /* Is there a signal that the current thread must act on before it goes on? No exit. */
 bool signal_pending(void);
+
+/* The process or its program ends: robust mutexes that its threads hold are abandoned, for other processes to see. */
+void threads_abandon(void);
 
 /* The name of a thread of ours has changed: others may see it, in a development configuration. */
 void thread_named(const struct thread *t);

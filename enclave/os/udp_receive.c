@@ -126,7 +126,9 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     hint_set(s->sends_seen, sends);
     if (result >= 0 && !(flags & MSG_PEEK)) {
         hint_set(s->last_arrived, 0);
+        lock_take(&s->endpoint.lock); /* others receive too */
         udp_count(&s->endpoint, host_in, 1);
+        lock_release(&s->endpoint.lock);
     }
     return result;
 }
@@ -159,24 +161,29 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
 static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
 {
     struct udp_socket *s = socket_of(f);
-    uint32_t reported;
+    uint32_t reported = 0;
     uint64_t left = udp_deadline_left(limit);
+    bool looked = false;
     int result = 0;
     if (!left)
         return -EAGAIN;
     io_flush_along();
-    uint32_t xsks = udp_xsks(s);
+    uint32_t xsks = net_unserved(udp_xsks(s));
     if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;
     hint_set(s->sends_seen, udp_host_sends());
     udp_endpoint_wait(&s->endpoint);
-    if (udp_endpoint_empty(&s->endpoint))
+    /* From here on it is woken when there is something, or it is to wait for other XSKs. */
+    xsks = net_unserved(udp_xsks(s));
+    if (udp_endpoint_empty(&s->endpoint)) {
         result = net_sleep(f->host_fd, POLLIN, xsks, &reported, &left);
-    else
-        reported = 0;
+        looked = result != -EINTR;
+    }
     udp_endpoint_wait_end(&s->endpoint);
-    hint_set(s->host_looked, udp_ticks());
-    hint_set(s->host_reported, reported);
+    if (looked) { /* at the host socket too */
+        hint_set(s->host_looked, udp_ticks());
+        hint_set(s->host_reported, reported);
+    }
     if (result == -ETIMEDOUT)
         return udp_deadline_left(limit) ? 0 : -EAGAIN;
     if (result == -EINTR && signal_pending())

@@ -351,9 +351,9 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     uint32_t wanted = events | POLLERR | POLLHUP;
     take_report(s, wait->reported, wait->fresh);
     udp_endpoint_wait_end(&s->endpoint);
-    wait->xsks = udp_xsks(s);
-    if (udp_endpoint_empty(&s->endpoint) && wait->xsks)
-        net_poll(wait->xsks);
+    wait->xsks = net_unserved(udp_xsks(s));
+    if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
+        net_poll(udp_xsks(s));
     wait->host_fd = f->host_fd;
     wait->events = events & (POLLIN | POLLRDNORM | POLLRDHUP | POLLPRI);
     if (wait->events & POLLRDNORM)
@@ -370,6 +370,7 @@ static uint32_t udp_poll(struct file *f, uint32_t events, struct poll_wait *wait
     if (ready)
         return ready;
     udp_endpoint_wait(&s->endpoint);
+    wait->xsks = net_unserved(udp_xsks(s)); /* whenever others are to be waited for, it is woken */
     hint_set(s->found_empty, wait->events & POLLIN);
     hint_set(s->sleeps_seen, net_sleeps());
     hint_set(s->sends_seen, udp_host_sends());
@@ -422,7 +423,9 @@ static const struct file_ops udp_ops = {
 
 static void set_shared(struct file *f, bool shared)
 {
-    struct udp_socket *s = socket_of(f);
+    struct udp_socket *s = hint(f->data);
+    if (!s)
+        return; /* it is being made */
     lock_take(&s->lock);
     udp_stream_end(&s->stream);
     s->shared = shared;
@@ -484,8 +487,8 @@ struct file *udp_socket_file(int host_fd, int family, int flags)
         udp_endpoint_finish(&s->endpoint);
         goto no_memory;
     }
-    f->data = s;
     f->mode = S_IFSOCK;
+    __atomic_store_n(&f->data, s, __ATOMIC_RELEASE); /* from here on others see it that visit all files */
     return f;
 
 no_memory:

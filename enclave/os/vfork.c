@@ -78,7 +78,7 @@ static bool page_zero(uint64_t page)
 
 static bool writable(const struct area *a)
 {
-    return (a->protection & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE);
+    return a->kind != AREA_COHERENT && (a->protection & (PROT_READ | PROT_WRITE)) == (PROT_READ | PROT_WRITE);
 }
 
 static int count_area(const struct area *a, void *context)

@@ -99,6 +99,25 @@ stop() {
     wait "$1" 2>/dev/null || true
 }
 
+# The process of rakis among a process and its first children: rakis_of PID
+rakis_of() {
+    local p=$1
+    while [ "$(readlink "/proc/$p/exe")" != "$RAKIS" ]; do
+        p=$(pgrep -P "$p" | head -n 1)
+        [ -n "$p" ] || return 1
+    done
+    echo "$p"
+}
+
+# Ticks of CPU that a process takes in two seconds: ticks_of PID
+ticks_of() {
+    local before after
+    before=$(awk '{print $14 + $15}' "/proc/$1/stat")
+    sleep 2
+    after=$(awk '{print $14 + $15}' "/proc/$1/stat")
+    echo $((after - before))
+}
+
 field() { /usr/bin/python3 -c 'import json, sys
 value = json.load(open(sys.argv[1]))
 for key in sys.argv[2].split("."):

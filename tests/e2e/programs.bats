@@ -30,6 +30,11 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
     grep -q "segment $id was made by another process" <<<"$output"
 }
 
+@test "processes that meet in memory, by semaphores, mutexes and atomic words, as natively" {
+    same "$BUILD/tests/meeting"
+    IO=exits same "$BUILD/tests/meeting"
+}
+
 @test "masks of waits as natively" {
     same "$BUILD/tests/masks"
     IO=exits same "$BUILD/tests/masks"

@@ -40,3 +40,37 @@ compare() {
     [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 25000 ]
     [ "$(field stats.json host_violations)" -eq 0 ]
 }
+
+# exits_of WAY COUNT: a server of that way answers so many requests, one at a time; its exits
+exits_of() {
+    timeout 60 "$RAKIS" run --log error --stats stats.json -- "$BUILD/tests/connections" "$1" 7414 >served 3>&- &
+    local pid=$!
+    wait_for "grep -q ready served"
+    "$BUILD/tests/connections" ping 7414 "$2" >/dev/null
+    "$BUILD/tests/connections" stop 7414
+    wait $pid
+    field stats.json exits.total
+}
+
+@test "threads that wait in recv, or in poll, answer a request in one exit" {
+    local way
+    for way in threads polls; do
+        exits_of $way 5000 >exits
+        echo "$way: $(cat exits) exits"
+        [ "$(cat exits)" -lt 6000 ]
+        [ "$(field stats.json host_violations)" -eq 0 ]
+    done
+}
+
+@test "a thread of the kernel submits, where that is asked for" {
+    timeout 60 "$RAKIS" run --log error --sqpoll --stats stats.json -- redis-server --port 7415 --save '' >/dev/null 3>&- &
+    local pid=$! i
+    for i in $(seq 100); do redis-cli -p 7415 ping >/dev/null 2>&1 && break; sleep 0.05; done
+    redis-benchmark -p 7415 -t set,get -n 2000 -r 100 -c 20 -q >/dev/null
+    grep -l '^iou-sqp' /proc/[0-9]*/task/*/comm | grep -q .
+    for i in $(seq 200); do echo "set key:$i value:$((i * 7))"; done | redis-cli -p 7415 >/dev/null
+    for i in $(seq 200); do echo "get key:$i"; done | redis-cli -p 7415 >got
+    for i in $(seq 200); do echo "value:$((i * 7))"; done | diff - got
+    stop $pid
+    [ "$(field stats.json host_violations)" -eq 0 ]
+}

@@ -73,6 +73,88 @@ for x in json.load(open("stats.json"))["xsk"]:
     [ "$(queues packets_in 1000)" -ge 3 ]
 }
 
+@test "network threads receive for all others, which sleep for nothing else" {
+    receive_all spread 4 30000 --net-threads 2
+    receive_all wait 4 30000 --net-threads 4
+    receive_all one 4 30000 --net-threads 1
+    [ "$(field stats.json exits.by_name.xsk_wait)" -gt 10 ]
+}
+
+@test "network threads take no CPU when nothing comes, and the program does not see them" {
+    cat >idle.py <<'PYTHON'
+import os, signal, socket
+assert os.listdir("/proc/self/task") == [str(os.getpid())], os.listdir("/proc/self/task")
+caught = []
+signal.signal(signal.SIGUSR1, lambda *_: caught.append(1))
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("0.0.0.0", 7003))
+print("ready", flush=True)
+assert s.recv(10) == b"x"
+print("caught", len(caught), flush=True)
+PYTHON
+    in_a timeout 60 "$RAKIS" run --log error --iface v0 --net-threads 4 -- /usr/bin/python3 idle.py >out 3>&- &
+    local pid=$! child ticks i
+    wait_for "grep -q ready out"
+    child=$(rakis_of $pid)
+    ticks=$(ticks_of "$child")
+    echo "ticks $ticks"
+    for i in 1 2 3; do
+        kill -USR1 "$child"
+        sleep 0.1
+    done
+    in_b /usr/bin/python3 -c 'import socket; socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"x", ("10.78.0.1", 7003))'
+    wait $pid
+    cat out
+    grep -q "caught 3" out
+    [ "$ticks" -le 2 ]
+}
+
+@test "a process with network threads forks, executes and ends" {
+    cat >forks.py <<'PYTHON'
+import os, socket, subprocess, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.78.0.1", 7004))
+print("ready", flush=True)
+for i in range(5):
+    data, peer = s.recvfrom(100)
+    if os.fork() == 0:
+        s.sendto(b"child " + data, peer)
+        os._exit(0)
+    os.wait()
+    assert subprocess.run(["/bin/echo", "made"], stdout=subprocess.PIPE).stdout == b"made\n"
+s.close()
+os.execv("/usr/bin/python3", ["python3", "-c", """
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("10.78.0.1", 7005))
+print("again", flush=True)
+data, peer = s.recvfrom(100)
+s.sendto(b"new " + data, peer)
+"""])
+PYTHON
+    in_a timeout -s KILL 60 "$RAKIS" run --log error --iface v0 --net-threads 2 -- /usr/bin/python3 forks.py >out 3>&- &
+    local pid=$!
+    wait_for "grep -q ready out"
+    in_b timeout 50 /usr/bin/python3 -c '
+import socket, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.settimeout(0.5)
+def ask(port, what, wanted):
+    for attempt in range(30):
+        s.sendto(what, ("10.78.0.1", port))
+        try:
+            if s.recv(100) == wanted:
+                return
+        except (TimeoutError, ConnectionRefusedError):
+            time.sleep(0.1)
+    raise Exception(what)
+for i in range(5):
+    ask(7004, b"%d" % i, b"child %d" % i)
+ask(7005, b"x", b"new x")'
+    wait $pid
+    grep -q again out
+}
+
 @test "threads send by rings of their own" {
     in_a timeout -s KILL 60 "$THREADS" one 7000 1 40000 >out 3>&- &
     local pid=$!

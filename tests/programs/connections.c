@@ -3,13 +3,20 @@
  * Many TCP connections, over loopback.
  *
  *     connections serve PORT           a server by epoll: what comes is sent back, until a connection says "stop"
+ *     connections threads PORT         the same by a thread for each connection, which waits in recv
+ *     connections polls PORT           the same, each thread waits in poll
  *     connections hold PORT COUNT      so many at once, all served twice; they stay until a line comes on standard input
  *     connections pass PORT COUNT      so many, sixteen at a time: each is served once and closed, one way or another
+ *     connections ping PORT COUNT      so many requests, one at a time
  *     connections stop PORT
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,6 +114,46 @@ static void serve(void)
     }
 }
 
+static int by_poll;
+
+static void *serve_one(void *context)
+{
+    int fd = (int)(intptr_t)context;
+    char bytes[64];
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    for (;;) {
+        if (by_poll)
+            CHECK(poll(&p, 1, -1));
+        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        if (n == 4 && !memcmp(bytes, "stop", 4))
+            exit(0);
+        if (n <= 0 || send(fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
+            break;
+    }
+    close(fd);
+    return NULL;
+}
+
+static void serve_by_threads(void)
+{
+    struct sockaddr_in a = loopback(0);
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
+    a.sin_port = htons((uint16_t)port);
+    CHECK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one));
+    CHECK(bind(fd, (struct sockaddr *)&a, sizeof a));
+    CHECK(listen(fd, 4096));
+    printf("ready\n");
+    fflush(stdout);
+    for (;;) {
+        pthread_t thread;
+        int c = accept(fd, NULL, NULL);
+        CHECK(c);
+        CHECK(setsockopt(c, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
+        pthread_create(&thread, NULL, serve_one, (void *)(intptr_t)c);
+        pthread_detach(thread);
+    }
+}
+
 /* ---- the client ---- */
 
 static int connected(int nth)
@@ -189,6 +236,20 @@ static void pass(int count)
     printf("passed\n");
 }
 
+static void ping(int count)
+{
+    char text[32];
+    int one = 1, fd = connected(0);
+    CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one));
+    for (int i = 0; i < count; i++) {
+        snprintf(text, sizeof text, "request %d", i);
+        ask(fd, text);
+        hear(fd, text);
+    }
+    close(fd);
+    printf("heard all\n");
+}
+
 int main(int argc, char **words)
 {
     const char *what = argc > 2 ? words[1] : "";
@@ -197,6 +258,10 @@ int main(int argc, char **words)
     many_descriptors();
     if (!strcmp(what, "serve"))
         serve();
+    else if (!strcmp(what, "threads") || (by_poll = !strcmp(what, "polls")))
+        serve_by_threads();
+    else if (!strcmp(what, "ping"))
+        ping(count);
     else if (!strcmp(what, "hold"))
         hold(count);
     else if (!strcmp(what, "pass"))

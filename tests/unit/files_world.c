@@ -37,6 +37,7 @@
 #include "enclave/boundary/log.h"
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
+#include "enclave/os/ring_watch.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
@@ -687,6 +688,19 @@ void uring_submit(void)
 {
 }
 
+struct ring_watch *ring_watch_start(struct uring *u, int host_fd, uint32_t events)
+{
+    (void)u, (void)host_fd, (void)events;
+    fail_msg("there is no io_uring to watch in");
+    return NULL;
+}
+
+uint32_t ring_watch_end(struct ring_watch *w)
+{
+    (void)w;
+    return 0;
+}
+
 void uring_flush(void)
 {
 }
@@ -707,6 +721,18 @@ int uring_cancel(struct uring *u, const struct uring_op *op)
 void stream_offer(struct file *f)
 {
     (void)f;
+}
+
+void stream_offer_listening(struct file *f, int flags)
+{
+    (void)f, (void)flags;
+}
+
+int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n)
+{
+    (void)f, (void)flags, (void)a, (void)n;
+    fail_msg("there are no streams");
+    return 0;
 }
 
 void streams_service(void)

@@ -30,6 +30,7 @@
 #include "enclave/lib/lock.h"
 #include "enclave/load/patch.h"
 #include "enclave/os/file.h"
+#include "enclave/os/coherent.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/syscall_memory.h"
@@ -188,6 +189,41 @@ static int file_stat(struct file *f, struct stat *out)
 static const struct file_ops file_operations = {.name = "file", .stat = file_stat};
 static struct file file = {.ops = &file_operations, .path = "/lib/libfile.so", .references = 1, .flags = O_RDWR};
 static uint8_t contents[FILE_LENGTH];
+
+/* No file here is of /dev/shm. */
+bool coherent_wanted(struct file *f)
+{
+    (void)f;
+    return false;
+}
+
+int coherent_add(struct file *f, uint64_t start, uint64_t end, uint64_t offset, int protection)
+{
+    (void)f, (void)start, (void)end, (void)offset, (void)protection;
+    return -ENOSYS;
+}
+
+int coherent_remove(uint64_t start, uint64_t end)
+{
+    (void)start, (void)end;
+    return 0;
+}
+
+void coherent_protect(uint64_t start, uint64_t end, int protection)
+{
+    (void)start, (void)end, (void)protection;
+}
+
+bool coherent_bring(uint64_t address, uint64_t length, bool write, bool interruptible)
+{
+    (void)address, (void)length, (void)write, (void)interruptible;
+    return false;
+}
+
+void coherent_files(void (*visit)(struct file *f))
+{
+    (void)visit;
+}
 
 const char *file_real_path(struct file *f)
 {

@@ -14,9 +14,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <time.h>
 
 #include <cmocka.h>
 
+#include "enclave/net/endpoint.h"
 #include "enclave/net/interface.h"
 #include "enclave/net/net.h"
 #include "enclave/os/file.h"
@@ -240,6 +242,21 @@ static void a_sleep_is_for_the_sockets_own_xsks(void **state)
     file_put(b);
 }
 
+/* Descriptors that a child of fork inherits are the child's to close, by the kernel's sockets alone. */
+static void a_copy_of_the_process_closes_its_sockets(void **state)
+{
+    (void)state;
+    struct file *f = open_bound(PORT, true), *other = open_bound(PORT, true);
+    udp_ports_leave();
+    udp_endpoint_leave(f->data);
+    udp_endpoint_leave(other->data);
+    memset(world.steered, 0, sizeof world.steered); /* the parent's, */
+    memset((void *)(uintptr_t)world_statistics()->socket, 0, sizeof world_statistics()->socket); /* and shown by it */
+    assert_int_equal(waits_for(f), 0);
+    file_put(f);
+    file_put(other);
+}
+
 /* ---- many threads ---- */
 
 #define NUMBERS 4000 /* by each queue */
@@ -446,7 +463,7 @@ static void sockets_come_and_go_under_load(void **state)
 
 /* ---- a stream that begins and ends while others use the socket ---- */
 
-static uint32_t stream_sends;
+static uint32_t stream_sends, stream_ends;
 
 static void *send_stream(void *argument)
 {
@@ -455,7 +472,7 @@ static void *send_stream(void *argument)
     struct iovec v = {(char[]){"some"}, 4};
     struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_name = &to, .msg_namelen = sizeof to};
     world_thread_enter(1);
-    for (int n = 0; n < 20000; n++) {
+    while (__atomic_load_n(&stream_ends, __ATOMIC_RELAXED) < 50) {
         f->ops->socket->sendmsg(f, &m, 0);
         __atomic_add_fetch(&stream_sends, 1, __ATOMIC_RELAXED);
     }
@@ -488,19 +505,22 @@ static void streams_begin_and_end_under_load(void **state)
     closed = false;
     world.threaded = true;
     world.segments.offered = true;
+    stream_sends = stream_ends = 0;
     pthread_create(&sender, NULL, send_stream, f);
     pthread_create(&looker, NULL, look_meanwhile, f);
     for (uint32_t next = 50; !__atomic_load_n(&closed, __ATOMIC_RELAXED);) {
-        if (__atomic_load_n(&stream_sends, __ATOMIC_RELAXED) >= next) { /* long enough to have begun */
+        uint32_t sends = __atomic_load_n(&stream_sends, __ATOMIC_RELAXED);
+        if (sends >= next) { /* long enough to have begun */
             f->ops->socket->setsockopt(f, IPPROTO_IP, IP_TTL, &ttl, sizeof ttl); /* ends it */
-            next += 50;
+            next = sends + 50;
+            __atomic_add_fetch(&stream_ends, 1, __ATOMIC_RELAXED);
         }
         sched_yield();
     }
     pthread_join(sender, NULL);
     pthread_join(looker, NULL);
-    assert_true(world.segments.sent > 0);
     file_put(f);
+    assert_true(world.segments.sent > 0);
 }
 
 /* Words outside have no order: the kernel's, and counters that are shown. */
@@ -523,6 +543,7 @@ int main(void)
         TEST(sockets_that_differ_wait_for_all),
         TEST(a_crowded_xsk_is_drained_by_others),
         TEST(a_sleep_is_for_the_sockets_own_xsks),
+        TEST(a_copy_of_the_process_closes_its_sockets),
         TEST(threads_receive_each_by_its_own),
         TEST(threads_receive_by_one_socket),
         TEST(sockets_come_and_go_under_load),

@@ -76,6 +76,40 @@ bool stream_home(const struct stream *s)
     return true;
 }
 
+int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags)
+{
+    (void)u, (void)op, (void)host_fd, (void)flags;
+    return 0;
+}
+
+static int turned_away, closed;
+
+void stream_turn_away(int host_fd)
+{
+    turned_away = host_fd;
+}
+
+int host_close(int fd)
+{
+    closed = fd;
+    return 0;
+}
+
+void stream_accepted(struct stream *s, int32_t result)
+{
+    stream_descriptor_push(s, result);
+}
+
+bool stream_full(const struct stream *s)
+{
+    return s->queued >= RECEIVE_PAUSE;
+}
+
+void stream_leave_soon(struct stream *s)
+{
+    (void)s;
+}
+
 int64_t stream_wait(struct uring *u)
 {
     (void)u;
@@ -276,6 +310,25 @@ static void bytes_that_are_nowhere_are_an_error(void **state)
     assert_int_equal(receive(b, sizeof b, 0), -EIO);
 }
 
+static void connections_wait_in_order_and_are_not_lost(void **state)
+{
+    (void)state;
+    stream.listening = true;
+    for (int fd = 40; fd < 44; fd++)
+        stream_received(&stream.receiving, fd, URING_NO_BUFFER, true);
+    assert_int_equal(changes, 4);
+    assert_int_equal(stream_descriptor_pop(&stream), 40);
+    assert_int_equal(stream_move_inside(&stream), 0);
+    assert_int_equal(stream_descriptor_pop(&stream), 41);
+    stream_pieces_drop(&stream);
+    assert_int_equal(turned_away, 43);
+    assert_null(stream.first);
+    stream_received(&stream.receiving, 50, URING_NO_BUFFER, true);
+    stream_pieces_forget(&stream); /* in the child of a fork */
+    assert_int_equal(closed, 50);
+    assert_null(stream.first);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
 
 int main(void)
@@ -288,6 +341,7 @@ int main(void)
         TEST(too_much_makes_the_peer_wait),
         TEST(errors_are_told_once_and_after_the_bytes),
         TEST(bytes_that_are_nowhere_are_an_error),
+        TEST(connections_wait_in_order_and_are_not_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -943,6 +943,29 @@ static void the_host_socket_wakes_too(void **state)
     close_socket(f);
 }
 
+static struct file *asleep;
+
+static void both_arrive_and_interrupt(void)
+{
+    arrive("by xsk");
+    world_host_receive(asleep->host_fd, LOOPBACK, 5000, "by host", 7);
+    world.sleep_result = -EINTR;
+    world.on_sleep = NULL;
+}
+
+/* A sleep that is interrupted has not looked at the host socket: many of them must not starve it. */
+static void an_interrupted_sleep_knows_nothing_of_the_host(void **state)
+{
+    (void)state;
+    asleep = bound_socket();
+    world.on_sleep = both_arrive_and_interrupt;
+    struct received r = receive(asleep, 0);
+    assert_int_equal(r.result, 7);
+    assert_memory_equal(r.bytes, "by host", 7);
+    expect(asleep, "by xsk");
+    close_socket(asleep);
+}
+
 static void a_socket_of_the_host_alone_does_not_wake_for_xsks(void **state)
 {
     struct file *f = open_socket();
@@ -2098,6 +2121,7 @@ int main(void)
         TEST(a_sleep_is_one_exit_and_nothing_else),
         TEST(a_busy_receiver_makes_no_exits),
         TEST(the_host_socket_wakes_too),
+        TEST(an_interrupted_sleep_knows_nothing_of_the_host),
         TEST(a_socket_of_the_host_alone_does_not_wake_for_xsks),
         TEST(a_receive_times_out),
         TEST(a_signal_interrupts),

@@ -17,8 +17,8 @@
 
 /* As Linux 6.18 has them: four indices in two words. */
 static struct {
-    uint32_t sq_head, sq_tail, cq_head, cq_tail;
-    uint64_t padding[6];
+    uint32_t sq_head, sq_tail, cq_head, cq_tail, sq_flags, other;
+    uint64_t padding[5];
     struct {
         uint64_t user_data;
         int32_t result;
@@ -39,7 +39,7 @@ static struct uring_setup setup(void)
 {
     return (struct uring_setup){.sq_entries = SQ, .cq_entries = CQ, .ring_space = sizeof memory,
                                 .sqes_space = sizeof sqes, .sq_head = 0, .sq_tail = 4, .cq_head = 8,
-                                .cq_tail = 12, .cqes = offsetof(typeof(memory), cqes)};
+                                .cq_tail = 12, .sq_flags = 16, .cqes = offsetof(typeof(memory), cqes)};
 }
 
 static bool begin(const struct uring_setup *s)
@@ -194,10 +194,26 @@ static void layouts_that_do_not_hold_up(void **state)
     BAD(s.cq_head = UINT64_MAX);
     BAD(s.cq_head = s.sq_tail);
     BAD(s.cq_tail = s.sq_head);
+    BAD(s.sq_flags = s.cq_tail);
+    BAD(s.sq_flags = 18);
+    BAD(s.sq_flags = s.cqes);
     BAD(s.cq_entries = 17);
     BAD(s.cq_entries = 0);
     BAD(s.sq_entries = 1ull << 32 | SQ);
     BAD(s.sqes_space = sizeof sqes - 1);
+}
+
+static void the_kernels_thread_says_that_it_sleeps(void **state)
+{
+    (void)state;
+    struct uring_setup s = setup();
+    assert_true(begin(&s));
+    memory.other = UINT32_MAX;
+    memory.sq_flags = 6;
+    struct untrusted flags = {(uint64_t)&memory.sq_flags};
+    assert_false(uring_ring_asleep(flags));
+    memory.sq_flags = 7;
+    assert_true(uring_ring_asleep(flags));
 }
 
 int main(void)
@@ -208,6 +224,7 @@ int main(void)
         cmocka_unit_test(the_kernels_halves_are_left_alone),
         cmocka_unit_test(impossible_indices_stop_the_enclave),
         cmocka_unit_test(layouts_that_do_not_hold_up),
+        cmocka_unit_test(the_kernels_thread_says_that_it_sleeps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

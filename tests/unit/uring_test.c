@@ -53,6 +53,7 @@ static struct {
     struct io_uring_sqe last[8];
     uint32_t buffers_head;
     void (*work)(void); /* in the next enter */
+    bool polls;         /* a thread of its own takes the SQEs */
 } kernel;
 
 static uint32_t *index_at(uint64_t offset)
@@ -90,6 +91,7 @@ static int64_t serve_open(struct uring_setup *s)
     s->sq_tail = 4;
     s->cq_head = 8;
     s->cq_tail = 12;
+    s->sq_flags = 16;
     s->cqes = 64;
     kernel.setup = *s;
     if (kernel.spoil)
@@ -103,6 +105,8 @@ static int64_t serve_enter(uint32_t count)
     kernel.enters++;
     if (kernel.busy)
         return kernel.busy;
+    if (kernel.polls)
+        count = *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head);
     assert_int_equal(count, *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head));
     for (uint32_t i = 0; i < count; i++)
         kernel.last[kernel.submitted++ % 8] =
@@ -123,7 +127,7 @@ int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t
         return serve_open((struct uring_setup *)a0);
     assert_int_equal(number, __NR_io_uring_enter);
     assert_int_equal(a0, RING);
-    assert_true(a3 & IORING_ENTER_GETEVENTS);
+    assert_true(a3 & (kernel.polls ? IORING_ENTER_SQ_WAKEUP : IORING_ENTER_GETEVENTS));
     return serve_enter((uint32_t)a1);
 }
 
@@ -135,7 +139,7 @@ struct untrusted arena_at(uint64_t offset)
 /* What an enclave that stopped had is still reachable. */
 static void *kept(void *p)
 {
-    static void *everything[128];
+    static void *everything[512];
     static size_t count;
     assert_true(count < ARRAY_SIZE(everything));
     return everything[count++] = p;
@@ -580,6 +584,36 @@ static void a_layout_that_does_not_hold_up_stops_the_enclave(void **state)
     assert_non_null(ring);
 }
 
+/* Nothing is submitted by an exit where a thread of the kernel does it, but to wake it. */
+static void a_thread_of_the_kernel_is_woken_when_it_sleeps(void **state)
+{
+    struct later a = {.d.submit = submit};
+    (void)state;
+    list_init(&a.d.in_ring);
+    uring_end();
+    enclave.sqpoll = true;
+    ring = uring_mine();
+    enclave.sqpoll = false;
+    assert_int_equal(kernel.setup.sqpoll, 1);
+    kernel.polls = true;
+    uring_defer(ring, &a.d);
+    assert_int_equal(a.submits, 1); /* at once */
+    assert_int_equal(uring_poll(ring, &one.op, SOCKET, 1), 0);
+    assert_int_equal(uring_enter(ring, 0), 0);
+    assert_int_equal(kernel.enters, 0);
+    assert_int_equal(*index_at(kernel.setup.sq_tail), 1);
+    *index_at(kernel.setup.sq_flags) = 1;
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.enters, 1);
+    *index_at(kernel.setup.sq_flags) = 0;
+    post(name_of(0), 1, 0); /* comes by itself */
+    assert_int_equal(uring_enter(ring, 1000), 0);
+    assert_int_equal(one.calls, 1);
+    assert_int_equal(kernel.enters, 1); /* no sleep: there was something */
+    uring_enter(ring, 1000);
+    assert_int_equal(kernel.enters, 2);
+}
+
 static void where_it_is_refused_it_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -610,6 +644,7 @@ int main(void)
         TEST(in_the_child_of_fork_nobody_has_one),
         TEST(without_room_there_is_none),
         TEST(a_layout_that_does_not_hold_up_stops_the_enclave),
+        TEST(a_thread_of_the_kernel_is_woken_when_it_sleeps),
         TEST(where_it_is_refused_it_is_not_asked_for_again), /* last: it stays so */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -194,8 +194,39 @@ static void serving(void)
     int s = accept(fd, NULL, NULL);
     say("one that has gone is still accepted", "%d", s >= 0);
     close(s);
-    close(set);
+    char b;
+    c[0] = connected_to(port);
+    say("one more", "%d", epoll_wait(set, &e, 1, 2000));
+    say_result("recv of the listening socket", recv(fd, &b, 1, 0));
+    say_result("send by it", send(fd, "x", 1, MSG_NOSIGNAL));
+    s = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
+    say("is accepted", "%d", s >= 0);
+    put(c[0], "x");
+    say("by poll", "%d", happens(s, POLLIN));
+    say_result("recv", recv(s, &b, 1, 0));
+    say_result("it does not wait", recv(s, &b, 1, 0));
+    close(s);
+    close(c[0]);
+    for (int i = 0; i < 20; i++) {
+        c[0] = connected_to(port);
+        epoll_wait(set, &e, 1, 2000);
+        close(accept(fd, NULL, NULL));
+        close(c[0]);
+    }
+    for (int i = 0; i < 3; i++)
+        c[i] = connected_to(port);
+    say("three more", "%d", epoll_wait(set, &e, 1, 2000));
+    s = accept(fd, NULL, NULL);
+    put(c[0], "first");
+    expect("in order", s, 5);
+    close(s);
     close(fd);
+    fd = -1;
+    say("who waits when it is closed", "%d", happens(c[2], POLLIN));
+    say_result("is reset", recv(c[2], &b, 1, 0));
+    for (int i = 0; i < 3; i++)
+        close(c[i]);
+    close(set);
 }
 
 static void connecting(void)

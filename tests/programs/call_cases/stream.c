@@ -228,7 +228,7 @@ static void full(enum way way, size_t piece)
     int set = epoll_create1(0);
     snprintf(name, sizeof name, "full of pieces of %zu", piece);
     size_t total = fill(p.s, piece);
-    say(name, "%s %s", total > 100000 ? "much" : "little", error_name(errno));
+    say(name, "%s %s", total > 60000 ? "much" : "little", error_name(errno));
     say_result("one byte more", send(p.s, "x", 1, 0));
     if (p.set >= 0) {
         e.events = EPOLLIN | EPOLLOUT;

@@ -109,6 +109,7 @@ void cases_errors(void);
 void cases_waiting(void);
 void cases_rows(void);
 void cases_cast(void);
+void cases_odd(void);
 
 int peer_main(const char *interface);
 

@@ -237,5 +237,6 @@ int main(int count, char **arguments)
     cases_waiting();
     cases_rows();
     cases_cast();
+    cases_odd();
     return 0;
 }

@@ -113,6 +113,17 @@ static void send_extended(struct sockaddr_in6 to)
     close(fd);
 }
 
+static void send_with_options(struct sockaddr_in6 to)
+{
+    static const uint8_t options[8] = {1, 1, 7, 4, 5, 0, 0, 0}; /* a record of the route that has no room left */
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = to.sin6_port};
+    memcpy(&four.sin_addr, to.sin6_addr.s6_addr + 12, sizeof four.sin_addr);
+    setsockopt(fd, IPPROTO_IP, IP_OPTIONS, options, sizeof options);
+    sendto(fd, "optional", 8, 0, (struct sockaddr *)&four, sizeof four);
+    close(fd);
+}
+
 static void send_cast(const char *address, int port, const char *interface)
 {
     struct sockaddr_in four = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
@@ -152,6 +163,9 @@ static void obey(int fd, const char *interface)
     } else if (sscanf(text, "extended %d", &port) == 1) {
         to.sin6_port = htons((uint16_t)port);
         send_extended(to);
+    } else if (sscanf(text, "options %d", &port) == 1) {
+        to.sin6_port = htons((uint16_t)port);
+        send_with_options(to);
     } else if (sscanf(text, "cast %99s %d", address, &port) == 2) {
         send_cast(address, port, interface);
     }
