@@ -23,7 +23,7 @@ struct enclave {
 
 extern struct enclave enclave;
 
-/* A string of the configuration, bounds checked at start. */
+/* A string of the configuration, and one of a table of offsets: stops the enclave where it is not within. */
 const char *configuration_string(uint32_t offset);
 uint32_t configuration_strings(const struct configuration_strings *table, uint32_t index);
 

@@ -97,20 +97,28 @@ static int socket_make(void)
 
 typedef void take_message(const struct nlmsghdr *message, void *into);
 
+/* The fixed part of a message, NULL: it is of another type, or not whole. */
+static const void *body_of(const struct nlmsghdr *message, uint16_t type, size_t size)
+{
+    bool whole = message->nlmsg_type == type && message->nlmsg_len >= NLMSG_LENGTH(size);
+    return whole ? NLMSG_DATA(message) : NULL;
+}
+
 /* One datagram of the answer: 1, more comes; 0, that was all; -errno. */
 static int answer_take(uint32_t sequence, bool listing, take_message *take, void *into)
 {
     ssize_t length = recv(netlink.socket, netlink.answer, sizeof netlink.answer, 0);
     if (length < 0)
         return errno == EINTR ? 1 : -errno;
-    for (struct nlmsghdr *m = (void *)netlink.answer; NLMSG_OK(m, (size_t)length);
+    for (struct nlmsghdr *m = (void *)netlink.answer; NLMSG_OK(m, length);
          m = NLMSG_NEXT(m, length)) {
         if (m->nlmsg_seq != sequence)
             continue; /* what is left of a question that failed */
         if (m->nlmsg_type == NLMSG_DONE)
             return 0;
-        if (m->nlmsg_type == NLMSG_ERROR)
-            return ((const struct nlmsgerr *)NLMSG_DATA(m))->error;
+        const struct nlmsgerr *error = body_of(m, NLMSG_ERROR, sizeof *error);
+        if (error)
+            return error->error;
         take(m, into);
         if (!listing)
             return 0;
@@ -202,8 +210,8 @@ static void families_take(const struct rtattr *families, struct link *out)
 static void link_take(const struct nlmsghdr *message, void *into)
 {
     struct link *out = into;
-    const struct ifinfomsg *link = NLMSG_DATA(message);
-    if (message->nlmsg_type != RTM_NEWLINK)
+    const struct ifinfomsg *link = body_of(message, RTM_NEWLINK, sizeof *link);
+    if (!link)
         return;
     out->info->index = (uint64_t)link->ifi_index;
     out->info->up = link->ifi_flags & IFF_UP && link->ifi_flags & IFF_RUNNING ? 1 : 0;
@@ -232,9 +240,9 @@ static int link_ask(unsigned index, struct link *out)
 static void address_take(const struct nlmsghdr *message, void *into)
 {
     struct interface_info *out = into;
-    const struct ifaddrmsg *header = NLMSG_DATA(message);
+    const struct ifaddrmsg *header = body_of(message, RTM_NEWADDR, sizeof *header);
     struct ip_address address = {0, 0}, local = {0, 0};
-    if (message->nlmsg_type != RTM_NEWADDR || header->ifa_index != out->index ||
+    if (!header || header->ifa_index != out->index ||
         (header->ifa_family != AF_INET && header->ifa_family != AF_INET6) ||
         out->address_count == INTERFACE_ADDRESSES_MAX)
         return;
@@ -357,9 +365,10 @@ static void via_take(const struct rtattr *a, struct route_query *out)
 static void route_take(const struct nlmsghdr *message, void *into)
 {
     struct route_query *out = into;
-    if (message->nlmsg_type != RTM_NEWROUTE)
+    const struct rtmsg *route = body_of(message, RTM_NEWROUTE, sizeof *route);
+    if (!route)
         return;
-    out->kind = kind_of(((const struct rtmsg *)NLMSG_DATA(message))->rtm_type);
+    out->kind = kind_of(route->rtm_type);
     FOR_ATTRIBUTES(a, message, struct rtmsg)
     {
         if (a->rta_type == RTA_OIF)
@@ -383,10 +392,10 @@ static void answer_ignore(const struct nlmsghdr *message, void *into)
 static void neighbour_take(const struct nlmsghdr *message, void *into)
 {
     struct route_query *out = into;
-    const struct ndmsg *neighbour = NLMSG_DATA(message);
+    const struct ndmsg *neighbour = body_of(message, RTM_NEWNEIGH, sizeof *neighbour);
     const uint16_t usable = NUD_REACHABLE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
     uint64_t mac = 0;
-    if (message->nlmsg_type != RTM_NEWNEIGH)
+    if (!neighbour)
         return;
     FOR_ATTRIBUTES(a, message, struct ndmsg)
     {

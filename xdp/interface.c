@@ -199,7 +199,7 @@ bool interface_follow(int netlink, struct interface_addresses *known, struct ste
             return true;
         if (sender.nl_pid)
             continue;
-        for (struct nlmsghdr *m = (void *)buffer; NLMSG_OK(m, (size_t)length);
+        for (struct nlmsghdr *m = (void *)buffer; NLMSG_OK(m, length);
              m = NLMSG_NEXT(m, length))
             if (!event(netlink, known, s, m))
                 return false;

@@ -19,6 +19,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
 
 /* As exit_call; a result that is neither a negative errno (-4095..-1) nor within 0..maximum stops the
  * enclave with a message that names the call. */
+/*@ assigns \result \from \nothing;
+    ensures -4095 <= \result && (\result <= 0 || \result <= maximum); */
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
 
@@ -38,8 +40,10 @@ struct untrusted bounce(void);
 uint64_t bounce_size(void);
 
 /* The host broke the protocol in a way that cannot be survived: say so and stop (law 6). */
+/*@ assigns \nothing; ensures \false; */
 _Noreturn void violation(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* It broke it in a way that can: count it (shown as host_violations). */
+/*@ assigns \nothing; */
 void violation_count(void);
 
 /* The thread's next exit, whichever it is, takes along what the host is to send (EXIT_FLUSH). */

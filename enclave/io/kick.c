@@ -14,10 +14,15 @@ void kick_start(uint64_t tsc_per_ms)
     per_ms = tsc_per_ms;
 }
 
+#ifdef __FRAMAC__
+/*@ assigns \result \from \nothing; */
+uint64_t tsc(void);
+#else
 static uint64_t tsc(void)
 {
     return __builtin_ia32_rdtsc();
 }
+#endif
 
 bool kick_due(struct kick *k)
 {
@@ -27,6 +32,9 @@ bool kick_due(struct kick *k)
 
 void kick_now(struct kick *k, uint64_t xsk_index)
 {
+    /*@ loop invariant 0 <= i <= REPEATS;
+        loop assigns i;
+        loop variant REPEATS - i; */
     for (int i = 0; i < REPEATS; i++)
         if (exit_checked(EXIT_XSK_KICK, 0, 0, xsk_index, 0, 0, 0, 0, 0) != -EAGAIN)
             break;

@@ -38,10 +38,17 @@ struct kick {
 /* TSC counts in a millisecond; before it is known a usual value. */
 void kick_start(uint64_t tsc_per_ms);
 
-/* One more packet waits: kick now? */
+/* One more packet waits: kick now? Whatever the clock says, a batch is not waited beyond. */
+/*@ requires \valid(k) && k->waiting < UINT32_MAX;
+    assigns k->waiting;
+    ensures k->waiting == \old(k->waiting) + 1;
+    ensures k->waiting >= KICK_BATCH ==> \result != 0; */
 bool kick_due(struct kick *k);
 
 /* Tells the host; repeats for as long as the kernel says that it has not taken all. */
+/*@ requires \valid(k);
+    assigns k->waiting, k->last;
+    ensures k->waiting == 0; */
 void kick_now(struct kick *k, uint64_t xsk_index);
 
 #endif

@@ -543,9 +543,10 @@ void udp_endpoint_leave(struct udp_endpoint *e)
     while (udp_endpoint_take(e, &p))
         alloc_free(p.inside);
     e->xsks = 0;
-    e->next = NULL;
     e->published.address = 0;
     memset(&e->waiters, 0, sizeof e->waiters);
+    if (e->name.port)
+        table_add(e); /* it has its name still, in a table that is empty */
 }
 
 /* Of one sender it is always the same. */

@@ -34,23 +34,6 @@ static void relocate(uint64_t base)
             *(uint64_t *)(base + rela[i].r_offset) = base + (uint64_t)rela[i].r_addend;
 }
 
-const char *configuration_string(uint32_t offset)
-{
-    const struct configuration *c = enclave.configuration;
-    if (offset >= c->size || strnlen((const char *)c + offset, c->size - offset) == c->size - offset)
-        panic("the configuration has a string outside itself");
-    return (const char *)c + offset;
-}
-
-uint32_t configuration_strings(const struct configuration_strings *table, uint32_t index)
-{
-    const struct configuration *c = enclave.configuration;
-    if (index >= table->count || table->offsets % 4 || table->offsets > c->size ||
-        (c->size - table->offsets) / 4 < table->count)
-        panic("the configuration has a table outside itself");
-    return ((const uint32_t *)((const char *)c + table->offsets))[index];
-}
-
 static uint64_t xsave_mask(void)
 {
     uint32_t low, high;

@@ -100,6 +100,7 @@ static int64_t queue_receive(struct udp_socket *s, struct msghdr *m, int flags)
         if (found <= 0)
             return found ? found : -EAGAIN;
         result = copy_out(s, &p, m, flags);
+        hint_set(s->looked_at, (uint64_t)s->endpoint.head + 1);
         lock_release(&s->endpoint.lock);
         return result;
     }
@@ -132,6 +133,12 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
     return result;
 }
 
+/* Has the program seen what is first in the queue? It is what comes next then, whatever else has come. */
+static bool first_is_looked_at(const struct udp_socket *s)
+{
+    return hint(s->looked_at) == (uint64_t)__atomic_load_n(&s->endpoint.head, __ATOMIC_RELAXED) + 1;
+}
+
 /* -EAGAIN: nothing yet. Else a result. */
 static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
 {
@@ -140,6 +147,8 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
     if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
         net_poll(udp_xsks(s));
     bool queued = !udp_endpoint_empty(&s->endpoint);
+    if (queued && first_is_looked_at(s) && !(hint(s->host_reported) & POLLERR))
+        return queue_receive(s, m, flags);
     if (hint(s->host_reported) || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
         result = host_receive(f, m, flags);
         if (result != -EAGAIN)

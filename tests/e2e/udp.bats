@@ -611,8 +611,9 @@ serve(b"alone ")
 pid = os.fork()
 if pid == 0:
     serve(b"child ")
+    s.close()
     os._exit(0)
-os.waitpid(pid, 0)
+assert os.waitpid(pid, 0)[1] == 0
 serve(b"again ")
 END
     cat >client.py <<'END'

@@ -13,23 +13,34 @@
 
 #include <cmocka.h>
 
+#include "enclave/boundary/log.h"
+#include "enclave/enclave.h"
 #include "host/configuration.h"
+
+struct enclave enclave;
+static jmp_buf stopped;
+
+void panic(const char *format, ...)
+{
+    (void)format;
+    longjmp(stopped, 1);
+}
 
 static const char *string_at(const struct configuration *c, uint32_t offset)
 {
-    const char *text = (const char *)c + offset;
-    assert_true(offset >= sizeof *c && offset < c->size);
-    assert_true(strnlen(text, c->size - offset) < c->size - offset);
-    return text;
+    enclave.configuration = c;
+    if (setjmp(stopped))
+        fail_msg("there is no string at %u", offset);
+    return configuration_string(offset);
 }
 
 static const char *string(const struct configuration *c, const struct configuration_strings *table,
                           uint32_t index)
 {
-    assert_true(index < table->count);
-    assert_int_equal(table->offsets % 4, 0);
-    assert_true(table->offsets <= c->size && (c->size - table->offsets) / 4 >= table->count);
-    return string_at(c, ((const uint32_t *)((const char *)c + table->offsets))[index]);
+    enclave.configuration = c;
+    if (setjmp(stopped))
+        fail_msg("there is no string number %u", index);
+    return configuration_string(configuration_strings(table, index));
 }
 
 static char *words[] = {"prog", "", "-x", "a longer argument with spaces", NULL};
@@ -164,6 +175,41 @@ static void test_too_much_is_refused(void **state)
     free(huge);
 }
 
+static void test_what_is_outside_stops_the_enclave(void **state)
+{
+    (void)state;
+    struct {
+        struct configuration c;
+        uint32_t table[2];
+        char text[8];
+    } blob = {.c.size = sizeof blob, .table = {sizeof blob.c + 8, 0}, .text = "endless"};
+    const uint32_t at = sizeof blob.c, size = sizeof blob;
+    const struct configuration_strings tables[] = {
+        {1, at + 2},              /* not aligned */
+        {(size - at) / 4 + 1, at}, /* longer than what is left */
+        {UINT32_MAX, at},
+        {1, size + 4},
+        {1, UINT32_MAX - 3},
+        {0, at}, /* has no entry */
+    };
+    const uint32_t strings[] = {size, size + 1, UINT32_MAX};
+    enclave.configuration = &blob.c;
+    assert_string_equal(string(&blob.c, &(struct configuration_strings){1, at}, 0), "endless");
+    for (volatile size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        if (!setjmp(stopped)) {
+            configuration_strings(&tables[i], 0);
+            fail_msg("table %zu is believed", i);
+        }
+    }
+    blob.text[7] = 'x'; /* no NUL up to the end */
+    for (volatile size_t i = 0; i <= sizeof strings / sizeof *strings; i++) {
+        if (!setjmp(stopped)) {
+            configuration_string(i ? strings[i - 1] : at + 8);
+            fail_msg("string %zu is believed", i);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +219,7 @@ int main(void)
         cmocka_unit_test(test_more_than_a_page),
         cmocka_unit_test(test_stack_follows_the_limit),
         cmocka_unit_test(test_too_much_is_refused),
+        cmocka_unit_test(test_what_is_outside_stops_the_enclave),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -96,6 +96,8 @@ struct untrusted arena_at(uint64_t offset)
 
 struct untrusted arena_statistics(void)
 {
+    if (world.no_statistics)
+        return (struct untrusted){0};
     return (struct untrusted){(uint64_t)arena.statistics};
 }
 
@@ -158,7 +160,7 @@ void log_line(enum log_level level, const char *format, ...)
 
 void *alloc(size_t size)
 {
-    return calloc(1, size);
+    return world.no_memory ? NULL : calloc(1, size);
 }
 
 void alloc_free(void *p)
@@ -199,6 +201,8 @@ uint64_t time_realtime_at(uint64_t tsc)
     return 1700000000000000000ull + tsc;
 }
 
+static struct file *all_files[WORLD_HOST_SOCKETS];
+
 struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
 {
     struct file *f = calloc(1, sizeof *f);
@@ -206,13 +210,30 @@ struct file *file_new(const struct file_ops *ops, int host_fd, int flags)
     f->host_fd = host_fd;
     f->flags = flags;
     f->references = 1;
+    OUTSIDE;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++) {
+        if (!all_files[i]) {
+            all_files[i] = f;
+            return f;
+        }
+    }
+    fail();
     return f;
+}
+
+static void file_forget(const struct file *f)
+{
+    OUTSIDE;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++)
+        if (all_files[i] == f)
+            all_files[i] = NULL;
 }
 
 void file_put(struct file *f)
 {
     if (__atomic_sub_fetch(&f->references, 1, __ATOMIC_ACQ_REL))
         return;
+    file_forget(f);
     f->ops->release(f);
     free(f);
 }
@@ -298,6 +319,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     switch (number) {
     case EXIT_INTERFACES:
         world.exits.interfaces++;
+        if (world.interfaces_error)
+            return world.interfaces_error;
         assert_int_equal(a1, sizeof world.interfaces);
         memcpy(place, &world.interfaces, sizeof world.interfaces);
         return 0;
@@ -363,6 +386,8 @@ static int open_count;
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
 {
     assert_int_equal(interface->index, INTERFACE_INDEX);
+    if (world.xsk_error)
+        return world.xsk_error;
     assert_int_equal(queue, open_count);
     *out = &xsks[open_count++];
     return 0;
@@ -410,12 +435,12 @@ uint32_t xsk_waiting(const struct xsk *x)
 uint64_t xsk_received(const struct xsk *x)
 {
     (void)x;
-    return 0; /* never so many that a nap is worth it */
+    return world.received; /* never so many that a nap is worth it, unless the test says so */
 }
 
 void host_nap(uint32_t ns)
 {
-    (void)ns;
+    world.napped_ns += ns;
 }
 
 bool xsk_readable(const struct xsk *x)
@@ -539,11 +564,14 @@ void io_flush_along(void)
 
 void xsk_leave(void)
 {
+    open_count = 0;
 }
 
 void files_visit(void (*visit)(struct file *f))
 {
-    (void)visit;
+    for (size_t i = 0; i < ARRAY_SIZE(all_files); i++)
+        if (all_files[i])
+            visit(all_files[i]);
 }
 
 void xsk_flush_all(void)
@@ -602,7 +630,7 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
     world.segments.name_length = name_length;
     if (name_length)
         memcpy(&world.segments.name, name, name_length);
-    memcpy(world.segments.last, payload, length);
+    memcpy(world.segments.last, payload, MIN(length, (uint32_t)sizeof world.segments.last));
     world.segments.last_length = length;
     world.segments.gathered++;
     return 0;
@@ -718,7 +746,7 @@ struct world_datagram world_sent(int i)
 
 /* ---- the host's sockets: descriptors 100 and up ---- */
 
-#define FIRST_DESCRIPTOR 100
+#define FIRST_DESCRIPTOR WORLD_FIRST_DESCRIPTOR
 
 static struct world_host_socket *host_socket_at(int fd)
 {
@@ -780,6 +808,8 @@ static socklen_t host_sockaddr(const struct world_host_socket *s, struct ip_addr
 int host_close(int fd)
 {
     OUTSIDE;
+    if (fd >= XSK_DESCRIPTOR)
+        return 0;
     host_socket_at(fd)->open = false;
     return 0;
 }
@@ -852,12 +882,16 @@ int host_setsockopt(int fd, int level, int name, const void *value, socklen_t n)
     struct world_host_socket *s = host_socket_at(fd);
     if (level == SOL_SOCKET && name == SO_RCVBUF && n == sizeof(int)) {
         memcpy(&s->receive_buffer, value, sizeof(int));
-        s->receive_buffer *= 2;
+        s->receive_buffer = (int)MIN((unsigned)s->receive_buffer, 4u << 20) * 2; /* net.core.rmem_max */
     }
     if (level == IPPROTO_IPV6 && name == IPV6_V6ONLY)
         memcpy(&s->only_six, value, sizeof(int));
     if (level == SOL_SOCKET && name == SO_BINDTOIFINDEX)
         memcpy(&s->device, value, sizeof(int));
+    if (level == IPPROTO_IP && name == IP_MTU_DISCOVER) {
+        memcpy(&s->discover, value, sizeof(int));
+        s->discover_set = true;
+    }
     return 0;
 }
 
@@ -874,7 +908,7 @@ int host_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
                  : level == SOL_SOCKET && name == SO_BINDTOIFINDEX ? s->device
                  : level == IPPROTO_IPV6 && name == IPV6_V6ONLY    ? s->only_six
                  : level == IPPROTO_IPV6 && name == IPV6_AUTOFLOWLABEL ? 1
-                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? IP_PMTUDISC_WANT
+                 : level == IPPROTO_IP && name == IP_MTU_DISCOVER  ? (s->discover_set ? s->discover : IP_PMTUDISC_WANT)
                                                                    : 0;
     memcpy(value, &answer, sizeof answer);
     *n = sizeof answer;

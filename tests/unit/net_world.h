@@ -20,6 +20,7 @@
 #define WORLD_FRAME_SIZE 2048
 #define WORLD_HOST_SOCKETS 16
 #define WORLD_WIRE 256
+#define WORLD_FIRST_DESCRIPTOR 100 /* of the host's sockets */
 #define WORLD_QUEUES 4  /* at most */
 #define WORLD_THREADS 16
 
@@ -49,6 +50,8 @@ struct world_host_socket {
     bool six;                  /* AF_INET6 */
     int only_six;              /* IPV6_V6ONLY */
     int device;                /* SO_BINDTOIFINDEX */
+    int discover;              /* IP_MTU_DISCOVER */
+    bool discover_set;
     struct ip_address address;
     uint16_t port;
     struct sockaddr_storage peer;
@@ -67,6 +70,10 @@ struct world {
     struct route_query route_six;
     struct route_query asked; /* the last */
     int route_error, port_error;
+    int interfaces_error, xsk_error;
+    uint64_t received; /* by XSKs in all, as they tell */
+    uint64_t napped_ns;
+    bool no_memory, no_statistics; /* the enclave has none, nobody asked for them */
 
     /* what it was asked */
     struct {

@@ -34,6 +34,8 @@ static struct {
     int refuse_open;
     bool refuse_giving_up;
     bool full; /* the socket takes nothing */
+    bool no_room; /* in the arena */
+    unsigned places;
     uint64_t waited;
     unsigned count; /* datagrams that went out */
     struct {
@@ -52,12 +54,16 @@ struct untrusted arena_at(uint64_t offset)
 
 uint64_t arena_pool_take(uint64_t size)
 {
+    if (host.no_room)
+        return 0;
+    host.places++;
     return (uint64_t)calloc(1, size);
 }
 
 void arena_pool_free(uint64_t offset, uint64_t size)
 {
     (void)size;
+    host.places--;
     free((void *)offset);
 }
 
@@ -416,6 +422,37 @@ static void a_host_that_refuses(void **state)
     host.refuse_open = 0;
 }
 
+static void without_room_in_the_arena_there_is_no_other_set(void **state)
+{
+    (void)state;
+    host.no_room = true;
+    assert_null(segments_take()); /* `set` is taken */
+}
+
+/* `set` is the only one that this leaves. */
+static void in_the_child_of_fork_there_are_none(void **state)
+{
+    (void)state;
+    struct segments *other = segments_take();
+    assert_non_null(other);
+    unsigned opens = host.opens;
+    add(0, 10);
+    segments_flush_all();
+    unsigned count = host.count, found = 0; /* another test has left some to others */
+    for (unsigned i = 0; i < count; i++)
+        found += host.datagram[i].length == 10;
+    assert_int_equal(found, 1);
+    segments_flush_all(); /* nothing is left */
+    assert_int_equal(host.count, count);
+    segments_forked();
+    set = segments_take();
+    assert_non_null(set);
+    assert_int_equal(host.opens, opens + 1);
+    add(0, 77);
+    assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.datagram[host.count - 1].length, 77);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
 
 int main(void)
@@ -432,8 +469,10 @@ int main(void)
         TEST(a_scribbling_host_changes_nothing_inside),
         TEST(an_index_out_of_the_ring_is_a_violation),
         TEST(a_host_that_refuses),
+        TEST(without_room_in_the_arena_there_is_no_other_set),
         TEST(sets_are_given_back),
         TEST(a_host_that_does_not_let_go),
+        TEST(in_the_child_of_fork_there_are_none), /* last: all sets are new */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

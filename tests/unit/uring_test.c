@@ -45,6 +45,9 @@ static struct {
     struct uring_setup setup;
     void (*spoil)(struct uring_setup *);
     int64_t refuse;
+    int64_t busy;      /* what enter answers, and takes nothing; 0: it works */
+    unsigned spaces;   /* in the arena, that may be taken still, and */
+    bool few, no_memory; /* whether they are counted */
     unsigned enters, violations;
     uint64_t submitted; /* SQEs taken in all */
     struct io_uring_sqe last[8];
@@ -100,6 +103,8 @@ static int64_t serve_enter(uint32_t count)
 {
     const struct io_uring_sqe *sqes = (const struct io_uring_sqe *)kernel.setup.sqes_offset;
     kernel.enters++;
+    if (kernel.busy)
+        return kernel.busy;
     if (kernel.polls)
         count = *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head);
     assert_int_equal(count, *index_at(kernel.setup.sq_tail) - *index_at(kernel.setup.sq_head));
@@ -134,7 +139,7 @@ struct untrusted arena_at(uint64_t offset)
 /* What an enclave that stopped had is still reachable. */
 static void *kept(void *p)
 {
-    static void *everything[128];
+    static void *everything[512];
     static size_t count;
     assert_true(count < ARRAY_SIZE(everything));
     return everything[count++] = p;
@@ -142,6 +147,8 @@ static void *kept(void *p)
 
 uint64_t arena_pool_take(uint64_t size)
 {
+    if (kernel.few && !kernel.spaces--)
+        return 0;
     void *p = aligned_alloc(4096, (size + 4095) & ~4095ul);
     memset(p, 0, size);
     return (uint64_t)kept(p);
@@ -177,12 +184,14 @@ void lock_slow(struct lock *l)
 
 void *alloc(size_t size)
 {
-    return kept(calloc(1, size));
+    return kernel.no_memory ? NULL : kept(calloc(1, size));
 }
 
 void *alloc_resize(void *p, size_t old_size, size_t new_size)
 {
-    char *q = realloc(p, new_size);
+    char *q = kernel.no_memory ? NULL : realloc(p, new_size);
+    if (!q)
+        return NULL;
     memset(q + old_size, 0, new_size - old_size);
     return q;
 }
@@ -247,15 +256,16 @@ static uint64_t name_of(unsigned nth_last)
 
 /* ---- tests ---- */
 
+static void both_end(void)
+{
+    post(name_of(1), 3, 0);
+    post(name_of(0), -EPIPE, 0);
+}
+
 static void one_enter_submits_and_brings_back(void **state)
 {
     (void)state;
-    void work(void)
-    {
-        post(name_of(1), 3, 0);
-        post(name_of(0), -EPIPE, 0);
-    }
-    kernel.work = work;
+    kernel.work = both_end;
     assert_int_equal(uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true), 0);
     assert_int_equal(uring_poll(ring, &two.op, SOCKET + 1, 1), 0);
     assert_int_equal(kernel.enters, 0);
@@ -275,20 +285,21 @@ static void one_enter_submits_and_brings_back(void **state)
 
 static unsigned rounds;
 
+static void fills_one(void)
+{
+    void *at;
+    uint32_t b = take_buffer(&at);
+    memset(at, (int)(rounds & 0xff), 10);
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | b << 16);
+}
+
 /* Every buffer many times over, so that their ring and its indices wrap. */
 static void buffers_go_round(void **state)
 {
     (void)state;
-    void work(void)
-    {
-        void *at;
-        uint32_t b = take_buffer(&at);
-        memset(at, (int)(rounds & 0xff), 10);
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | b << 16);
-    }
     assert_int_equal(uring_receive_multishot(ring, &one.op, SOCKET), 0);
     for (rounds = 0; rounds < 70000; rounds++) {
-        kernel.work = work;
+        kernel.work = fills_one;
         uring_enter(ring, 1000);
         assert_int_equal(one.calls, rounds + 1);
         assert_int_equal(one.result, 10);
@@ -304,45 +315,55 @@ static void buffers_go_round(void **state)
 
 static uint64_t stale;
 
+static void ends_for_nobody(void)
+{
+    post(name_of(0), 1, 0);
+}
+
+static void lies_for_nobody(void)
+{
+    post(stale, 1, 0);              /* that one has ended */
+    post(stale + (2ull << 32), 1, 0); /* a generation to come */
+    post(63, 1, 0);                 /* a free place */
+    post(64, 1, 0);                 /* beyond the table */
+    post(UINT32_MAX, 1, 0);
+    post(UINT64_MAX - 1, 1, 0);
+}
+
 static void what_nobody_waits_for_is_dropped(void **state)
 {
     (void)state;
-    void ends(void) { post(name_of(0), 1, 0); }
-    void lies(void)
-    {
-        post(stale, 1, 0);              /* that one has ended */
-        post(stale + (2ull << 32), 1, 0); /* a generation to come */
-        post(63, 1, 0);                 /* a free place */
-        post(64, 1, 0);                 /* beyond the table */
-        post(UINT32_MAX, 1, 0);
-        post(UINT64_MAX - 1, 1, 0);
-    }
     uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true);
-    kernel.work = ends;
+    kernel.work = ends_for_nobody;
     uring_enter(ring, 0);
     stale = name_of(0);
     assert_int_equal(one.calls, 1);
     uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3, true); /* in the same place */
-    kernel.work = lies;
+    kernel.work = lies_for_nobody;
     uring_enter(ring, 0);
     assert_int_equal(one.calls, 1);
     assert_int_equal(two.calls, 0);
     assert_int_equal(kernel.violations, 6);
-    kernel.work = ends;
+    kernel.work = ends_for_nobody;
     uring_enter(ring, 0);
     assert_int_equal(two.calls, 1);
+}
+
+static int32_t claimed;
+
+static void lies_of_result(void)
+{
+    post(name_of(0), claimed, 0);
 }
 
 static void impossible_results_are_errors(void **state)
 {
     static const int32_t table[] = {4, INT32_MAX, INT32_MIN, -4096};
-    static int32_t result;
     (void)state;
-    void lies(void) { post(name_of(0), result, 0); }
     for (unsigned i = 0; i < ARRAY_SIZE(table); i++) {
         uring_send(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, true);
-        result = table[i];
-        kernel.work = lies;
+        claimed = table[i];
+        kernel.work = lies_of_result;
         uring_enter(ring, 0);
         assert_int_equal(one.calls, i + 1);
         assert_int_equal(one.result, -EIO);
@@ -350,25 +371,28 @@ static void impossible_results_are_errors(void **state)
     }
 }
 
+static uint32_t claimed_buffer;
+
+static void fills_of_buffer(void)
+{
+    void *at;
+    claimed_buffer = take_buffer(&at);
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | claimed_buffer << 16);
+}
+
+static void lies_of_buffer(void)
+{
+    post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | claimed_buffer << 16);
+}
+
 static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
 {
-    static uint32_t buffer;
     (void)state;
-    void fills(void)
-    {
-        void *at;
-        buffer = take_buffer(&at);
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
-    }
-    void lies(void)
-    {
-        post(name_of(0), 10, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | buffer << 16);
-    }
     uring_receive_multishot(ring, &one.op, SOCKET);
-    kernel.work = fills;
+    kernel.work = fills_of_buffer;
     uring_enter(ring, 0);
-    assert_int_equal(one.buffer, buffer);
-    kernel.work = lies; /* it is ours, and being read */
+    assert_int_equal(one.buffer, claimed_buffer);
+    kernel.work = lies_of_buffer; /* it is ours, and being read */
     uring_enter(ring, 0);
     assert_int_equal(one.calls, 2);
     assert_int_equal(one.result, -EIO);
@@ -376,8 +400,8 @@ static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
     assert_int_equal(kernel.violations, 1);
     static const uint32_t beyond[] = {URING_BUFFERS, 0xffff};
     for (unsigned i = 0; i < ARRAY_SIZE(beyond); i++) {
-        buffer = beyond[i];
-        kernel.work = lies;
+        claimed_buffer = beyond[i];
+        kernel.work = lies_of_buffer;
         uring_enter(ring, 0);
         assert_int_equal(one.buffer, URING_NO_BUFFER);
         assert_int_equal(kernel.violations, i + 2);
@@ -452,6 +476,95 @@ static void cancelling_names_the_operation(void **state)
     assert_int_equal(kernel.submitted, submitted);
 }
 
+static void a_kernel_that_takes_nothing_leaves_no_room(void **state)
+{
+    static struct noted many[1000];
+    unsigned i = 0;
+    (void)state;
+    kernel.busy = -EBUSY;
+    for (; i < ARRAY_SIZE(many); i++) {
+        many[i].op.done = note;
+        if (uring_poll(ring, &many[i].op, SOCKET, 1))
+            break;
+    }
+    assert_int_equal(i, kernel.setup.sq_entries);
+    assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), -EAGAIN);
+    assert_int_equal(many[i].op.slot, 0);
+    kernel.busy = 0;
+    assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), 0);
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.submitted, i + 1);
+}
+
+static void operations_have_an_end(void **state)
+{
+    static struct noted many[65536 + 1];
+    (void)state;
+    kernel.no_memory = true;
+    assert_int_equal(uring_poll(ring, &many[0].op, SOCKET, 1), -EAGAIN);
+    kernel.no_memory = false;
+    for (unsigned i = 0; i < ARRAY_SIZE(many) - 1; i++)
+        assert_int_equal(uring_poll(ring, &many[i].op, SOCKET, 1), 0);
+    assert_int_equal(uring_poll(ring, &many[65536].op, SOCKET, 1), -EAGAIN);
+}
+
+static void interrupts_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(uring_thread(ring), 0);
+    kernel.busy = -EINTR;
+    assert_int_equal(uring_enter(ring, 1000), -EINTR);
+    kernel.busy = -EBUSY; /* completions are taken, and it is tried again */
+    assert_int_equal(uring_enter(ring, 1000), 0);
+}
+
+static void one_enters_again_after_a_while_only(void **state)
+{
+    (void)state;
+    uring_enter(ring, 0);
+    unsigned enters = kernel.enters;
+    assert_false(uring_enter_if_news(ring));
+    assert_int_equal(kernel.enters, enters);
+    uring_start(0);
+    assert_true(uring_enter_if_news(ring));
+    assert_int_equal(kernel.enters, enters + 1);
+}
+
+static void in_the_child_of_fork_nobody_has_one(void **state)
+{
+    (void)state;
+    kernel.refuse = -EPERM;
+    uring_forked();
+    assert_null(uring_existing());
+    uring_flush(); /* nothing to do */
+    assert_null(uring_mine());
+    kernel.refuse = 0;
+    uring_forked(); /* it may be asked for again */
+    ring = uring_mine();
+    assert_non_null(ring);
+}
+
+static void without_room_there_is_none(void **state)
+{
+    (void)state;
+    for (unsigned spaces = 0; spaces < 4; spaces++) {
+        uring_forked();
+        kernel.few = true;
+        kernel.spaces = spaces;
+        assert_null(uring_mine());
+        kernel.few = false;
+    }
+    uring_forked();
+    kernel.no_memory = true;
+    assert_null(uring_mine());
+    kernel.no_memory = false;
+    enclave.rings = false;
+    assert_null(uring_mine());
+    enclave.rings = true;
+    ring = uring_mine();
+    assert_non_null(ring);
+}
+
 static void overlap(struct uring_setup *s)
 {
     s->cq_tail = s->sq_tail;
@@ -524,6 +637,12 @@ int main(void)
         TEST(what_is_put_off_goes_with_the_next_enter),
         TEST(a_full_ring_is_submitted),
         TEST(cancelling_names_the_operation),
+        TEST(a_kernel_that_takes_nothing_leaves_no_room),
+        TEST(operations_have_an_end),
+        TEST(interrupts_are_told),
+        TEST(one_enters_again_after_a_while_only),
+        TEST(in_the_child_of_fork_nobody_has_one),
+        TEST(without_room_there_is_none),
         TEST(a_layout_that_does_not_hold_up_stops_the_enclave),
         TEST(a_thread_of_the_kernel_is_woken_when_it_sleeps),
         TEST(where_it_is_refused_it_is_not_asked_for_again), /* last: it stays so */

@@ -38,6 +38,8 @@ static struct {
     int64_t open_result;
     void (*spoil)(struct xsk_setup *); /* the answer */
     unsigned opens, kicks, spaces;
+    unsigned room; /* spaces that there are in the arena, 0: enough */
+    bool no_memory;
     unsigned unwilling; /* kicks that will be answered with EAGAIN */
     uint64_t violations;
     uint64_t bounce[256];
@@ -56,6 +58,8 @@ struct untrusted arena_at(uint64_t offset)
 
 uint64_t arena_pool_take(uint64_t size)
 {
+    if (kernel.room && kernel.spaces == kernel.room)
+        return 0;
     void *space = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_ptr_not_equal(space, MAP_FAILED);
     kernel.spaces++;
@@ -101,6 +105,8 @@ static void *everything[64];
 void *alloc(size_t size)
 {
     static size_t count;
+    if (kernel.no_memory)
+        return NULL;
     assert_true(count < ARRAY_SIZE(everything));
     everything[count] = calloc(1, size);
     return everything[count++];
@@ -293,6 +299,39 @@ static void open_passes_errors_on_and_gives_space_back(void **state)
     assert_int_equal(open_with(1500, &x), -EBUSY);
     assert_int_equal(kernel.spaces, 0);
     assert_int_equal(xsk_count(), before);
+}
+
+static void open_needs_room(void **state)
+{
+    (void)state;
+    struct xsk *x;
+    int before = xsk_count();
+    for (kernel.room = 1; kernel.room < 1 + XSK_RINGS; kernel.room++) {
+        assert_int_equal(open_with(1500, &x), -ENOMEM);
+        assert_int_equal(kernel.spaces, 0);
+    }
+    kernel.room = 0;
+    kernel.no_memory = true;
+    assert_int_equal(open_with(1500, &x), -ENOMEM);
+    assert_int_equal(kernel.opens, 0);
+    assert_int_equal(xsk_count(), before);
+}
+
+static void there_are_so_many_at_most(void **state)
+{
+    (void)state;
+    struct xsk *x;
+    xsk_leave(); /* in the child of fork there are none, */
+    assert_int_equal(xsk_count(), 0);
+    for (int i = 0; i < XSK_MAX; i++) {
+        assert_int_equal(open_with(1500, &x), 0);
+        assert_ptr_equal(xsk_at(i), x);
+        assert_int_equal(xsk_interface(x), 3);
+    }
+    assert_int_equal(open_with(1500, &x), -ENFILE);
+    xsk_leave();
+    opened(); /* but there can be again */
+    assert_int_equal(xsk_count(), 1);
 }
 
 static void wrong_index(struct xsk_setup *s)
@@ -587,6 +626,32 @@ static void only_what_is_held_is_sent(void **state)
     xsk_flush();
 }
 
+/* What the kernel does not know of is told to it when there is no room for more. */
+static void a_full_ring_is_kicked(void **state)
+{
+    (void)state;
+    static uint64_t addresses[2048];
+    struct xsk *x = opened();
+    int last = -1;
+    send_some(x, 1023);
+    last = xsk_frame_take(x);
+    assert_int_equal(xsk_frame_take(x), -ENOBUFS); /* kicks what waits, in vain */
+    unsigned kicks = kernel.kicks;
+    assert_int_equal(xsk_send(x, last, XSK_TX_OFFSET, 60, false), 0);
+    /* All frames are lent; the kernel completes them without taking them off the ring. */
+    for (uint32_t i = 0; i < 2; i++)
+        put_completion(entry(XSK_RING_TX, i)[0]);
+    last = xsk_frame_take(x);
+    assert_true(last >= 0);
+    assert_int_equal(xsk_send(x, last, XSK_TX_OFFSET, 60, false), -EAGAIN); /* no place: kicked */
+    assert_int_equal(kernel.kicks, kicks + 1);
+    assert_int_equal(xsk_send(x, last, XSK_TX_OFFSET, 60, false), -EAGAIN); /* nothing waits: not again */
+    assert_int_equal(kernel.kicks, kicks + 1);
+    assert_int_equal(sent(addresses, ARRAY_SIZE(addresses)), 1024);
+    assert_int_equal(xsk_send(x, last, XSK_TX_OFFSET, 60, false), 0);
+    xsk_flush();
+}
+
 static void an_impossible_index_stops_the_enclave(void **state)
 {
     (void)state;
@@ -627,6 +692,9 @@ int main(void)
         TEST(frames_run_out_and_come_back),
         TEST(bad_completions_free_nothing),
         TEST(only_what_is_held_is_sent),
+        TEST(open_needs_room),
+        TEST(a_full_ring_is_kicked),
+        TEST(there_are_so_many_at_most),
         TEST(an_impossible_index_stops_the_enclave), /* last: leaves a lock taken */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

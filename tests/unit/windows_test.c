@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Windows on files: who has which, and what is read by one. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "abi/exits.h"
+#include "abi/file.h"
+#include "enclave/boundary/arena.h"
+#include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
+#include "enclave/io/windows.h"
+#include "enclave/lib/lib.h"
+#include "enclave/lib/lock.h"
+
+#define LONG_AGO 0 /* every use was */
+#define NEVER_OLD (UINT64_MAX / 2)
+#define PAGE 4096u
+
+struct order order;
+
+static struct {
+    unsigned maps, unmaps;
+    bool no_room;
+    int64_t answer; /* 0: all that was asked for */
+} host;
+
+/* ---- the enclave's surroundings; offsets in the arena are addresses here ---- */
+
+struct untrusted arena_at(uint64_t offset)
+{
+    return (struct untrusted){offset};
+}
+
+uint64_t arena_pool_take(uint64_t size)
+{
+    static void *kept[WINDOWS_MAX]; /* never given back */
+    static unsigned count;
+    if (host.no_room)
+        return 0;
+    assert_true(count < ARRAY_SIZE(kept));
+    return (uint64_t)(kept[count++] = calloc(1, size));
+}
+
+void lock_slow(struct lock *l)
+{
+    (void)l;
+    fail_msg("a lock is taken twice");
+}
+
+/* Byte n of a file is n times its descriptor. */
+int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
+                     uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
+{
+    (void)flags, (void)a4, (void)a5;
+    assert_int_equal(number, EXIT_FILE_MAP);
+    if (a0 == WINDOW_NO_FILE) {
+        host.unmaps++;
+        return 0;
+    }
+    host.maps++;
+    assert_true(a2 <= WINDOW_BYTES && maximum == a2);
+    for (uint64_t i = 0; i < a2; i++)
+        ((uint8_t *)a3)[i] = (uint8_t)((a1 * PAGE + i) * a0);
+    return host.answer ? host.answer : (int64_t)a2;
+}
+
+/* ---- tests ---- */
+
+#define FILES 10
+
+static struct window_file files[FILES];
+
+static int fresh(void **state)
+{
+    (void)state;
+    windows_restart();
+    memset(&host, 0, sizeof host);
+    memset(files, 0, sizeof files);
+    for (int i = 0; i < FILES; i++)
+        files[i].host_fd = 3 + i;
+    windows_start(NEVER_OLD);
+    return 0;
+}
+
+static void what_is_shown_is_read(void **state)
+{
+    (void)state;
+    uint8_t bytes[64];
+    assert_false(window_shows(&files[0], 0));
+    assert_int_equal(window_read(&files[0], 0, 100, bytes, 4), 0);
+    assert_int_equal(window_move(&files[0], 2 * PAGE, 2 * PAGE), 2 * PAGE);
+    assert_false(window_shows(&files[0], 2 * PAGE - 1));
+    assert_true(window_shows(&files[0], 2 * PAGE));
+    assert_true(window_shows(&files[0], 4 * PAGE - 1));
+    assert_false(window_shows(&files[0], 4 * PAGE));
+    assert_int_equal(window_read(&files[0], 2 * PAGE + 5, 4 * PAGE, bytes, 64), 64);
+    for (unsigned i = 0; i < 64; i++)
+        assert_int_equal(bytes[i], (uint8_t)((2 * PAGE + 5 + i) * 3));
+    /* As far as the window goes, and as the file does. */
+    assert_int_equal(window_read(&files[0], 4 * PAGE - 3, UINT64_MAX, bytes, 64), 3);
+    assert_int_equal(window_read(&files[0], 2 * PAGE, 2 * PAGE + 7, bytes, 64), 7);
+    assert_int_equal(window_read(&files[0], 2 * PAGE + 7, 2 * PAGE + 7, bytes, 64), 0);
+    assert_int_equal(window_read(&files[0], PAGE, 9 * PAGE, bytes, 64), 0);
+    assert_int_equal(order.watching, 1);
+    window_release(&files[0]);
+    assert_int_equal(host.unmaps, 1);
+    assert_int_equal(order.watching, 0);
+    window_release(&files[0]);
+    assert_int_equal(host.unmaps, 1);
+}
+
+static void what_cannot_be_mapped_shows_nothing(void **state)
+{
+    (void)state;
+    window_move(&files[0], 0, PAGE);
+    host.answer = -ENODEV;
+    assert_int_equal(window_move(&files[0], PAGE, PAGE), -ENODEV);
+    assert_false(window_shows(&files[0], 0));
+    assert_false(window_shows(&files[0], PAGE));
+    window_release(&files[0]);
+}
+
+static void a_ninth_file_gets_what_is_not_in_use(void **state)
+{
+    (void)state;
+    uint8_t byte;
+    for (int i = 0; i < WINDOWS_MAX; i++)
+        assert_int_equal(window_move(&files[i], 0, PAGE), PAGE);
+    assert_int_equal(window_move(&files[8], 0, PAGE), -EAGAIN);
+    windows_start(LONG_AGO);
+    assert_int_equal(window_move(&files[8], 0, PAGE), PAGE); /* of the file that was used longest ago */
+    windows_start(NEVER_OLD);
+    assert_false(window_shows(&files[0], 0));
+    assert_int_equal(window_read(&files[0], 1, PAGE, &byte, 1), 0);
+    assert_int_equal(window_read(&files[8], 1, PAGE, &byte, 1), 1);
+    assert_int_equal(byte, 11);
+    assert_int_equal(window_move(&files[0], 0, PAGE), -EAGAIN); /* it has none any more */
+    window_move(&files[1], PAGE, PAGE);                         /* its own */
+    assert_true(window_shows(&files[1], PAGE));
+    windows_start(LONG_AGO);
+    window_move(&files[9], 0, PAGE);
+    assert_false(window_shows(&files[2], 0));
+    window_release(&files[2]); /* what is another's stays */
+    assert_true(window_shows(&files[9], 0));
+    assert_int_equal(order.watching, WINDOWS_MAX);
+    windows_restart();
+    assert_int_equal(order.watching, 0);
+    assert_false(window_shows(&files[9], 0));
+}
+
+/* Before all others: a place once had is kept. */
+static void without_room_in_the_arena_there_is_none(void **state)
+{
+    (void)state;
+    host.no_room = true;
+    assert_int_equal(window_move(&files[0], 0, PAGE), -EAGAIN);
+    assert_int_equal(host.maps, 0);
+    host.no_room = false;
+    assert_int_equal(window_move(&files[0], 0, PAGE), PAGE);
+    window_release(&files[0]);
+}
+
+#define TEST(name) cmocka_unit_test_setup(name, fresh)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(without_room_in_the_arena_there_is_none),
+        TEST(what_is_shown_is_read),
+        TEST(what_cannot_be_mapped_shows_nothing),
+        TEST(a_ninth_file_gets_what_is_not_in_use),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
