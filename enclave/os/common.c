@@ -445,7 +445,8 @@ static int region_make(uint64_t start, uint64_t end, const struct area *a)
 static int make_common(const struct area *a, void *context)
 {
     (void)context;
-    if (!a->sharing || (a->shared && !shared_nameless(a->shared)))
+    /* Coherent memory is shared in its own way already, child or not. */
+    if (!a->sharing || a->kind == AREA_COHERENT || (a->shared && !shared_nameless(a->shared)))
         return 0;
     for (uint64_t at = a->start, next; at < a->end; at = next) {
         next = MIN(common_end_of(at), a->end);
