@@ -122,6 +122,8 @@ static int64_t host_receive(struct file *f, struct msghdr *m, int flags)
         routes_forget(); /* the error may have been about a way */
     hint_set(s->host_reported, 0);
     hint_set(s->host_likely, result >= 0 && !(flags & MSG_PEEK));
+    if (!(flags & MSG_ERRQUEUE))
+        hint_set(s->host_peeked, result >= 0 && (flags & MSG_PEEK));
     hint_set(s->host_looked, result == -EAGAIN ? udp_ticks() : 0);
     hint_set(s->sends_seen, sends);
     if (result >= 0 && !(flags & MSG_PEEK)) {
@@ -147,8 +149,15 @@ static int64_t receive_now(struct file *f, struct msghdr *m, int flags)
     if (udp_endpoint_empty(&s->endpoint) && udp_xsks(s))
         net_poll(udp_xsks(s));
     bool queued = !udp_endpoint_empty(&s->endpoint);
-    if (queued && first_is_looked_at(s) && !(hint(s->host_reported) & POLLERR))
-        return queue_receive(s, m, flags);
+    if (hint(s->host_peeked)) { /* what the host has shown comes next, too */
+        result = host_receive(f, m, flags);
+        if (result != -EAGAIN)
+            return result;
+    }
+    if (queued && first_is_looked_at(s)) {
+        int error = hint(s->host_reported) & POLLERR ? udp_pending_error(f) : 0;
+        return error ? error : queue_receive(s, m, flags);
+    }
     if (hint(s->host_reported) || (queued && !udp_looked_within(s, UDP_LOOK_PART))) {
         result = host_receive(f, m, flags);
         if (result != -EAGAIN)

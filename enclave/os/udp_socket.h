@@ -83,6 +83,7 @@ struct udp_socket {
     uint32_t host_reported; /* poll events that hold as far as is known */
     uint64_t looked_at;     /* place in the queue, plus 1, of the datagram that MSG_PEEK has shown last; 0: none */
     bool host_likely;       /* its last receive got something: there may be more */
+    bool host_peeked;       /* its last receive was a look at something: that comes next */
     bool found_empty;       /* poll saw nothing last time: a sleep since then looked at the host socket */
     uint64_t sleeps_seen;   /* net_sleeps() then */
     uint64_t host_looked;   /* TSC: when it was last looked at and found empty, 0: never */
