@@ -20,7 +20,6 @@
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
 
-#define ANY UINT32_MAX
 /* The kernel numbers its own from 1 on, or by the clock: none of them comes this far soon. */
 #define FIRST_NUMBER 0xe0000000ul
 
@@ -84,7 +83,7 @@ void local_release(struct file *f)
     bool outside = l->outside;
     void *left = outside ? NULL : l->kind->close(l, side);
     __atomic_store_n(&l->end[side], NULL, __ATOMIC_RELAXED);
-    local_unlock_tell(l, !side, ANY);
+    local_unlock_tell(l, !side, LOCAL_ANY);
     if (outside)
         f->ops->release(f);
     else if (left)
@@ -119,18 +118,21 @@ void local_unlock_tell(struct local *l, int side, uint32_t events)
     struct file *f = l->end[side];
     bool watched = f && epoll_watched(f) && file_still(f);
     local_unlock(l);
-    waiters_wake(&l->waiters[side], events);
+    if (events == LOCAL_ANY) /* what has ended has ended for everybody */
+        waiters_wake_all(&l->waiters[side]);
+    else
+        waiters_wake(&l->waiters[side], events);
     if (!watched)
         return;
     epoll_changed(f, events);
     file_put(f);
 }
 
-int local_wait(struct local *l, int side, uint32_t events)
+int local_wait(struct local *l, int side, uint32_t events, bool one)
 {
     struct waiter w;
     thread_sleep_prepare();
-    waiters_add(&l->waiters[side], &w, events, true);
+    waiters_add(&l->waiters[side], &w, events, one);
     local_unlock(l);
     int result = thread_sleep(UINT64_MAX);
     waiter_remove(&w);

@@ -82,10 +82,11 @@ static inline bool local_on(const struct file *f)
 /* Releases the lock after anything may have changed. */
 void local_unlock(struct local *l);
 /* The same, and tells who waits for that end, by whatever means, that `events` may hold. */
+#define LOCAL_ANY UINT32_MAX /* an end: everybody is told, as nobody uses it up */
 void local_unlock_tell(struct local *l, int side, uint32_t events);
 /* Gives the lock up until that end may be ready for `events`; then it is held again. 0: look again; RESTART_SYS:
- * a signal is to be handled first. */
-int local_wait(struct local *l, int side, uint32_t events);
+ * a signal is to be handled first. one: it uses up what it waits for, so that one of those who do is told. */
+int local_wait(struct local *l, int side, uint32_t events, bool one);
 /* May a call on the file wait? flags: RWF_*. */
 static inline bool local_may_wait(const struct file *f, int flags)
 {

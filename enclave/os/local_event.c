@@ -67,7 +67,7 @@ static int64_t event_read(struct file *f, const struct iovec *v, int count, int6
             local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
-        interrupted = local_wait(l, 0, POLLIN);
+        interrupted = local_wait(l, 0, POLLIN, true);
     }
     local_unlock(l);
     return f->ops->read(f, v, count, offset, flags);
@@ -99,7 +99,7 @@ static int64_t add(struct file *f, const struct iovec *v, int flags)
             local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
-        interrupted = local_wait(l, 0, POLLOUT);
+        interrupted = local_wait(l, 0, POLLOUT, false);
     }
     local_unlock(l);
     return f->ops->write(f, v, 1, -1, flags);

@@ -97,11 +97,9 @@ static int pair_shutdown(struct file *f, int how)
     p->half[side].shut |= mine;
     if (p->type != SOCK_DGRAM)
         p->half[!side].shut |= (mine & SHUT_IN ? SHUT_OUT : 0) | (mine & SHUT_OUT ? SHUT_IN : 0);
-    local_unlock_tell(l, side, ANY);
-    waiters_wake_all(&l->waiters[side]);
+    local_unlock_tell(l, side, LOCAL_ANY);
     lock_take(&l->lock);
-    local_unlock_tell(l, !side, ANY);
-    waiters_wake_all(&l->waiters[!side]);
+    local_unlock_tell(l, !side, LOCAL_ANY);
     return 0;
 }
 

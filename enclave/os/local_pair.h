@@ -14,7 +14,6 @@
 #define SEND_BUFFER 212992u /* as the kernel has it unless told otherwise */
 #define IN ((uint32_t)(POLLIN | POLLRDNORM | POLLRDBAND | POLLPRI))
 #define OUT ((uint32_t)(POLLOUT | POLLWRNORM | POLLWRBAND))
-#define ANY UINT32_MAX
 #define SHUT_IN 1u
 #define SHUT_OUT 2u
 

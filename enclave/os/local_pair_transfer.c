@@ -139,7 +139,7 @@ static int send_message(struct file *f, struct message *g, int flags)
         error = l->outside ? 1 : may_send(p, side);
         if (error != -EAGAIN || interrupted || (flags & MSG_DONTWAIT) || (f->flags & O_NONBLOCK))
             break;
-        interrupted = local_wait(l, side, OUT);
+        interrupted = local_wait(l, side, OUT, true);
         /* A stream that was broken meanwhile says how, as one that was broken before does not. */
         if (!l->outside && p->half[side].error) {
             error = -p->half[side].error;
@@ -428,7 +428,7 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
             result = d->done ? (int64_t)d->done : result <= 0 ? result : interrupted ? interrupted : -EAGAIN;
             break;
         }
-        interrupted = local_wait(l, side, IN);
+        interrupted = local_wait(l, side, IN, true);
     }
     bool more = h->first;
     if (used && writable(p, !side))

@@ -139,7 +139,7 @@ static int64_t pipe_read(struct file *f, const struct iovec *v, int count, int64
             local_unlock(l);
             return interrupted ? interrupted : -EAGAIN;
         }
-        interrupted = local_wait(l, READER, IN);
+        interrupted = local_wait(l, READER, IN, true);
     }
     local_unlock(l);
     return f->ops->read(f, v, count, offset, flags);
@@ -223,7 +223,7 @@ static int64_t pipe_write(struct file *f, const struct iovec *v, int count, int6
         if (!wait)
             return c.done ? (int64_t)c.done : error == -EAGAIN && interrupted ? interrupted : error;
         if (p->used == SLOTS && !l->outside && l->end[READER])
-            interrupted = local_wait(l, WRITER, OUT);
+            interrupted = local_wait(l, WRITER, OUT, true);
     }
     local_unlock(l);
     if (!c.done)

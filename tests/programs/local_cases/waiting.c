@@ -466,6 +466,33 @@ static void crowds(int kind, long mode)
     close_both(crowd.p);
 }
 
+static void *end_seer(void *argument)
+{
+    long writes = (long)argument, n;
+    char bytes[4096] = {0};
+    while ((n = writes ? write(crowd.p[1], bytes, sizeof bytes) : read(crowd.p[0], bytes, sizeof bytes)) > 0)
+        ;
+    __atomic_add_fetch(&crowd.sum, n < 0 && errno == EPIPE ? 100 : n == 0 ? 1 : 10000, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+/* All that wait hear that the other end is closed, and not only the first. */
+static void crowd_at_the_end(int kind, long writes)
+{
+    pthread_t seers[4];
+    title("a crowd at the end of %s, %ld", kinds[kind], writes);
+    crowd.sum = 0;
+    pair_of_kind(kind, crowd.p);
+    for (int i = 0; i < 4; i++)
+        pthread_create(&seers[i], NULL, end_seer, (void *)writes);
+    usleep(30000); /* most of them wait by then */
+    close(crowd.p[!writes]);
+    for (int i = 0; i < 4; i++)
+        pthread_join(seers[i], NULL);
+    printf("sum %lu\n", (unsigned long)crowd.sum);
+    close(crowd.p[writes]);
+}
+
 static void *semaphore_taker(void *argument)
 {
     uint64_t one;
@@ -516,6 +543,11 @@ void waiting(void)
         crowds(2, mode);
         crowds(3, mode);
         crowds(4, mode);
+    }
+    for (long writes = 0; writes < 2; writes++) {
+        crowd_at_the_end(0, writes);
+        crowd_at_the_end(2, writes);
+        crowd_at_the_end(3, writes);
     }
     semaphore_crowd();
 }
