@@ -80,31 +80,14 @@ int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, soc
         lock_take(&s->lock);
         int64_t result = accept_now(s);
         bool again = stream_home(s) && s->state == STREAM_ACTIVE && !s->receiving.slot && !stream_full(s);
-        bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
-        if (drained)
-            s->lingering = false;
-        lock_release(&s->lock);
-        if (drained)
-            epoll_answers_by_host(f);
-        if (again)
-            uring_defer(s->ring, &s->arm);
+        stream_looked(f, again);
         if (result >= 0) {
             int error = finish(s, (int)result, flags, a, n);
             return error ? error : result;
         }
         if (result != -EAGAIN)
             return result;
-        if (!stream_home(s)) {
-            stream_leave(f);
-            continue;
-        }
-        if (!wait) {
-            if (asked || !uring_enter_if_news(s->ring))
-                return -EAGAIN;
-            asked = true;
-            continue;
-        }
-        result = stream_wait(s->ring);
+        result = stream_look_later(f, wait, &asked);
         if (result)
             return result;
     }

@@ -89,6 +89,15 @@ int stream_move_inside(struct stream *s);
 void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
 void stream_arm(struct uring_deferred *d);
 
+/* Whatever it is that comes: */
+
+/* After a look for what has come, with the lock, which is released: `again`: more is to come. Where the last of a
+ * stream that is off was taken, the host answers for the file from now on. */
+void stream_looked(struct file *f, bool again);
+/* Nothing had come: 0: look again; -EAGAIN: there is nothing for who does not wait; or as stream_wait. *asked, false at
+ * first: the ring was asked for news. */
+int64_t stream_look_later(struct file *f, bool wait, bool *asked);
+
 /* ---- stream_send.c ---- */
 
 void stream_chunks_drop(struct stream *s);

@@ -271,6 +271,34 @@ static bool resume(const struct stream *s)
            s->queued < RECEIVE_RESUME;
 }
 
+void stream_looked(struct file *f, bool again)
+{
+    struct stream *s = f->stream;
+    bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
+    if (drained)
+        s->lingering = false;
+    lock_release(&s->lock);
+    if (drained)
+        epoll_answers_by_host(f);
+    if (again)
+        uring_defer(s->ring, &s->arm);
+}
+
+int64_t stream_look_later(struct file *f, bool wait, bool *asked)
+{
+    struct stream *s = f->stream;
+    if (!stream_home(s)) {
+        stream_leave(f);
+        return 0;
+    }
+    if (wait)
+        return stream_wait(s->ring);
+    if (*asked || !uring_enter_if_news(s->ring))
+        return -EAGAIN;
+    *asked = true;
+    return 0;
+}
+
 int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
 {
     struct stream *s = f->stream;
@@ -284,30 +312,12 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
         lock_take(&s->lock);
         int64_t result = receive_now(s, v, count, &done, flags);
         bool again = stream_home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
-        bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
-        if (drained)
-            s->lingering = false;
-        lock_release(&s->lock);
-        if (drained)
-            epoll_answers_by_host(f);
-        if (again)
-            uring_defer(s->ring, &s->arm);
+        stream_looked(f, again);
         if (bulk)
             stream_leave(f);
         if (result != -EAGAIN)
             return result;
-        if (!stream_home(s)) {
-            stream_leave(f);
-            continue;
-        }
-        if (!wait) {
-            if (!asked && uring_enter_if_news(s->ring)) {
-                asked = true;
-                continue;
-            }
-            return done ? (int64_t)done : -EAGAIN;
-        }
-        result = stream_wait(s->ring);
+        result = stream_look_later(f, wait, &asked);
         if (result)
             return done ? (int64_t)done : result;
     }
