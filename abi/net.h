@@ -70,6 +70,8 @@ struct xsk_ring_layout {
     uint64_t producer, consumer, flags, descriptors;
 };
 
+#define XSK_HEADROOM_KERNEL 256u /* bytes of each frame that are the kernel's: XDP_PACKET_HEADROOM */
+
 /*
  * EXIT_XSK_OPEN. The enclave chooses the sizes and the places in the arena; the host makes the
  * socket, registers the UMEM, maps the rings at the given offsets over the arena (MAP_FIXED), binds
@@ -81,7 +83,7 @@ struct xsk_setup {
     uint64_t umem_offset;     /* in: arena offset, page-aligned */
     uint64_t umem_size;       /* in */
     uint64_t frame_size;      /* in: power of two, 2048 or 4096 */
-    uint64_t headroom;        /* in: bytes beyond the kernel's own 256 */
+    uint64_t headroom;        /* in: bytes beyond the kernel's own */
     uint64_t entries[XSK_RINGS];     /* in: powers of two */
     uint64_t ring_offset[XSK_RINGS]; /* in: arena offsets, page-aligned, ring_space[] bytes there */
     uint64_t ring_space[XSK_RINGS];  /* in */
@@ -106,6 +108,10 @@ struct xsk_metadata {
 #define XSK_METADATA_CHECKSUM (1u << 1)
 #define XSK_OPTION_METADATA (1u << 1)
 
+#define SEGMENTS_MAX 64        /* streams */
+#define SEGMENTS_COUNT 256u    /* datagrams in one; a power of two */
+#define SEGMENTS_BYTES 262144u /* of payload in one */
+
 /*
  * A stream of datagrams for one destination, which the host sends by as few calls as it can (UDP_SEGMENT): a
  * ring that the enclave fills. The host sends by EXIT_SEGMENTS_SEND, or by its monitor when nobody did for a
@@ -121,13 +127,10 @@ struct segments_shared {
     uint64_t consumer; /* the host's: datagrams sent, or given up */
     uint64_t error;    /* host → enclave: errno of a send that failed; the enclave takes it */
     uint64_t reserved_too[6];
-    uint64_t datagram[256]; /* SEGMENTS_COUNT of them: SEGMENTS_DATAGRAM() */
+    uint64_t datagram[SEGMENTS_COUNT]; /* SEGMENTS_DATAGRAM() of each */
     uint8_t payload[];
 };
 
-#define SEGMENTS_MAX 64       /* streams */
-#define SEGMENTS_COUNT 256u   /* datagrams in one; a power of two */
-#define SEGMENTS_BYTES 262144u /* of payload in one */
 #define SEGMENTS_DATAGRAM(offset, length) ((uint64_t)(offset) << 32 | (length)) /* within the payload */
 #define SEGMENT_LONGEST 9000u
 #define SEGMENT_STRIDE(length) (((length) + 7) & ~7u)

@@ -23,7 +23,6 @@
 #define XSKS_MAX 256
 #define BUSY_MS 200
 #define KICK_CALLS 8 /* for one exit */
-#define HEADROOM_KERNEL 256 /* XDP_PACKET_HEADROOM */
 #define FLUSH_MAX 256 /* system calls for one XSK in one look: 32 packets each */
 
 struct xsk_host {
@@ -387,7 +386,7 @@ static int rings_make(int fd, struct xsk_setup *s)
 /* Of a frame, for what is received. */
 static uint64_t room_of(const struct xsk_setup *s)
 {
-    return s->frame_size - s->headroom - HEADROOM_KERNEL;
+    return s->frame_size - s->headroom - XSK_HEADROOM_KERNEL;
 }
 
 static int queue_bind(int fd, struct xsk_setup *s, struct xdpd *d, uint64_t queue)
@@ -419,7 +418,7 @@ static bool setup_sane(const struct xsk_setup *s)
 {
     bool sane = arena_pages(s->umem_offset, s->umem_size) && s->queue <= UINT32_MAX &&
                 s->frame_size <= UINT32_MAX && s->headroom <= UINT32_MAX &&
-                s->headroom + HEADROOM_KERNEL < s->frame_size;
+                s->headroom + XSK_HEADROOM_KERNEL < s->frame_size;
     for (int i = 0; i < XSK_RINGS; i++)
         sane = sane && arena_pages(s->ring_offset[i], s->ring_space[i]) &&
                s->entries[i] <= 1u << 24;

@@ -6,15 +6,10 @@
 #include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 
-void io_flush_for_ring(void)
+void io_flush(void)
 {
     xsk_flush();
     segments_flush();
-}
-
-void io_flush(void)
-{
-    io_flush_for_ring();
     uring_flush();
 }
 

@@ -119,6 +119,12 @@ static bool waiting(const struct segments *s)
     return (uint32_t)untrusted_load(AT(s, consumer)) != __atomic_load_n(&s->ring.own, __ATOMIC_RELAXED);
 }
 
+/* Did the current thread fill it last? */
+static bool is_mine(const struct segments *s)
+{
+    return s->thread == thread_block()->index && !s->stuck && waiting(s);
+}
+
 static void send_by_exit(struct segments *s, uint64_t wait_ms)
 {
     exit_checked(EXIT_SEGMENTS_SEND, 0, 0, s->number, wait_ms, 0, 0, 0, 0);
@@ -160,19 +166,17 @@ void segments_give(struct segments *s)
 /* Racing with the thread that fills them is harmless: what is there is sent early. */
 void segments_flush(void)
 {
-    uint64_t self = thread_block()->index;
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)
-        if (all.set[i].thread == self && !all.set[i].stuck && waiting(&all.set[i]))
+        if (is_mine(&all.set[i]))
             send_by_exit(&all.set[i], 0);
 }
 
 bool segments_put_off(void)
 {
-    uint64_t self = thread_block()->index;
-    bool some = false;
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_RELAXED); i++)
-        some |= all.set[i].thread == self && !all.set[i].stuck && waiting(&all.set[i]);
-    return some;
+        if (is_mine(&all.set[i]))
+            return true;
+    return false;
 }
 
 void segments_flush_all(void)

@@ -22,7 +22,6 @@
 #define TX_BYTES 0x200000u
 #define RX_ENTRIES 2048u
 #define TX_ENTRIES 1024u
-#define HEADROOM_KERNEL 256u
 #define HEADROOM 6u /* puts the payload of an IPv4/UDP datagram on 8 bytes */
 #define ETHERNET_HEADER 14u
 #define RING_SPACE(entries, size) (4096ul + (uint64_t)(entries) * (size))
@@ -147,7 +146,7 @@ static void refill(struct xsk *x)
 
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out)
 {
-    const uint64_t around = ETHERNET_HEADER + HEADROOM_KERNEL + HEADROOM;
+    const uint64_t around = ETHERNET_HEADER + XSK_HEADROOM_KERNEL + HEADROOM;
     if (interface->mtu > 4096 - around)
         return -EMSGSIZE;
     if (all.count == XSK_MAX)
@@ -296,16 +295,22 @@ static void reap(struct xsk *x)
         ring_advance(&x->completion, n);
 }
 
+/* With tx_lock held, once for each kick. */
+static void publish_sent(struct xsk *x)
+{
+    x->kicks++;
+    PUBLISH(x, kicks, x->kicks);
+    PUBLISH(x, packets_out, x->packets_out);
+    PUBLISH(x, bytes_out, x->bytes_out);
+}
+
 /* With tx_lock held. What has been sent comes back at once: the stack then hands out frames that are
  * still in the cache. */
 static void transmit(struct xsk *x)
 {
     kick_now(&x->kick, x->index);
     reap(x);
-    x->kicks++;
-    PUBLISH(x, kicks, x->kicks);
-    PUBLISH(x, packets_out, x->packets_out);
-    PUBLISH(x, bytes_out, x->bytes_out);
+    publish_sent(x);
 }
 
 int xsk_frame_take(struct xsk *x)
@@ -368,30 +373,33 @@ static void flush(struct xsk *x)
     lock_release(&x->tx_lock);
 }
 
+/* May the current thread have put something into its ring that waits? */
+static bool is_mine(const struct xsk *x)
+{
+    uint64_t sender = __atomic_load_n(&x->sender, __ATOMIC_RELAXED);
+    return x->kick.waiting && (sender == thread_block()->index || sender == SENDERS);
+}
+
 void xsk_flush(void)
 {
-    uint64_t me = thread_block()->index;
-    for (int i = 0; i < all.count; i++) {
-        uint64_t sender = __atomic_load_n(&all.xsk[i]->sender, __ATOMIC_RELAXED);
-        if (sender == me || sender == SENDERS)
+    for (int i = 0; i < all.count; i++)
+        if (is_mine(all.xsk[i]))
             flush(all.xsk[i]);
-    }
 }
 
 bool xsk_put_off(void)
 {
-    uint64_t me = thread_block()->index;
     bool some = false;
     for (int i = 0; i < all.count; i++) {
         struct xsk *x = all.xsk[i];
-        uint64_t sender = __atomic_load_n(&x->sender, __ATOMIC_RELAXED);
-        if ((sender != me && sender != SENDERS) || !x->kick.waiting)
+        if (!is_mine(x))
             continue;
         lock_take(&x->tx_lock);
-        some |= x->kick.waiting > 0;
-        x->kick.waiting = 0; /* but not kick.last: it may come later than is thought */
-        PUBLISH(x, packets_out, x->packets_out);
-        PUBLISH(x, bytes_out, x->bytes_out);
+        if (x->kick.waiting) {
+            x->kick.waiting = 0; /* but not kick.last: it may come later than is thought */
+            some = true;
+            publish_sent(x);
+        }
         lock_release(&x->tx_lock);
     }
     return some;

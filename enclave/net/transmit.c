@@ -136,7 +136,7 @@ int transmit_wait(const struct route *r, int attempt, uint64_t *timeout_ns)
     bool by_ring = x && attempt < ATTEMPTS_BY_RING;
     struct pollfd p = {.fd = by_ring ? xsk_descriptor(x) : -1, .events = POLLOUT};
     uint64_t slice = by_ring ? *timeout_ns : MIN(*timeout_ns, FRAMES_WAIT_NS), left = slice;
-    io_flush();
+    io_flush_along();
     int ready = host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE);
     if (ready < 0)
         return ready;

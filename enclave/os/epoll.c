@@ -1047,9 +1047,9 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
     if (whole_ms && left != DEADLINE_NEVER)
         left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
     if (left && k.rings)
-        io_flush_for_ring();
+        io_flush_along_for_ring();
     else if (left)
-        io_flush();
+        io_flush_along();
     if (left && k.xsks && net_nap(k.xsks, left)) /* a signal that ends it is seen at the top */
         return 0;
     n = sleep_somehow(p, out, maximum, left, &k, over);

@@ -71,7 +71,7 @@ void file_may_sleep(const struct file *f)
     if (f->flags & O_NONBLOCK)
         uring_submit(); /* what follows from it may be asked for next */
     else
-        io_flush();
+        io_flush_along();
 }
 
 int64_t host_file_transfer(struct file *f, bool write, const struct iovec *v, int count, uint64_t skip,

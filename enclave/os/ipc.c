@@ -60,7 +60,7 @@ static int64_t semaphores_change(int id, uint64_t operations, uint64_t count, ui
         return -E2BIG;
     if (user_range((const void *)operations, count * sizeof(struct sembuf)))
         return -EFAULT;
-    io_flush();
+    io_flush_along();
     for (;;) {
         int64_t result = signal_pending() ? -EINTR
                                           : host_semop(id, (const void *)operations, (unsigned)count,
@@ -132,7 +132,7 @@ SYSCALL(msgsnd)
         return -EINVAL;
     if (a2 < UINT32_MAX && user_range((const void *)a1, TYPE_SIZE + a2))
         return -EFAULT;
-    io_flush();
+    io_flush_along();
     for (;;) {
         int64_t result = signal_pending() ? -EINTR : host_msgsnd((int)a0, (const void *)a1, a2, (int)a3);
         if (result != -EINTR || signal_pending())
@@ -146,7 +146,7 @@ SYSCALL(msgrcv)
         return -EINVAL;
     if (user_range((const void *)a1, TYPE_SIZE + MIN(a2, UINT32_MAX)))
         return -EFAULT;
-    io_flush();
+    io_flush_along();
     for (;;) {
         int64_t result = signal_pending() ? -EINTR : host_msgrcv((int)a0, (void *)a1, a2, (int64_t)a3, (int)a4);
         if (result != -EINTR || signal_pending())

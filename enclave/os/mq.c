@@ -77,7 +77,7 @@ SYSCALL(mq_timedsend)
     if (result)
         return result;
     int host = queue_of((int)a0, &f);
-    io_flush();
+    io_flush_along();
     result = host < 0 ? -EBADF : host_mq_send(host, (const void *)a1, a2, (unsigned)a3, a4 ? &until : NULL);
     file_put(f);
     return restartable(result);
@@ -94,7 +94,7 @@ SYSCALL(mq_timedreceive)
     if (result)
         return result;
     int host = queue_of((int)a0, &f);
-    io_flush();
+    io_flush_along();
     result = host < 0 ? -EBADF : host_mq_receive(host, (void *)a1, a2, &priority, a4 ? &until : NULL);
     file_put(f);
     if (result >= 0 && a3 && user_put((void *)a3, &priority))

@@ -272,9 +272,9 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             return ready || !signalled ? ready : RESTART_NOHAND;
         if (left) {
             if (s->on_ring)
-                io_flush_for_ring();
+                io_flush_along_for_ring();
             else
-                io_flush();
+                io_flush_along();
             if (s->xsks && net_nap(s->xsks, left))
                 continue;
         }

@@ -243,7 +243,7 @@ bool signal_pending(void)
 
 static void stop_process(int signal)
 {
-    io_flush();
+    io_flush_along();
     exit_checked(EXIT_STOP, 0, 0, (uint64_t)signal, 0, 0, 0, 0, 0);
 }
 

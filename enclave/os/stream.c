@@ -416,7 +416,7 @@ void stream_release(struct file *f)
 
 int64_t stream_wait(struct uring *u)
 {
-    io_flush_for_ring();
+    io_flush_along_for_ring();
     if (signal_pending())
         return RESTART_SYS;
     streams_listen();

@@ -101,7 +101,7 @@ int thread_sleep(uint64_t timeout_ns)
     uint64_t deadline = timeout_ns == UINT64_MAX ? UINT64_MAX : time_monotonic_ns() + timeout_ns;
     int result;
     coherent_give_up();
-    io_flush();
+    io_flush_along();
     for (;;) {
         __atomic_store_n(&t->asleep, SLEEP_PARKED, __ATOMIC_SEQ_CST);
         if (__atomic_load_n(&t->woken, __ATOMIC_SEQ_CST)) {

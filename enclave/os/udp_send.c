@@ -107,7 +107,7 @@ static int host_send_wait(struct file *f, int flags, const struct udp_deadline *
     uint64_t left = udp_deadline_left(limit);
     if (udp_nonblocking(f, flags))
         return -EAGAIN;
-    io_flush();
+    io_flush_along();
     int ready = left ? host_ppoll(&p, 1, &left, EXIT_INTERRUPTIBLE) : 0;
     if (ready == 0)
         return -EAGAIN;

@@ -95,7 +95,7 @@ SYSCALL(wait4)
         return -ESRCH;
     struct untrusted status_at = bounce(), usage_at = untrusted_at(bounce(), USAGE_AT);
     int64_t got;
-    io_flush();
+    io_flush_along();
     do {
         got = exit_checked(__NR_wait4, EXIT_INTERRUPTIBLE, INT32_MAX, (uint64_t)(int64_t)pid, status_at.address,
                            (uint64_t)(int64_t)options, usage_at.address, 0, 0);
@@ -134,7 +134,7 @@ static int64_t waitid_call(idtype_t type, int id, uint64_t user, int options, ui
     struct untrusted info_at = bounce(), usage_at = untrusted_at(bounce(), sizeof(siginfo_t));
     siginfo_t info;
     struct rusage usage;
-    io_flush();
+    io_flush_along();
     for (;;) {
         memset(&info, 0, sizeof info);
         untrusted_write(info_at, &info, sizeof info);

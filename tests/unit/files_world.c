@@ -610,7 +610,7 @@ int xsk_descriptor(const struct xsk *x)
     return one;
 }
 
-void io_flush(void)
+void io_flush_along(void)
 {
     __atomic_add_fetch(&world.flushes, 1, __ATOMIC_RELAXED);
 }
@@ -654,7 +654,7 @@ int world_inner(struct inner *i)
 
 /* ---- io_uring: this thread has none ---- */
 
-void io_flush_for_ring(void)
+void io_flush_along_for_ring(void)
 {
     __atomic_add_fetch(&world.flushes, 1, __ATOMIC_RELAXED);
 }
