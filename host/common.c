@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Pages that several enclaves have in turn, and words to wait for: in memory that these host processes share. */
+#include "host/helper.h"
 #include "host/common.h"
 
 #include <errno.h>
@@ -86,14 +87,10 @@ static void *listen_for_bell(void *unused)
 static int listen_start(void)
 {
     pthread_t thread;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&thread, NULL, listen_for_bell, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    int error = helper_start(&thread, listen_for_bell);
     if (!error)
         pthread_detach(thread);
-    return -error;
+    return error;
 }
 
 void common_host_forked(void)

@@ -375,6 +375,28 @@ static bool changes_identity(uint64_t number)
     return false;
 }
 
+static int64_t serve_linux(struct host_thread *t, uint64_t number, uint64_t flags,
+                           const uint64_t argument[EXIT_ARGUMENTS])
+{
+    if (number == SYS_close)
+        uring_closed((int)argument[0]);
+    else if (number == SYS_io_uring_enter)
+        monitor_armed();
+    atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
+    if (flags & EXIT_INTERRUPTIBLE) {
+        int64_t result = interruptible_syscall(argument, number, &t->kicked);
+        if (result == -EINTR)
+            atomic_store(&t->kicked, 0);
+        atomic_store_explicit(&t->entering, false, memory_order_relaxed);
+        return result;
+    }
+    int64_t result = plain_syscall(number, argument);
+    atomic_store_explicit(&t->entering, false, memory_order_relaxed);
+    if (!result && changes_identity(number))
+        identity_changed();
+    return result;
+}
+
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS])
 {
@@ -395,31 +417,14 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
     }
     if (number >= EXIT_BASE)
         return serve_own(t, number, argument);
-    if (flags & EXIT_TERMINAL_SIGNALS_BLOCKED) {
-        sigset_t terminal;
-        sigemptyset(&terminal);
-        sigaddset(&terminal, SIGTTIN);
-        sigaddset(&terminal, SIGTTOU);
-        pthread_sigmask(SIG_BLOCK, &terminal, NULL);
-        int64_t result = exit_serve(t, number, flags & ~(uint64_t)EXIT_TERMINAL_SIGNALS_BLOCKED, argument);
-        pthread_sigmask(SIG_UNBLOCK, &terminal, NULL);
-        return result;
-    }
-    if (number == SYS_close)
-        uring_closed((int)argument[0]);
-    else if (number == SYS_io_uring_enter)
-        monitor_armed();
-    atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
-    if (flags & EXIT_INTERRUPTIBLE) {
-        int64_t result = interruptible_syscall(argument, number, &t->kicked);
-        if (result == -EINTR)
-            atomic_store(&t->kicked, 0);
-        atomic_store_explicit(&t->entering, false, memory_order_relaxed);
-        return result;
-    }
-    int64_t result = plain_syscall(number, argument);
-    atomic_store_explicit(&t->entering, false, memory_order_relaxed);
-    if (!result && changes_identity(number))
-        identity_changed();
+    if (!(flags & EXIT_TERMINAL_SIGNALS_BLOCKED))
+        return serve_linux(t, number, flags, argument);
+    sigset_t terminal;
+    sigemptyset(&terminal);
+    sigaddset(&terminal, SIGTTIN);
+    sigaddset(&terminal, SIGTTOU);
+    pthread_sigmask(SIG_BLOCK, &terminal, NULL);
+    int64_t result = serve_linux(t, number, flags, argument);
+    pthread_sigmask(SIG_UNBLOCK, &terminal, NULL);
     return result;
 }

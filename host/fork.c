@@ -52,8 +52,10 @@ int64_t host_fork(int fds[2])
     int down[2], up[2];
     reserve_release();
     int error = pipes_make(down, up);
-    if (error)
+    if (error) {
+        fork_reserve();
         return error;
+    }
     /* Signals wait until the child can hand them to its enclave. */
     sigset_t all, old;
     sigfillset(&all);
@@ -74,6 +76,7 @@ int64_t host_fork(int fds[2])
     if (pid < 0) {
         close(down[1]);
         close(up[0]);
+        fork_reserve();
         return -error;
     }
     fds[0] = up[0];

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "host/files.h"
+#include "host/helper.h"
 #include "host/host.h"
 #include "host/segments.h"
 #include "host/thread.h"
@@ -95,18 +96,10 @@ static void *look(void *unused)
 
 static int start(void)
 {
-    sigset_t all, old;
-    pthread_attr_t attributes;
     atomic_store(&monitor.end, false);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 0x10000);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&monitor.thread, &attributes, look, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
+    int error = helper_start(&monitor.thread, look);
     monitor.started = !error;
-    return -error;
+    return error;
 }
 
 int monitor_start(void)

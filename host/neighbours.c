@@ -18,6 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/address.h"
 #include "host/host.h"
 
 #define KEPT 1024 /* power of two */
@@ -25,7 +26,6 @@
 #define GONE_MS 60000 /* not believed from then on */
 #define AGAIN_MS 1000
 #define FRAME_MAX 512 /* enough for all options that matter */
-#define MAPPED (0xffffull << 32)
 
 struct neighbour {
     unsigned interface;
@@ -51,20 +51,6 @@ static int64_t now_ms(void)
 
 /* ---- addresses ---- */
 
-static struct ip_address four_load(const uint8_t *p)
-{
-    uint32_t word;
-    memcpy(&word, p, sizeof word);
-    return (struct ip_address){0, MAPPED | ntohl(word)};
-}
-
-static struct ip_address six_load(const uint8_t *p)
-{
-    uint64_t word[2];
-    memcpy(word, p, sizeof word);
-    return (struct ip_address){be64toh(word[0]), be64toh(word[1])};
-}
-
 static void four_store(uint8_t *p, struct ip_address a)
 {
     const uint32_t word = htonl((uint32_t)a.low);
@@ -75,29 +61,6 @@ static void six_store(uint8_t *p, struct ip_address a)
 {
     const uint64_t word[2] = {htobe64(a.high), htobe64(a.low)};
     memcpy(p, word, sizeof word);
-}
-
-static bool is_four(struct ip_address a)
-{
-    return a.high == 0 && a.low >> 32 == 0xffff;
-}
-
-static bool is_any(struct ip_address a)
-{
-    return a.high == 0 && (a.low == 0 || a.low == MAPPED);
-}
-
-static bool equal(struct ip_address a, struct ip_address b)
-{
-    return a.high == b.high && a.low == b.low;
-}
-
-static uint64_t mac_load(const uint8_t *p)
-{
-    uint64_t mac = 0;
-    for (int i = 0; i < ETH_ALEN; i++)
-        mac = mac << 8 | p[i];
-    return mac;
 }
 
 static void mac_store(uint8_t *p, uint64_t mac)
@@ -130,7 +93,7 @@ static const struct interface_info *own_of(unsigned index)
 static bool owns(const struct interface_info *own, struct ip_address address)
 {
     for (uint64_t i = 0; i < own->address_count; i++)
-        if (equal(own->address[i].address, address))
+        if (address_equal(own->address[i].address, address))
             return true;
     return false;
 }
@@ -141,10 +104,10 @@ static struct ip_address source_for(const struct interface_info *own, struct ip_
     struct ip_address any = {0, 0};
     for (uint64_t i = 0; i < own->address_count; i++) {
         struct ip_address a = own->address[i].address;
-        uint64_t bits = own->address[i].prefix + (is_four(a) ? 96 : 0);
+        uint64_t bits = own->address[i].prefix + (address_is_four(a) ? 96 : 0);
         uint64_t high = bits >= 64 ? ~0ull : bits ? ~0ull << (64 - bits) : 0;
         uint64_t low = bits <= 64 ? 0 : bits >= 128 ? ~0ull : ~0ull << (128 - bits);
-        if (is_four(a) != is_four(other))
+        if (address_is_four(a) != address_is_four(other))
             continue;
         any = a;
         if (!((a.high ^ other.high) & high) && !((a.low ^ other.low) & low))
@@ -248,13 +211,13 @@ static struct neighbour *slot(unsigned interface, struct ip_address a)
 
 static bool holds(const struct neighbour *n, unsigned interface, struct ip_address a)
 {
-    return n->interface == interface && equal(n->address, a);
+    return n->interface == interface && address_equal(n->address, a);
 }
 
 /* With the lock. */
 static void learn(unsigned interface, struct ip_address address, uint64_t mac)
 {
-    if (is_any(address) || !mac_plausible(mac))
+    if (address_is_any(address) || !mac_plausible(mac))
         return;
     netinfo_neighbour_set(interface, address, mac); /* where that is not allowed: */
     *slot(interface, address) = (struct neighbour){
@@ -268,9 +231,9 @@ static void ask_after(struct neighbour *n)
         return;
     struct ip_address source = source_for(own, n->address);
     n->asked = now_ms();
-    if (is_any(source))
+    if (address_is_any(source))
         return;
-    if (is_four(n->address))
+    if (address_is_four(n->address))
         arp_send(n->interface, ARPOP_REQUEST, n->mac, own->mac, source, n->address);
     else
         discovery_send(n->interface, &(struct discovery){.type = ND_NEIGHBOR_SOLICIT,
@@ -309,7 +272,7 @@ static void arp_take(unsigned interface, const struct interface_info *own, const
     if (arp.arp_hrd != htons(ARPHRD_ETHER) || arp.arp_pro != htons(ETHERTYPE_IP) ||
         arp.arp_hln != ETH_ALEN || arp.arp_pln != 4)
         return;
-    struct ip_address sender = four_load(arp.arp_spa), target = four_load(arp.arp_tpa);
+    struct ip_address sender = address_load(arp.arp_spa, 4), target = address_load(arp.arp_tpa, 4);
     uint64_t mac = mac_load(arp.arp_sha);
     if (!owns(own, target) || owns(own, sender) || !mac_plausible(mac))
         return;
@@ -334,7 +297,7 @@ static void solicited(unsigned interface, const struct interface_info *own, stru
                       struct ip_address target, uint64_t mac)
 {
     const struct ip_address all_nodes = {0xff02ull << 48, 1};
-    bool probe = is_any(from); /* whether an address is free */
+    bool probe = address_is_any(from); /* whether an address is free */
     if (!owns(own, target) || owns(own, from) || (!probe && !mac_plausible(mac)))
         return;
     if (!probe)
@@ -363,7 +326,7 @@ static void discovery_take(unsigned interface, const struct interface_info *own,
         ip.ip6_nxt != IPPROTO_ICMPV6 || ip.ip6_hlim != 255 || message[1] ||
         sum_of(frame + ETH_HLEN, size) != 0xffff)
         return;
-    struct ip_address from = six_load((const uint8_t *)&ip.ip6_src), target = six_load(message + 8);
+    struct ip_address from = address_load((const uint8_t *)&ip.ip6_src, 16), target = address_load(message + 8, 16);
     if (message[0] == ND_NEIGHBOR_SOLICIT)
         solicited(interface, own, from, target,
                   option_of(message, size, ND_OPT_SOURCE_LINKADDR) ?: mac_load(frame + ETH_ALEN));

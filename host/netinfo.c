@@ -20,6 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/address.h"
 #include "host/host.h"
 #include "host/neighbours.h"
 #include "host/netlink.h"
@@ -30,44 +31,6 @@ static struct {
     uint32_t sequence;
     _Alignas(struct nlmsghdr) uint8_t answer[32768];
 } netlink = {.lock = PTHREAD_MUTEX_INITIALIZER};
-
-/* ---- addresses ---- */
-
-#define MAPPED (0xffffull << 32)
-
-static bool is_four(struct ip_address a)
-{
-    return a.high == 0 && a.low >> 32 == 0xffff;
-}
-
-static bool is_any(struct ip_address a)
-{
-    return a.high == 0 && (a.low == 0 || a.low == MAPPED);
-}
-
-static struct ip_address address_load(const void *bytes, size_t size)
-{
-    uint64_t word[2] = {0, 0};
-    uint32_t four = 0;
-    if (size == sizeof four) {
-        memcpy(&four, bytes, sizeof four);
-        return (struct ip_address){0, MAPPED | ntohl(four)};
-    }
-    if (size == sizeof word)
-        memcpy(word, bytes, sizeof word);
-    return (struct ip_address){be64toh(word[0]), be64toh(word[1])};
-}
-
-/* Its size in its own family. */
-static size_t address_store(uint8_t bytes[16], struct ip_address a)
-{
-    const uint64_t word[2] = {htobe64(a.high), htobe64(a.low)};
-    memcpy(bytes, word, sizeof word);
-    if (!is_four(a))
-        return 16;
-    memmove(bytes, bytes + 12, 4);
-    return 4;
-}
 
 static void address_add(struct question *q, uint16_t type, struct ip_address a)
 {
@@ -158,13 +121,7 @@ static uint32_t word_of(const struct rtattr *a)
 
 static uint64_t mac_of(const struct rtattr *a)
 {
-    const uint8_t *byte = RTA_DATA(a);
-    uint64_t mac = 0;
-    if (RTA_PAYLOAD(a) != 6)
-        return 0;
-    for (int i = 0; i < 6; i++)
-        mac = mac << 8 | byte[i];
-    return mac;
+    return RTA_PAYLOAD(a) == MAC_BYTES ? mac_load(RTA_DATA(a)) : 0;
 }
 
 /* Walks the attributes after a header of that type. */
@@ -253,9 +210,9 @@ static void address_take(const struct nlmsghdr *message, void *into)
         else if (a->rta_type == IFA_ADDRESS)
             address = address_of(a);
     }
-    if (!is_any(local))
+    if (!address_is_any(local))
         address = local;
-    if (!is_any(address))
+    if (!address_is_any(address))
         out->address[out->address_count++] =
             (struct interface_address){address, header->ifa_prefixlen};
 }
@@ -377,7 +334,7 @@ static void route_take(const struct nlmsghdr *message, void *into)
             out->next_hop = address_of(a);
         else if (a->rta_type == RTA_VIA)
             via_take(a, out);
-        else if (a->rta_type == RTA_PREFSRC && is_any(out->source))
+        else if (a->rta_type == RTA_PREFSRC && address_is_any(out->source))
             out->source = address_of(a);
         else if (a->rta_type == RTA_METRICS)
             metrics_take(a, out);
@@ -414,7 +371,7 @@ static void neighbour_take(const struct nlmsghdr *message, void *into)
 static void neighbour_ask(struct route_query *query)
 {
     struct question q = question(RTM_GETNEIGH, 0, sizeof q.neighbour);
-    q.neighbour.ndm_family = is_four(query->next_hop) ? AF_INET : AF_INET6;
+    q.neighbour.ndm_family = address_is_four(query->next_hop) ? AF_INET : AF_INET6;
     q.neighbour.ndm_ifindex = (int)query->interface_index;
     address_add(&q, NDA_DST, query->next_hop);
     ask(&q, neighbour_take, query);
@@ -427,7 +384,7 @@ int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, u
     struct question q =
         question(RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, sizeof q.neighbour);
     const uint64_t bytes = htobe64(mac << 16);
-    q.neighbour.ndm_family = is_four(address) ? AF_INET : AF_INET6;
+    q.neighbour.ndm_family = address_is_four(address) ? AF_INET : AF_INET6;
     q.neighbour.ndm_ifindex = (int)interface_index;
     q.neighbour.ndm_state = NUD_REACHABLE;
     address_add(&q, NDA_DST, address);
@@ -491,7 +448,7 @@ static void complete(struct route_query *query)
     if (query->mtu && query->hop_limit)
         return;
     struct defaults d = defaults_of(query->interface_index);
-    int family = is_four(query->destination) ? 0 : 1;
+    int family = address_is_four(query->destination) ? 0 : 1;
     if (!query->mtu)
         query->mtu = d.mtu[family];
     if (!query->hop_limit)
@@ -505,11 +462,11 @@ int netinfo_route(struct route_query *query)
                                   .source = query->source,
                                   .device = query->device,
                                   .next_hop = query->destination};
-    bool four = is_four(query->destination);
+    bool four = address_is_four(query->destination);
     q.route.rtm_family = four ? AF_INET : AF_INET6;
     q.route.rtm_dst_len = four ? 32 : 128;
     address_add(&q, RTA_DST, query->destination);
-    if (is_any(query->source)) {
+    if (address_is_any(query->source)) {
         query->source = (struct ip_address){0, 0};
     } else {
         q.route.rtm_src_len = q.route.rtm_dst_len;

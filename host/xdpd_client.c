@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "host/address.h"
 #include "host/xdpd_client.h"
 
 #include <arpa/inet.h>
@@ -177,7 +178,7 @@ int xdpd_port(struct xdpd *d, int operation, const struct port_key *key)
     if (d->map >= 0)
         return 0;
     const uint64_t words[2] = {htobe64(a->high), htobe64(a->low)};
-    bool four = a->high == 0 && a->low >> 32 == 0xffff;
+    bool four = address_is_four(*a);
     inet_ntop(four ? AF_INET : AF_INET6, (const uint8_t *)words + (four ? 12 : 0), address,
               sizeof address);
     snprintf(question, sizeof question, "%s,%s,%u",
@@ -261,10 +262,6 @@ static int map_ask(int socket, struct xdpd *d)
     int error = converse(socket, question, answer, &d->map, ANSWER_MS);
     if (!error && (strcmp(answer, XDPD_FD_ACK) || d->map < 0))
         error = strcmp(answer, XDPD_FD_NAK) ? -EPROTO : -ENODEV;
-    if (error && d->map >= 0) {
-        close(d->map);
-        d->map = -1;
-    }
     return error;
 }
 

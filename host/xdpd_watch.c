@@ -6,13 +6,13 @@
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "host/helper.h"
 #include "host/host.h"
 #include "host/xdpd_client.h"
 
@@ -77,8 +77,6 @@ static void *look(void *unused)
 
 int xdpd_watch_start(struct xdpd *daemons, size_t count, int returned(struct xdpd *))
 {
-    sigset_t all, old;
-    pthread_attr_t attributes;
     if (watch.started || !count)
         return 0;
     watch.daemons = daemons;
@@ -87,17 +85,11 @@ int xdpd_watch_start(struct xdpd *daemons, size_t count, int returned(struct xdp
     watch.end = eventfd(0, EFD_CLOEXEC);
     if (watch.end < 0)
         return -errno;
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, 0x10000);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&watch.thread, &attributes, look, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&attributes);
+    int error = helper_start(&watch.thread, look);
     watch.started = !error;
     if (error)
         close(watch.end);
-    return -error;
+    return error;
 }
 
 void xdpd_watch_stop(void)
