@@ -285,7 +285,7 @@ static void kernel_receives(void)
     for (unsigned n = take8(input) % 80; n && model.fill_first != model.fill_last; n--) {
         uint64_t address = model.fill[model.fill_first++ % RX_ENTRIES];
         *word(XSK_RING_FILL, CONSUMER) = (uint32_t)*word(XSK_RING_FILL, CONSUMER) + 1u;
-        put_packet(address + HEADROOM_KERNEL + HEADROOM, take8(input) * 6);
+        put_packet(address + XSK_HEADROOM_KERNEL + HEADROOM, take8(input) * 6);
     }
 }
 

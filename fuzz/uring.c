@@ -19,7 +19,6 @@
 #define OPERATIONS 48
 
 struct enclave enclave = {.rings = true};
-struct order order;
 
 /* ---- the enclave's surroundings; offsets in the arena are addresses here ---- */
 

@@ -20,8 +20,6 @@ static struct untrusted slot_word(size_t offset)
     return (struct untrusted){thread_block()->slot_address + offset};
 }
 
-struct order order;
-
 bool exit_hidden(uint64_t number)
 {
     switch (number) {

@@ -256,11 +256,6 @@ int64_t host_fd_struct(uint64_t number, uint64_t exit_flags, int fd, uint64_t co
     return result;
 }
 
-int64_t host_ioctl(int fd, uint64_t command, void *argument, size_t in, size_t out)
-{
-    return host_fd_struct(__NR_ioctl, EXIT_INTERRUPTIBLE, fd, command, argument, in, out);
-}
-
 /* An optional offset, in and out, as a word of the room. The pointer to hand over, 0: none. */
 static uint64_t offset_put(uint64_t at, const int64_t *offset)
 {
@@ -315,7 +310,7 @@ void host_title(const char *name, const char *arguments, uint64_t size)
     uint64_t length = strlen(name), offset = room_address(0) - arena_at(0).address;
     size = MIN(size, bounce_size() - length);
     room_put(0, name, length);
-    untrusted_write(untrusted_at(bounce(), length), arguments, size);
+    untrusted_insert(untrusted_at(bounce(), length), arguments, size);
     room_call(EXIT_TITLE, 0, 0, offset, length, size, 0, 0, 0);
 }
 

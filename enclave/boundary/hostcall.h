@@ -73,8 +73,6 @@ int64_t host_writev(int fd, const struct iovec *v, int count, uint64_t skip, int
 int64_t host_read(int fd, void *to, uint64_t length, uint64_t exit_flags);
 int64_t host_write(int fd, const void *from, uint64_t length, uint64_t exit_flags);
 int64_t host_pread(int fd, void *to, uint64_t length, uint64_t offset);
-/* `in` bytes of *argument go to the host, `out` come back. Both at most 4096. */
-int64_t host_ioctl(int fd, uint64_t command, void *argument, size_t in, size_t out);
 /* SIOCGIFCONF: bytes of struct ifreq, at most `room` and 32 KiB, to the program's buffer; buffer
  * NULL: how many there would be. */
 int64_t host_ifconf(int fd, void *buffer, uint64_t room);

@@ -39,12 +39,12 @@ static inline uint64_t room_load(uint64_t at)
 /* 0 or -EFAULT (of the program's memory). */
 static inline int room_put(uint64_t at, const void *from, size_t n)
 {
-    return ORDER_COPY(untrusted_write(untrusted_at(bounce(), at), from, n), from, n, false);
+    return untrusted_write(untrusted_at(bounce(), at), from, n);
 }
 
 static inline int room_get_user(void *to, uint64_t at, size_t n)
 {
-    return ORDER_COPY(untrusted_read(to, untrusted_at(bounce(), at), n), to, n, true);
+    return untrusted_read(to, untrusted_at(bounce(), at), n);
 }
 
 /* Into the LibOS's memory: cannot fail. */

@@ -2,6 +2,9 @@
 #include "enclave/boundary/untrusted.h"
 
 #include "enclave/boundary/copy.h"
+#include "enclave/boundary/order.h"
+
+struct order order;
 
 uint64_t untrusted_load(struct untrusted u)
 {
@@ -27,7 +30,7 @@ static int read_part(uint8_t *to, struct untrusted word, size_t skip, size_t len
     return copy_bytes(to, (const uint8_t *)&whole + skip, length);
 }
 
-int untrusted_read(void *to, struct untrusted source, size_t length)
+static int read_once(void *to, struct untrusted source, size_t length)
 {
     uint8_t *out = to;
     size_t skip = source.address & 7;
@@ -45,7 +48,7 @@ int untrusted_read(void *to, struct untrusted source, size_t length)
     return rest ? read_part(out + words * 8, untrusted_at(source, words * 8), 0, rest) : 0;
 }
 
-int untrusted_write(struct untrusted target, const void *from, size_t length)
+static int write_once(struct untrusted target, const void *from, size_t length)
 {
     size_t words = length / 8, rest = length % 8;
     if (copy_words((void *)target.address, from, words))
@@ -68,7 +71,7 @@ static int insert_part(struct untrusted word, size_t skip, const uint8_t *from, 
     return 0;
 }
 
-int untrusted_insert(struct untrusted target, const void *from, size_t length)
+int untrusted_insert_here(struct untrusted target, const void *from, size_t length)
 {
     const uint8_t *in = from;
     size_t skip = target.address & 7;
@@ -84,4 +87,19 @@ int untrusted_insert(struct untrusted target, const void *from, size_t length)
     if (copy_words((void *)target.address, in, words))
         return -EFAULT;
     return rest ? insert_part(untrusted_at(target, words * 8), 0, in + words * 8, rest) : 0;
+}
+
+int untrusted_read(void *to, struct untrusted source, size_t length)
+{
+    return ORDER_COPY(read_once(to, source, length), to, length, true);
+}
+
+int untrusted_write(struct untrusted target, const void *from, size_t length)
+{
+    return ORDER_COPY(write_once(target, from, length), from, length, false);
+}
+
+int untrusted_insert(struct untrusted target, const void *from, size_t length)
+{
+    return ORDER_COPY(untrusted_insert_here(target, from, length), from, length, false);
 }

@@ -44,5 +44,8 @@ int untrusted_write(struct untrusted target, const void *from, size_t length);
 /* Copy into the midst of what is already there: `target` may have any alignment, the bytes around it in
  * its first and last word stay. `from` may be the program's memory: 0 or -EFAULT. */
 int untrusted_insert(struct untrusted target, const void *from, size_t length);
+/* The same for who holds a lock that an exit may want: memory that is with another process (order.h) is not brought
+ * here, but -EFAULT. */
+int untrusted_insert_here(struct untrusted target, const void *from, size_t length);
 
 #endif

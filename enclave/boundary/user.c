@@ -6,16 +6,10 @@
 #include "enclave/boundary/span.h"
 #include "enclave/enclave.h"
 
-void (*user_bring)(uint64_t start, uint64_t length);
-
 int user_range(const void *pointer, size_t length)
 {
     uint64_t size = enclave.program_end - enclave.dynamic;
-    if (!span_inside((uint64_t)pointer, length, enclave.dynamic, size))
-        return -EFAULT;
-    if (user_bring)
-        user_bring((uint64_t)pointer, length);
-    return 0;
+    return span_inside((uint64_t)pointer, length, enclave.dynamic, size) ? 0 : -EFAULT;
 }
 
 int user_read(void *to, const void *from, size_t length)
@@ -45,8 +39,6 @@ int64_t user_string(char *to, const char *from, size_t size)
         return -EFAULT;
     uint64_t room = enclave.program_end - (uint64_t)from;
     size_t limit = size < room ? size : room;
-    if (user_bring)
-        user_bring((uint64_t)from, limit);
     int64_t length = ORDER_COPY(copy_string(to, from, limit), from, limit < PAGE_SIZE ? limit : PAGE_SIZE, false);
     if (length < 0)
         return length;

@@ -13,9 +13,6 @@
 /* 0, or -EFAULT: not wholly within the program's part of the enclave. Says nothing of permissions. */
 int user_range(const void *pointer, size_t length);
 
-/* Where not NULL: called with what is about to be copied from or to, to have it here if it is elsewhere. */
-extern void (*user_bring)(uint64_t start, uint64_t length);
-
 /* 0 or -EFAULT. */
 int user_read(void *to, const void *from, size_t length);
 int user_write(void *to, const void *from, size_t length);

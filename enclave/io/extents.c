@@ -255,7 +255,7 @@ static int64_t gather(struct extent *x, uint64_t at, const struct iovec *v, int 
         uint64_t n = MIN(v[i].iov_len - skip, length - done);
         struct untrusted to = untrusted_at(x->shared, EXTENT_DATA + at + done);
         const uint8_t *from = (const uint8_t *)v[i].iov_base + skip;
-        if (ORDER_COPY(untrusted_insert(to, from, n), from, n, false))
+        if (untrusted_insert_here(to, from, n))
             return done ? (int64_t)done : -EFAULT;
         done += n;
         skip = 0;
@@ -286,21 +286,41 @@ static int64_t fill(struct extent *x, int64_t offset, const struct iovec *v, int
     return n;
 }
 
-int64_t extent_write(struct extent_file *f, int64_t offset, const struct iovec *v, int count)
+/* From byte *done of the buffers on. 0, -EAGAIN, or -EFAULT. */
+static int64_t write_rest(struct extent_file *f, int64_t offset, const struct iovec *v, int count, uint64_t *done)
 {
-    uint64_t total = iovec_length(v, count), done = 0;
+    uint64_t total = iovec_length(v, count);
     int64_t n = 0;
     struct extent *x = take(f);
     if (!x)
         return -EAGAIN;
     __atomic_store_n(&x->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
-    while (done < total && n >= 0) {
-        uint64_t left = total - done;
-        n = fill(x, offset == AT_POSITION ? offset : offset + (int64_t)done, v, count, done, left);
-        done += n > 0 ? (uint64_t)n : 0;
+    while (*done < total && n >= 0) {
+        n = fill(x, offset == AT_POSITION ? offset : offset + (int64_t)*done, v, count, *done, total - *done);
+        *done += n > 0 ? (uint64_t)n : 0;
     }
     lock_release(&x->lock);
-    return done ? (int64_t)done : n;
+    return MIN(n, 0);
+}
+
+/* The buffer that is `skip` bytes into them, here: without a lock, as it may want what is gathered to go first. */
+static bool bring(const struct iovec *v, int count, uint64_t skip)
+{
+    for (int i = 0; i < count; i++) {
+        if (skip < v[i].iov_len)
+            return order_bring((const uint8_t *)v[i].iov_base + skip, v[i].iov_len - skip, false);
+        skip -= v[i].iov_len;
+    }
+    return false;
+}
+
+int64_t extent_write(struct extent_file *f, int64_t offset, const struct iovec *v, int count)
+{
+    uint64_t done = 0;
+    int64_t error = write_rest(f, offset, v, count, &done);
+    for (int i = 0; i < ORDER_TRIES && error == -EFAULT && bring(v, count, done); i++)
+        error = write_rest(f, offset, v, count, &done);
+    return done ? (int64_t)done : error;
 }
 
 /* ---- to the host ---- */

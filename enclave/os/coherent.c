@@ -199,12 +199,6 @@ bool coherent_bring(uint64_t address, uint64_t length, bool write, bool interrup
     return found;
 }
 
-/* For the LibOS, which cannot be interrupted half way. */
-static bool bring_all(uint64_t address, uint64_t length, bool write)
-{
-    return coherent_bring(address, length, write, false);
-}
-
 /* ---- mappings ---- */
 
 /* Locks are an open file's: that of this process is its own, to whichever other it was passed on. */
@@ -233,7 +227,7 @@ int coherent_add(struct file *f, uint64_t start, uint64_t end, uint64_t offset, 
     if (state.timer < 0)
         state.timer = host_timer_create(CLOCK_MONOTONIC);
     order.give_up = coherent_give_up;
-    order.bring = bring_all;
+    order.bring = memory_bring;
     c->next = state.list;
     __atomic_store_n(&state.list, c, __ATOMIC_RELEASE);
     lock_release(&state.lock);

@@ -236,9 +236,9 @@ void common_serve(void)
         if (count > 0)
             untrusted_read(wanted, arena_at(common.arena), (uint64_t)count * sizeof *wanted);
         for (int64_t i = 0; i < count; i++) {
-            struct common_page *p = &r->page[wanted[i]];
             if (wanted[i] >= (r->end - r->start) / PAGE_SIZE)
                 violation("page %lu of common memory is wanted, which has none such", wanted[i]);
+            struct common_page *p = &r->page[wanted[i]];
             if (p->state == PAGE_HERE && clock_tsc() >= p->until)
                 give(r, p); /* else whoever wants it asks again */
         }
@@ -250,11 +250,10 @@ void common_serve(void)
 static void await(uint64_t number, uint64_t index)
 {
     struct thread_block *block = thread_block();
-    uint64_t pending = block->pending;
+    order_before(); /* what we give is to be seen after what was written, and nobody may wait for us who wait */
     block->pending = 0;
     exit_checked(EXIT_COMMON, EXIT_INTERRUPTIBLE, 0, COMMON_AWAIT, number, index, 0, LOOK_NS, 0);
-    if (pending || block->host_signals)
-        block->pending = TB_PENDING_SIGNAL;
+    block->pending = TB_PENDING_SIGNAL; /* or what came between would be missed */
     common_serve();
 }
 
@@ -277,12 +276,16 @@ static int bring(uint64_t at, uint64_t keep)
     }
 }
 
-static void bring_range(uint64_t start, uint64_t length)
+bool common_bring(uint64_t start, uint64_t length)
 {
     uint64_t end = start + length;
-    for (uint64_t page = start & ~(PAGE_SIZE - 1); (page = common_next(page, end)) < end; page += PAGE_SIZE)
+    bool some = false;
+    for (uint64_t page = start & ~(PAGE_SIZE - 1); (page = common_next(page, end)) < end; page += PAGE_SIZE) {
         if (bring(page, KEEP_CALLED))
-            return;
+            return false;
+        some = true;
+    }
+    return some;
 }
 
 int common_fault(uint64_t address, int need)
@@ -384,7 +387,7 @@ static int prepare(void)
         return -ENOMEM;
     if (!common.has_key)
         keys_make();
-    user_bring = bring_range;
+    order.bring = memory_bring;
     return 0;
 }
 
@@ -462,6 +465,7 @@ static int make_common(const struct area *a, void *context)
 
 void common_before_fork(void)
 {
+    order_before();
     memory_visit(make_common, NULL);
     if (common_any())
         memory_release_common();

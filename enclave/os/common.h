@@ -35,6 +35,8 @@ uint64_t common_next(uint64_t page, uint64_t end);
 
 /* The program's access with these protection bits faulted: 0: again, SEGV_ACCERR; -1: that is no common memory. */
 int common_fault(uint64_t address, int need);
+/* Has [start, +length) here, as far as it is common memory: false: none of it is, or it cannot be had. */
+bool common_bring(uint64_t start, uint64_t length);
 /* Others want pages that are here. */
 void common_serve(void);
 

@@ -34,7 +34,6 @@
 #include "enclave/os/memory.h"
 #include "enclave/os/net_thread.h"
 #include "enclave/os/process.h"
-#include "enclave/os/shm.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/snapshot.h"
 #include "enclave/os/stream.h"
@@ -198,8 +197,6 @@ int64_t process_create(const struct process_request *q)
         world_stop(true);
         making.channel = room;
         making.thread = t;
-        if (!(q->flags & CLONE_VFORK))
-            shm_forking();
         int error = share_all();
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
         struct channel *c = (struct channel *)at;

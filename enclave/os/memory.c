@@ -555,6 +555,12 @@ bool memory_allows(uint64_t address, uint64_t length, int protection)
     return allowed;
 }
 
+bool memory_bring(uint64_t address, uint64_t length, bool write)
+{
+    bool common = common_bring(address, length);
+    return coherent_bring(address, length, write, false) || common;
+}
+
 #define FAULT_WRITE 2
 #define FAULT_FETCH 16
 #define FAULT_REPEATS 16
@@ -753,9 +759,7 @@ static int64_t move(const struct area *from, uint64_t old, uint64_t old_length, 
     if (!(from->protection & PROT_READ))
         error = memory_protect(old, old_length, PROT_READ);
     if (!error)
-        error = user_range((const void *)old, MIN(old_length, new_length));
-    if (!error)
-        error = user_write((void *)to, (const void *)old, MIN(old_length, new_length));
+        error = user_read((void *)to, (const void *)old, MIN(old_length, new_length));
     if (!error && from->protection != (PROT_READ | PROT_WRITE))
         error = memory_protect((uint64_t)to, new_length, from->protection);
     if (!error)

@@ -90,6 +90,10 @@ void memory_files(void (*visit)(struct file *f));
 int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
 int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
 
+/* order.bring: [address, +length), where other processes have it too, for the LibOS, which cannot be interrupted half
+ * way. Not with a lock held that an exit may want. */
+bool memory_bring(uint64_t address, uint64_t length, bool write);
+
 /* brk starts here (after the program's image); see sys_brk. */
 void memory_set_brk(uint64_t start);
 

@@ -105,16 +105,14 @@ SYSCALL(prlimit64)
         untrusted_write(in, &new, sizeof new);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1,
                                   a2 && !files ? in.address : 0, out.address, 0, 0);
-    if (!result && files && a2) {
+    if (!result)
         untrusted_read(&old, out, sizeof old);
+    if (!result && files && a2)
         result = nofile_set(&new);
-        untrusted_write(out, &old, sizeof old);
-    }
     if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
-    untrusted_read(&old, out, sizeof old);
     if (files)
         old.rlim_cur = soft;
     if (!other && (int)a1 == RLIMIT_STACK)

@@ -2,7 +2,7 @@
 /*
  * System V's shared memory. Keys, ids, permissions and sizes are the host's, so that processes agree on them; the
  * memory is the enclave's, which no other can see. So a segment can be attached by the process that made it
- * (and, as its own copy, by what that forks); one that another made is refused, aloud. Every attachment of a
+ * (and by what that forks, which shares it as in common.h); one that another made is refused, aloud. Every attachment of a
  * segment is at the same address, as there is only one place where it is.
  */
 #include "enclave/os/shm.h"
@@ -45,7 +45,7 @@ static struct segment *segment_find(int id)
     return s;
 }
 
-/* Made by this process: from the host's own word that there was none. */
+/* Made by this process: from the host's own word that there was none. 0; -EIO: it has said so of another. */
 static int segment_add(int id, uint64_t size)
 {
     struct segment *s = alloc(sizeof *s);
@@ -53,10 +53,27 @@ static int segment_add(int id, uint64_t size)
         return -ENOMEM;
     *s = (struct segment){.id = id, .size = (size + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1)};
     lock_take(&shm.lock);
-    s->next = shm.list;
-    shm.list = s;
+    bool known = segment_find(id);
+    if (!known) {
+        s->next = shm.list;
+        shm.list = s;
+    }
     lock_release(&shm.lock);
-    return 0;
+    if (!known)
+        return 0;
+    violation_count();
+    alloc_free(s);
+    return -EIO;
+}
+
+/* Is it too small, as far as is known here? */
+static bool segment_small(int id, uint64_t size)
+{
+    lock_take(&shm.lock);
+    const struct segment *s = segment_find(id);
+    bool small = s && size > s->size;
+    lock_release(&shm.lock);
+    return small;
 }
 
 /* With the lock held. */
@@ -77,13 +94,17 @@ SYSCALL(shmget)
     bool made = key == IPC_PRIVATE || (flags & IPC_CREAT);
     if (made && a1 > enclave.size)
         return -ENOMEM;
-    int64_t id = made ? host_ipc_get(__NR_shmget, a0, a1, (uint32_t)flags | IPC_CREAT | IPC_EXCL) : -EEXIST;
-    if (id == -EEXIST && (key == IPC_PRIVATE || (flags & (IPC_CREAT | IPC_EXCL)) != (IPC_CREAT | IPC_EXCL)))
-        return host_ipc_get(__NR_shmget, a0, a1, (uint32_t)flags);
+    int64_t id = host_ipc_get(__NR_shmget, a0, a1, (uint32_t)flags | (made ? IPC_CREAT | IPC_EXCL : 0));
+    if (id == -EEXIST && made && (key == IPC_PRIVATE || !(flags & IPC_EXCL))) {
+        made = false;
+        id = host_ipc_get(__NR_shmget, a0, a1, (uint32_t)flags);
+    }
     if (id < 0)
         return id;
+    if (!made) /* Linux would have said so */
+        return segment_small((int)id, a1) ? -EINVAL : id;
     int error = segment_add((int)id, a1);
-    if (error)
+    if (error == -ENOMEM)
         host_ipc_control(__NR_shmctl, (int)id, 0, IPC_RMID, 0, NULL, 0, 0);
     return error ? error : id;
 }
@@ -216,13 +237,6 @@ SYSCALL(shmctl)
         return host_ipc_control(__NR_shmctl, id, 0, command, 0, NULL, 0, 0);
     }
     return -EINVAL;
-}
-
-void shm_forking(void)
-{
-    for (const struct segment *s = shm.list; s; s = s->next)
-        if (s->attached)
-            log_warning("fork: shared memory segment %d is copied: parent and child do not see each other's changes", s->id);
 }
 
 void shm_forget(void)

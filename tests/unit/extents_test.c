@@ -26,8 +26,6 @@
 #define NEVER_OLD (UINT64_MAX / 2)
 #define FILES 12
 
-struct order order;
-
 static struct {
     struct extent_shared *shared[EXTENTS_MAX];
     unsigned opens, writes, violations;

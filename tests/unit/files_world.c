@@ -204,8 +204,6 @@ static int64_t hostile(int64_t result)
     return next_random() % 8 ? result : lies[next_random() % ARRAY_SIZE(lies)];
 }
 
-struct order order;
-
 bool exit_hidden(uint64_t number)
 {
     return number >= EXIT_BASE || number == SYS_sched_yield;

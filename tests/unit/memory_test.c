@@ -49,6 +49,12 @@ void common_protect(uint64_t start, uint64_t end, int protection)
     (void)start, (void)end, (void)protection;
 }
 
+bool common_bring(uint64_t start, uint64_t length)
+{
+    (void)start, (void)length;
+    return false;
+}
+
 int common_fault(uint64_t address, int need)
 {
     (void)address, (void)need;

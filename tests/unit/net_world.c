@@ -39,7 +39,6 @@
 
 struct world world;
 struct enclave enclave;
-struct order order;
 int log_threshold = LOG_WARNING;
 
 /* ---- the enclave's surroundings ---- */

@@ -32,7 +32,6 @@
 #define NEVER_STALE (UINT64_MAX / 2)
 
 struct enclave enclave = {.rings = true};
-struct order order;
 
 static struct thread_block block;
 static struct exit_slot slot;

@@ -23,8 +23,6 @@
 #define NEVER_OLD (UINT64_MAX / 2)
 #define PAGE 4096u
 
-struct order order;
-
 static struct {
     unsigned maps, unmaps;
     bool no_room;
