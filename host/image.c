@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -127,12 +128,10 @@ static int elf_open(struct elf_file *f, const char *path)
         return -1;
     }
     f->size = (uint64_t)status.st_size;
-    /* A copy, not a mapping: the file may be replaced while processes are made of it. */
-    uint8_t *bytes = f->size < IMAGE_MAX ? malloc(f->size) : NULL;
-    bool whole = bytes && read(fd, bytes, f->size) == (ssize_t)f->size;
+    void *bytes = f->size && f->size < IMAGE_MAX ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     close(fd);
     f->bytes = bytes;
-    return whole ? elf_check(f) : unfit(f, "it cannot be read");
+    return bytes != MAP_FAILED ? elf_check(f) : unfit(f, "it cannot be read");
 }
 
 static uint64_t elf_end(const struct elf_file *f)
@@ -144,20 +143,26 @@ static uint64_t elf_end(const struct elf_file *f)
     return end;
 }
 
-/* Only what is loaded is kept: most of the file are symbols. */
-static void elf_trim(struct elf_file *f)
+/* What is loaded is kept, in a copy: most of the file are symbols, and it may be replaced while processes are made of it.
+ * 0 or -1: no memory. */
+static int elf_trim(struct elf_file *f)
 {
     uint64_t end = f->header->e_phoff + f->header->e_phnum * sizeof(Elf64_Phdr);
     for (int i = 0; i < f->header->e_phnum; i++)
         if (f->segments[i].p_type == PT_LOAD && f->segments[i].p_offset + f->segments[i].p_filesz > end)
             end = f->segments[i].p_offset + f->segments[i].p_filesz;
-    uint8_t *bytes = realloc((uint8_t *)f->bytes, end);
-    if (!bytes)
-        return;
+    uint8_t *bytes = malloc(end);
+    if (!bytes) {
+        fprintf(stderr, "rakis: no memory for the enclave image\n");
+        return -1;
+    }
+    memcpy(bytes, f->bytes, end);
+    munmap((void *)f->bytes, f->size);
     f->bytes = bytes;
     f->size = end;
     f->header = (const Elf64_Ehdr *)bytes;
     f->segments = (const Elf64_Phdr *)(bytes + f->header->e_phoff);
+    return 0;
 }
 
 /* Section enclu_sites: each entry is the distance from itself to a padded ENCLU. */
@@ -282,17 +287,13 @@ static int measure_and_sign(struct signer *signer)
     struct sigstruct_claims claims = sigstruct_claims_of(o->attributes, o->xfrm, o->miscselect);
     struct sink sink = {0};
     int error = measure_create(&sink.measurement, o->ssa_frame_pages, o->size);
-    if (!error) {
-        int incomplete = put_all(&sink, signer->layout);
-        error = measure_final(sink.measurement, claims.mrenclave);
-        if (incomplete)
-            return incomplete;
-    }
     if (error) {
-        platform_set_error("it cannot be measured");
+        platform_set_error("no memory to measure it");
         return error;
     }
-    return sigstruct_sign(signer->sigstruct, NULL, &claims);
+    error = put_all(&sink, signer->layout);
+    measure_final(sink.measurement, claims.mrenclave);
+    return error ? error : sigstruct_sign(signer->sigstruct, NULL, &claims);
 }
 
 static void *signer_main(void *context)
@@ -367,7 +368,8 @@ static int plan(struct blueprint *b, const struct run_options *options)
     int64_t site_count = elf_sites(f, b->sites);
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
-    elf_trim(f);
+    if (elf_trim(f))
+        return -1;
 
     /* The image, its configuration and the threads at the top, which in a small enclave are fewer; all
      * below is the program's. */
