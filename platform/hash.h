@@ -6,7 +6,6 @@
 #ifndef PLATFORM_HASH_H
 #define PLATFORM_HASH_H
 
-#define OPENSSL_API_COMPAT 10101 /* or they are called deprecated */
 #include <openssl/sha.h>
 #include <stddef.h>
 #include <stdint.h>

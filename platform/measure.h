@@ -13,6 +13,8 @@ int measure_create(struct measurement **out, uint32_t ssa_frame_pages, uint64_t 
 void measure_add(struct measurement *m, uint64_t offset, uint64_t secinfo_flags);
 /* EEXTEND of the 256 bytes that lie at an offset from the base. */
 void measure_extend(struct measurement *m, uint64_t offset, const void *chunk);
+/* What MRENCLAVE would be by now. */
+void measure_so_far(const struct measurement *m, uint8_t mrenclave[32]);
 /* MRENCLAVE; frees. */
 void measure_final(struct measurement *m, uint8_t mrenclave[32]);
 
