@@ -67,7 +67,8 @@ struct platform {
     /* EENTER; returns at EEXIT with 0, or -errno when the TCS cannot be entered. */
     int (*enter)(struct machine *m, uint64_t tcs_offset, struct machine_entry *entry);
     int (*signal)(int signal, machine_signal_handler *handler);
-    void (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
+    /* MRENCLAVE, of what has been added so far. False: not before EINIT, as the CPU does not tell. */
+    bool (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
     uint64_t (*asynchronous_exits)(const struct machine *m); /* AEX so far */
     void (*destroy)(struct machine *m);
     /* Around fork(2): the enclave is not inherited, as the CPU has it. Before, in the parent; and after, in the

@@ -539,9 +539,10 @@ static void sgx_fork_begin(struct machine *m)
     (void)m;
 }
 
-static void sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
+static bool sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
 {
     memcpy(mrenclave, m->mrenclave, 32);
+    return m->initialised;
 }
 
 /* Those that software gets to see: interrupts that only the kernel handled are not among them. */
