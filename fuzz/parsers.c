@@ -109,6 +109,13 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
     return 0;
 }
 
+/* All is there. */
+int memory_complete(uint64_t address, uint64_t length)
+{
+    (void)address, (void)length;
+    return 0;
+}
+
 int memory_unmap(uint64_t address, uint64_t length)
 {
     (void)address, (void)length;

@@ -58,7 +58,7 @@ struct platform {
                uint64_t secinfo_flags, bool measure);
     int (*init)(struct machine *m, const struct sgx_sigstruct *sigstruct);
     /* SGX2 page management: enum pages_operation of abi/exits.h. */
-    int (*pages)(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection);
+    int (*pages)(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection, uint64_t source);
     /* A page that the enclave filled in as a TCS becomes one (EMODT); the enclave accepts it. */
     int (*thread_page)(struct machine *m, uint64_t offset);
     /* A host thread that will enter: once per thread, before its first enter. */
