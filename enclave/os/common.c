@@ -11,6 +11,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/log.h"
 #include "enclave/boundary/order.h"
+#include "enclave/boundary/pages.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
@@ -197,7 +198,7 @@ static void give_all(void)
 static int install(uint64_t at, int protection)
 {
     memcpy(common.scratch, common.slot->bytes, PAGE_SIZE);
-    int error = memory_pages_install(at, common.scratch, PAGE_SIZE, protection);
+    int error = pages_install(at, common.scratch, PAGE_SIZE, protection);
     if (error)
         log_error("a page of memory that processes have in common cannot be put in place: error %d", -error);
     return error;

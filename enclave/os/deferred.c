@@ -7,6 +7,7 @@
 
 #include "enclave/boundary/hostcall_fetch.h"
 #include "enclave/boundary/log.h"
+#include "enclave/boundary/pages.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/file.h"
 #include "enclave/os/files.h"
@@ -100,5 +101,5 @@ int deferred_fetch(const struct area *a, uint64_t start, uint64_t end)
         memset(deferred.staging, 0, length);
         return (int)n;
     }
-    return memory_pages_install(start, deferred.staging, length, a->protection);
+    return pages_install(start, deferred.staging, length, a->protection);
 }

@@ -777,17 +777,6 @@ int memory_pages_add(uint64_t start, uint64_t end, int protection)
     return pages(PAGES_MAP, start, end, protection);
 }
 
-int memory_pages_install(uint64_t at, void *from, uint64_t length, int protection)
-{
-    int64_t result = exit_checked(EXIT_PAGES, 0, PAGES_TO_ACCEPT, PAGES_MOVE, at - enclave.base, length,
-                                  (uint64_t)protection, (uint64_t)from - enclave.base, 0);
-    if (result != PAGES_TO_ACCEPT)
-        return (int)result;
-    int error = sgx_accept_copy(at, (uint64_t)from, length);
-    memset(from, 0, length);
-    return error ? -EIO : pages(PAGES_PROTECT, at, at + length, protection);
-}
-
 int memory_clear(void)
 {
     int error = 0;

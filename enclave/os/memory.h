@@ -90,8 +90,6 @@ void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped);
 void memory_files(void (*visit)(struct file *f));
 int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
 int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
-/* Pages appear at once with what is in those of the LibOS at `from`, which read as zero afterwards. */
-int memory_pages_install(uint64_t at, void *from, uint64_t length, int protection);
 
 /* What of [address, +length) was to come when touched comes now, and can be written. 0 or -errno. */
 int memory_complete(uint64_t address, uint64_t length);

@@ -566,9 +566,6 @@ static void what_cannot_be_answered_is_refused(void **state)
     world.waits_done = 0;
     world.wait_results[0] = 1;
     assert_int_equal(try(WAIT_WORD, 0, 0), VIOLATED);
-    world.wait_results[0] = 0;
-    host->move_result = 1;
-    assert_int_equal(try(LOOK, 4, 0), VIOLATED);
 }
 
 /* Without a page there is a fault, and the page is not believed to be here. */

@@ -168,20 +168,24 @@ void set(uint64_t page, int protection)
     world.usable[page] = protection;
 }
 
+int pages_install(uint64_t at, void *from, uint64_t length, int protection)
+{
+    uint64_t page = (at - enclave.base) / PAGE;
+    check(at % PAGE == 0 && page < PAGES && length == PAGE && from == world.program + SCRATCH * PAGE);
+    check(world.usable[page] == PROT_NONE);
+    if (host->move_result)
+        return (int)host->move_result;
+    set(page, RW);
+    memcpy(world.program + page * PAGE, from, PAGE);
+    memset(from, 0, PAGE);
+    set(page, protection);
+    return 0;
+}
+
 static int64_t machine(uint64_t operation, uint64_t offset, uint64_t length, int protection)
 {
-    uint64_t page = offset / PAGE, count = operation == PAGES_MOVE ? 1 : length / PAGE;
+    uint64_t page = offset / PAGE, count = length / PAGE;
     check(offset % PAGE == 0 && length % PAGE == 0 && page < PAGES && count && count <= PAGES - page);
-    if (operation == PAGES_MOVE) {
-        check(length == SCRATCH * PAGE && world.usable[page] == PROT_NONE);
-        if (host->move_result)
-            return host->move_result;
-        set(page, RW);
-        memcpy(world.program + page * PAGE, world.program + length, PAGE);
-        memset(world.program + length, 0, PAGE);
-        set(page, protection);
-        return 0;
-    }
     for (uint64_t p = page; p < page + count; p++) {
         if (operation == PAGES_PROTECT) {
             set(p, protection);

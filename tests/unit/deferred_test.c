@@ -221,6 +221,18 @@ static void a_cpu_has_the_enclave_copy(void **state)
     assert_int_equal(access_of(at + LENGTH - 1), PROT_READ);
 }
 
+/* The last one: the enclave ends with it. */
+static void a_host_that_lies_is_found_out(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0);
+    world.move_lies = true;
+    if (!setjmp(world.violated)) {
+        memory_fault(at + 0x30000, READ);
+        fail_msg("pages that are not there are believed");
+    }
+}
+
 /* What has come and what has not is one mapping, as on Linux. */
 static void maps_tell_one_mapping(void **state)
 {
@@ -321,6 +333,7 @@ int main(void)
         cmocka_unit_test_setup(a_cpu_has_the_enclave_copy, fresh),
         cmocka_unit_test_setup(maps_tell_one_mapping, fresh),
         cmocka_unit_test_setup(any_order, fresh),
+        cmocka_unit_test_setup(a_host_that_lies_is_found_out, fresh),
     };
     return cmocka_run_group_tests_name("deferred", tests, memory_world_start, NULL);
 }

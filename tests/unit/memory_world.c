@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/memory_world.h"
 
+#include "enclave/boundary/copy.h"
 #include "enclave/boundary/hostcall_fetch.h"
 #include "enclave/boundary/order.h"
 #include "enclave/os/deferred.h"
@@ -74,6 +75,8 @@ int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t
     case PAGES_MOVE: {
         void *from = (void *)(enclave.base + a4);
         assert_true(a4 % 4096 == 0 && a2 <= enclave.image - enclave.base - a4);
+        if (world.move_lies)
+            return 0;
         if (world.to_accept)
             return mprotect(at, a2, RW) ? -errno : PAGES_TO_ACCEPT;
         if (mprotect(from, a2, (int)a3) ||
@@ -340,6 +343,20 @@ int patch_mapped(struct file *f, uint64_t address, uint64_t length, uint64_t fil
     /* As the real one does: needs the lock free. */
     assert_true(memory_map_near(address, PAGE_SIZE, RW, AREA_TRAMPOLINE) > 0);
     return 0;
+}
+
+int copy_bytes(void *to, const void *from, size_t n)
+{
+    if (!access_of((uint64_t)from))
+        return -EFAULT;
+    memcpy(to, from, n);
+    return 0;
+}
+
+_Noreturn void violation(const char *format, ...)
+{
+    (void)format;
+    longjmp(world.violated, 1);
 }
 
 int sgx_accept_copy(uint64_t address, uint64_t source, uint64_t length)

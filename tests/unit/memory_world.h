@@ -60,6 +60,8 @@ struct memory_world {
     int write_error;
     int synced, opened_again, reads, fetches;
     uint64_t fetched; /* bytes asked for */
+    bool move_lies;   /* pages are said to have come that have not */
+    jmp_buf violated;
     bool to_accept;   /* the enclave copies pages, as on a CPU */
     uint64_t written; /* bytes */
     bool sealed;
