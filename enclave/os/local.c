@@ -244,13 +244,24 @@ static int leave(struct local *l)
     return 0;
 }
 
+/* The same, and says so if it cannot be; how often a program tries again nobody knows. */
+static int leave_or_say(struct local *l)
+{
+    static int said;
+    int error = leave(l);
+    if (!error || error == said)
+        return error;
+    said = error;
+    log_warning("a %.4s of the enclave's cannot become the host's, as a fork or its use demands: error %d%s",
+                l->kind->link, -error, error == -EMFILE ? "; raise the hard limit of open files (ulimit -Hn)" : "");
+    return error;
+}
+
 int local_leave(struct file *f)
 {
     lock_take(&leave_lock);
-    int error = leave(f->local);
+    int error = leave_or_say(f->local);
     lock_release(&leave_lock);
-    if (error)
-        log_warning("a %.4s of the enclave's cannot become the host's: error %d", f->local->kind->link, -error);
     return error;
 }
 
@@ -259,7 +270,7 @@ int local_leave_all(void)
     int error = 0;
     lock_take(&leave_lock);
     while (!error && all.list.next && !list_empty(&all.list))
-        error = leave(container_of(all.list.next, struct local, all));
+        error = leave_or_say(container_of(all.list.next, struct local, all));
     lock_release(&leave_lock);
     return error;
 }

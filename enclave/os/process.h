@@ -4,6 +4,7 @@
 #define OS_PROCESS_H
 
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "enclave/lib/lock.h"
 #include "enclave/os/signal.h"
@@ -43,7 +44,9 @@ extern struct process process;
 
 void process_start(void);
 
-/* RLIMIT_NOFILE's soft limit. */
+/* RLIMIT_NOFILE as the program has set it, */
+const struct rlimit *limit_nofile_both(void);
+/* and what the soft limit comes to here. */
 uint64_t limit_nofile(void);
 
 /* End the program: what waits for a kick leaves first. `status` as wait(2) encodes it. */

@@ -482,6 +482,13 @@ uint64_t limit_nofile(void)
     return world.no_file;
 }
 
+const struct rlimit *limit_nofile_both(void)
+{
+    static struct rlimit limit;
+    limit = (struct rlimit){world.no_file, world.no_file};
+    return &limit;
+}
+
 struct thread *thread_find(int tid)
 {
     uint32_t index = (uint32_t)(tid - process.pid);
