@@ -173,7 +173,14 @@ enum pages_operation {
 };
 
 enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
-enum signal_way { SIGNAL_TAKE, SIGNAL_IGNORE };
+
+enum signal_way {
+    SIGNAL_TAKE,   /* a signal that the kernel asks about before there is one: it is taken, */
+    SIGNAL_IGNORE, /* or ignored */
+    SIGNAL_HOLD,   /* it waits in the kernel as far as this thread is concerned; so does a real-time signal that has come */
+    SIGNAL_LET,    /* it comes again */
+    SIGNAL_FETCH,  /* one that waits in the kernel: 1, and what it brings along is noted; 0: none does */
+};
 
 enum port_operation { PORT_ADD, PORT_REMOVE };
 

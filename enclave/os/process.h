@@ -37,6 +37,7 @@ struct process {
 
     struct lock signal_lock; /* guards what follows, and the signals of all threads */
     struct signal_queue signals; /* directed at the process */
+    uint64_t signals_held;       /* so many wait that the host keeps more of these back; at least one of each waits here */
     struct signal_action actions[SIGNAL_COUNT + 1];
 };
 
