@@ -95,6 +95,8 @@ struct signal_note {
  *                  forbidden, -errno                                                 [abi/uring.h]
  * X(FILE_FACTS)    (fd, arena offset of struct file_facts) → 0, -errno               [abi/file.h]
  * X(FILE_SIZE)     (fd) → its size, -errno
+ * X(FILE_MOVE)     (fd, offset or FILE_ANYWHERE, bytes, signed): if the file's position is there, move it so far →
+ *                  where it is then; -EAGAIN: it is elsewhere; -errno
  * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset): map
  *                  WINDOW_BYTES of it there → how many of those bytes lie in pages that are wholly within
  *                  the file, -errno
@@ -138,6 +140,7 @@ struct signal_note {
     X(FILE_FACTS)                                                                                  \
     X(FILE_SIZE)                                                                                   \
     X(FILE_MAP)                                                                                    \
+    X(FILE_MOVE)                                                                                   \
     X(EXTENT_OPEN)                                                                                 \
     X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
