@@ -47,6 +47,7 @@ struct extent_shared {
 /* A window: part of a file, mapped over the arena for reading. */
 #define WINDOWS_MAX 8
 #define WINDOW_BYTES 0x100000ul
+#define FILE_ANYWHERE UINT64_MAX /* EXIT_FILE_MOVE: wherever the position is */
 #define WINDOW_NO_FILE UINT64_MAX /* in EXIT_FILE_MAP's place of a descriptor: nothing any more */
 
 #endif

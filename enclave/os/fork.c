@@ -268,6 +268,7 @@ static void become_child(void)
     t->tid = process.pid;
     t->live = true;
     t->signals = (struct signal_queue){0};
+    t->held = 0;
     t->robust_list = 0;
     t->robust_list_size = 0;
     t->clear_child_tid = f->flags & CLONE_CHILD_CLEARTID ? f->child_tid : 0;

@@ -344,9 +344,11 @@ static char *print_stat(struct thread *t, uint64_t *size)
     return out;
 }
 
-/* The value of a line of /proc/<pid>/status that is ours to tell. 0: the host's line stands. */
-static int status_line(struct thread *t, const char *key, uint64_t n, char *out, uint64_t room)
+/* A line of /proc/<pid>/status that is ours to tell. 0: the host's stands. */
+static int status_line(struct thread *t, const char *key, char *out, uint64_t room)
 {
+    const char *colon = strchr(key, ':');
+    uint64_t n = colon ? (uint64_t)(colon - key) : 0;
     static const char *const sizes[] = {"VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "VmData"};
     struct memory_use use;
     uint64_t ignored = 0, caught = 0;
@@ -386,27 +388,48 @@ static int status_line(struct thread *t, const char *key, uint64_t n, char *out,
     return 0;
 }
 
-static char *print_status(struct thread *t, uint64_t *size)
+/* As above, of /proc/<pid>/limits: the host has some descriptors more, for itself. */
+static int limits_line(struct thread *t, const char *line, char *out, uint64_t room)
+{
+    static const char key[] = "Max open files";
+    const struct rlimit *limit = limit_nofile_both();
+    (void)t;
+    if (strncmp(line, key, strlen(key)))
+        return 0;
+    return print_format(out, room, "%-25s %-20lu %-20lu %-10s\n", key, limit->rlim_cur, limit->rlim_max, "files");
+}
+
+/* What the host says, but for the lines that `line` prints. */
+static char *print_lines(const char *path, int (*line)(struct thread *t, const char *line, char *out, uint64_t room),
+                         struct thread *t, uint64_t *size)
 {
     uint64_t n, at = 0;
-    char *host = host_text("/proc/self/status", &n), *out = alloc(TEXT_MAX);
+    char *host = host_text(path, &n), *out = alloc(TEXT_MAX);
     if (!host || !out) {
         alloc_free(host);
         alloc_free(out);
         return NULL;
     }
-    for (char *line = host; *line && at < TEXT_MAX - 128;) {
-        char *colon = strchr(line, ':'), *end = strchr(line, '\n');
-        uint64_t length = end ? (uint64_t)(end - line) + 1 : strlen(line);
-        int ours = 0;
-        if (colon && colon < line + length)
-            ours = status_line(t, line, (uint64_t)(colon - line), out + at, TEXT_MAX - at);
-        at = ours ? at + (uint64_t)ours : add(out, TEXT_MAX, at, line, length);
-        line += length;
+    for (char *from = host; *from && at < TEXT_MAX - 128;) {
+        char *end = strchr(from, '\n');
+        uint64_t length = end ? (uint64_t)(end - from) + 1 : strlen(from);
+        int ours = line(t, from, out + at, TEXT_MAX - at);
+        at = ours ? at + (uint64_t)ours : add(out, TEXT_MAX, at, from, length);
+        from += length;
     }
     alloc_free(host);
     *size = at;
     return out;
+}
+
+static char *print_status(struct thread *t, uint64_t *size)
+{
+    return print_lines("/proc/self/status", status_line, t, size);
+}
+
+static char *print_limits(struct thread *t, uint64_t *size)
+{
+    return print_lines("/proc/self/limits", limits_line, t, size);
 }
 
 static const struct {
@@ -416,7 +439,7 @@ static const struct {
     {"maps", print_maps},   {"status", print_status},   {"stat", print_stat},
     {"statm", print_statm}, {"cmdline", print_cmdline}, {"environ", print_environ},
     {"comm", print_comm},   {"auxv", print_auxv},       {"smaps", print_smaps},
-    {"smaps_rollup", print_smaps_rollup},
+    {"smaps_rollup", print_smaps_rollup}, {"limits", print_limits},
 };
 
 /* ---- directories ---- */
