@@ -36,30 +36,40 @@ struct datagrams {
 
 /* ---- where datagrams go ---- */
 
-static uint32_t slot_of(const void *name, socklen_t n)
+/* A pair of places, of which the second was noted last. */
+static const struct place *pair_of(const struct datagrams *d, const void *name, socklen_t n)
 {
     uint32_t h = 2166136261u;
     for (socklen_t i = 0; i < n; i++)
         h = (h ^ ((const uint8_t *)name)[i]) * 16777619u;
-    return (h ^ h >> 16) % PLACES;
+    return &d->places[(h ^ h >> 16) % (PLACES / 2) * 2];
+}
+
+static bool same_place(const struct place *p, const void *name, socklen_t n)
+{
+    return p->longest && n == p->name_length && !memcmp(p->name, name, n);
 }
 
 bool datagrams_known(const struct datagrams *d, const void *name, socklen_t n, uint64_t length)
 {
-    const struct place *p = &d->places[slot_of(name, n)];
-    return p->longest && n == p->name_length && length <= p->longest && !memcmp(p->name, name, n);
+    const struct place *p = pair_of(d, name, n);
+    p += !same_place(p, name, n);
+    return same_place(p, name, n) && length <= p->longest;
 }
 
 void datagrams_note(struct datagrams *d, const void *name, socklen_t n, uint64_t length)
 {
-    struct place *p = &d->places[slot_of(name, n)];
-    if (n > sizeof p->name || length > UINT16_MAX)
+    struct place *p = (struct place *)pair_of(d, name, n), new = {.name_length = (uint16_t)n};
+    if (n > sizeof new.name || length > UINT16_MAX)
         return;
-    if (p->name_length != n || memcmp(p->name, name, n))
-        *p = (struct place){.name_length = (uint16_t)n};
-    for (socklen_t i = 0; i < n; i++)
-        p->name[i] = ((const uint8_t *)name)[i];
-    p->longest = MAX(p->longest, (uint16_t)length);
+    if (!same_place(&p[1], name, n)) {
+        if (same_place(p, name, n))
+            new = p[0];
+        __builtin_memcpy(new.name, name, n);
+        p[0] = p[1];
+        p[1] = new;
+    }
+    p[1].longest = MAX(p[1].longest, (uint16_t)length);
 }
 
 void datagrams_sent(struct file *f, const struct msghdr *m, uint64_t length)
@@ -171,7 +181,6 @@ static void take_arrived(struct stream *s, uint32_t filled, uint32_t buffer)
     if (!p)
         return;
     stream_piece_push(s, p);
-    datagrams_note(s->datagrams, d.name, d.name_length, ALWAYS_SENT);
 }
 
 void datagrams_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
@@ -284,6 +293,7 @@ static int64_t receive_now(struct stream *s, struct msghdr *m, int flags)
     give_control(m, p->bytes + HEAD, d.control_length);
     if (!(flags & MSG_PEEK))
         stream_piece_pop(s);
+    datagrams_note(s->datagrams, d.name, d.name_length, ALWAYS_SENT);
     return result;
 }
 
