@@ -260,6 +260,11 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
+        if (ready && s->on_ring && !news) {
+            news = true; /* what is ready must not hide what else has come */
+            if (uring_enter_if_news(s->ring))
+                continue;
+        }
         bool fresh = (s->on_ring ? s->thick : s->xsks != 0) && !s->local && look_is_fresh(s->key);
         if (ready && (!s->answers || fresh || (s->on_ring && looked)))
             return ready;

@@ -336,6 +336,19 @@ void streams_end(void)
     uring_end();
 }
 
+void streams_quit(void)
+{
+    struct uring *u = uring_existing();
+    if (!u)
+        return;
+    list_for_each(l, streams_mine())
+    {
+        const struct stream *s = container_of(l, struct stream, of_thread);
+        if (s->datagrams || s->listening)
+            uring_cancel(u, &s->receiving);
+    }
+}
+
 /* ---- around fork ---- */
 
 /* Datagrams are for whichever process asks first, and a socket is the host's while two may. */

@@ -64,6 +64,9 @@ void stream_release(struct file *f);
 void streams_service(void);
 /* The thread ends. */
 void streams_end(void);
+/* The process ends, by this thread: with the next enter its ring lets go of ports, which the kernel would only do a while
+ * after others have been told of the end. */
+void streams_quit(void);
 
 /*
  * Around fork. suspend: nothing of this thread's is in flight; what arrives stays with the socket, for whichever process
