@@ -65,7 +65,7 @@ struct uring {
     bool taking;   /* completions are being taken */
     uint32_t sending; /* sends in flight, */
     uint32_t messages; /* of them datagrams */
-    uint32_t sends; /* quiet ones since the last enter */
+    uint32_t sends; /* quiet ones since the last enter, and whatever else completes at once */
     uint32_t came;  /* completions of others that the last enter brought */
     struct expectation expectation;
 
@@ -405,13 +405,18 @@ int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t event
     return start(u, op, &sqe);
 }
 
-int uring_cancel(struct uring *u, const struct uring_op *op)
+int uring_cancel(struct uring *u, struct uring_op *op)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_ASYNC_CANCEL};
     if (!op->slot)
         return 0;
     sqe.addr = user_data(u, op->slot - 1);
-    return start(u, NULL, &sqe);
+    int error = start(u, NULL, &sqe);
+    if (error)
+        return error;
+    u->sends += 2; /* both complete at once: nothing to wake up for */
+    op->receives = false;
+    return 0;
 }
 
 /* ---- completions ---- */

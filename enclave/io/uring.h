@@ -67,7 +67,7 @@ int uring_receive_datagrams(struct uring *u, struct uring_op *op, int host_fd);
 int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct untrusted header, uint32_t length,
                        int flags);
 /* Ask for its end; its last completion tells. */
-int uring_cancel(struct uring *u, const struct uring_op *op);
+int uring_cancel(struct uring *u, struct uring_op *op);
 
 /* Have it submitted with the next enter, or at once if there was none for 20 microseconds. */
 void uring_defer(struct uring *u, struct uring_deferred *d);

@@ -343,7 +343,7 @@ void streams_quit(void)
         return;
     list_for_each(l, streams_mine())
     {
-        const struct stream *s = container_of(l, struct stream, of_thread);
+        struct stream *s = container_of(l, struct stream, of_thread);
         if (s->datagrams || s->listening)
             uring_cancel(u, &s->receiving);
     }
@@ -567,6 +567,8 @@ int stream_error(struct file *f)
     if (s->send_error > 0)
         s->send_error = s->datagrams ? 0 : -1;
     lock_release(&s->lock);
+    if (error && s->datagrams)
+        datagrams_resume(f);
     return error;
 }
 

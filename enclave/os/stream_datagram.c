@@ -302,6 +302,17 @@ static bool resumes(const struct stream *s)
     return s->state == STREAM_ACTIVE && !s->receiving.slot && !s->receive_error && s->queued < RESUME;
 }
 
+void datagrams_resume(struct file *f)
+{
+    struct stream *s = f->stream;
+    if (stream_home(s)) {
+        lock_take(&s->lock);
+        stream_looked(f, resumes(s));
+    } else {
+        stream_leave(f); /* another thread cannot ask for it */
+    }
+}
+
 int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
 {
     struct stream *s = f->stream;

@@ -181,8 +181,10 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
     struct send *p = NULL;
     uint64_t length = iovec_length(m->msg_iov, (int)m->msg_iovlen);
     int64_t result = admit(s, m, flags, length);
-    if (result && result != STREAM_NOT)
+    if (result && result != STREAM_NOT) {
+        datagrams_resume(f);
         return result;
+    }
     if (!stream_home(s))
         return STREAM_NOT;
     if (result || !(p = take(s->ring))) {

@@ -127,6 +127,8 @@ void datagrams_free(struct datagrams *d);
 int datagrams_move_inside(struct stream *s);
 void datagrams_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
 bool datagrams_full(const struct stream *s);
+/* An error has been told: what comes after it is asked for, without the lock. */
+void datagrams_resume(struct file *f);
 /* POLLIN... that hold. */
 uint32_t datagrams_state(const struct stream *s);
 /* May a datagram that goes there be sent after the call that asks for it has returned? note: one came from there, or

@@ -296,9 +296,14 @@ int64_t stream_look_later(struct file *f, bool wait, bool *asked)
     }
     if (wait)
         return stream_wait(s->ring);
-    if (*asked || !uring_enter_if_news(s->ring))
+    if (*asked)
         return -EAGAIN;
     *asked = true;
+    /* Nothing can come by itself where it is still to be asked for. */
+    if (s->state == STREAM_ACTIVE && !s->receiving.slot)
+        uring_enter(s->ring, 0);
+    else if (!uring_enter_if_news(s->ring))
+        return -EAGAIN;
     return 0;
 }
 

@@ -713,7 +713,7 @@ int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t event
     return -EAGAIN;
 }
 
-int uring_cancel(struct uring *u, const struct uring_op *op)
+int uring_cancel(struct uring *u, struct uring_op *op)
 {
     (void)u, (void)op;
     return -EAGAIN;

@@ -40,7 +40,7 @@ uint32_t uring_buffers_left(const struct uring *u)
     return left;
 }
 
-int uring_cancel(struct uring *u, const struct uring_op *op)
+int uring_cancel(struct uring *u, struct uring_op *op)
 {
     (void)u, (void)op;
     cancels++;
@@ -79,6 +79,12 @@ bool stream_holds(const struct stream *s)
 int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
 {
     (void)u, (void)op, (void)host_fd;
+    return 0;
+}
+
+int uring_enter(struct uring *u, uint64_t timeout_ns)
+{
+    (void)u, (void)timeout_ns;
     return 0;
 }
 
