@@ -171,6 +171,7 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
     __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
     if (watched && epoll_answers_inside(f)) {
         stream_leave(f);
+        s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
     uring_defer(u, &s->arm);

@@ -47,7 +47,7 @@ static const struct place *pair_of(const struct datagrams *d, const void *name, 
 
 static bool same_place(const struct place *p, const void *name, socklen_t n)
 {
-    return p->longest && n == p->name_length && !memcmp(p->name, name, n);
+    return p->longest && n == p->name_length && (!n || !memcmp(p->name, name, n));
 }
 
 bool datagrams_known(const struct datagrams *d, const void *name, socklen_t n, uint64_t length)
@@ -65,7 +65,8 @@ void datagrams_note(struct datagrams *d, const void *name, socklen_t n, uint64_t
     if (!same_place(&p[1], name, n)) {
         if (same_place(p, name, n))
             new = p[0];
-        __builtin_memcpy(new.name, name, n);
+        if (n)
+            __builtin_memcpy(new.name, name, n);
         p[0] = p[1];
         p[1] = new;
     }

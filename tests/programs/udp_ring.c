@@ -242,7 +242,10 @@ static void errors(int from)
 static int waits(int set, int timeout)
 {
     struct epoll_event e[4];
-    int n = epoll_wait(set, e, 4, timeout);
+    int n;
+    do
+        n = epoll_wait(set, e, 4, timeout);
+    while (n < 0 && errno == EINTR); /* as when the machine is stopped for a moment */
     return n > 0 ? (int)e[0].events : n;
 }
 
