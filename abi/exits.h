@@ -167,10 +167,12 @@ enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
     PAGES_PROTECT, /* change the permissions of usable pages */
     PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
-    PAGES_MOVE,    /* the page appears with these permissions and with the contents of another, whose offset is given for
-                      the length; that reads as zero afterwards */
+    PAGES_MOVE,    /* pages appear with these permissions and the contents of others, which lie from the offset in the
+                      fifth argument on and read as zero afterwards. PAGES_TO_ACCEPT: the enclave copies (EACCEPTCOPY) */
     PAGES_DISCARD, /* drop contents, keep permissions: pages read as zero (MADV_DONTNEED) */
 };
+
+#define PAGES_TO_ACCEPT 1
 
 enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
 enum signal_way { SIGNAL_TAKE, SIGNAL_IGNORE };

@@ -109,6 +109,13 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
     return 0;
 }
 
+/* All is there. */
+int memory_complete(uint64_t address, uint64_t length)
+{
+    (void)address, (void)length;
+    return 0;
+}
+
 int memory_unmap(uint64_t address, uint64_t length)
 {
     (void)address, (void)length;
@@ -164,20 +171,27 @@ static void read_elf(struct input *in)
 
 /* ---- lists of system call sites ---- */
 
+/* Where the window of a site is in the mapping's contents; false: it is not, or no system call. */
+static bool window_in(const struct site *s, const uint8_t *contents, uint32_t length, uint64_t offset, uint64_t *at)
+{
+    *at = s->offset - offset;
+    if (s->offset < offset || *at > length || site_length(s) > length - *at)
+        return false;
+    const uint8_t *call = contents + *at + site_syscall(s);
+    return call[0] == 0x0f && call[1] == 0x05;
+}
+
 /* Applies a list to the mapping of so many bytes that have come from this offset of the file. */
 static void apply(const struct site *site, uint64_t count, uint32_t length, uint64_t offset)
 {
     static uint8_t before[MAPPING_SIZE];
     static bool in_window[MAPPING_SIZE];
+    uint64_t at;
     uint32_t expected = 0;
     memcpy(before, mapping, length);
     memset(in_window, 0, length);
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t at = site[i].offset - offset;
-        if (site[i].offset < offset || at > length || site_length(&site[i]) > length - at)
-            continue;
-        const uint8_t *call = before + at + site_syscall(&site[i]);
-        if (call[0] != 0x0f || call[1] != 0x05)
+        if (!window_in(&site[i], before, length, offset, &at))
             continue;
         expected++;
         memset(in_window + at, 1, site_length(&site[i]));
@@ -191,17 +205,16 @@ static void apply(const struct site *site, uint64_t count, uint32_t length, uint
     for (uint32_t i = 0; i < length; i++)
         REQUIRE(mapping[i] == before[i] || (in_window[i] && replaced > 0));
     uint64_t next = 0; /* of the trampolines, which come in order */
-    for (uint32_t i = 0; replaced > 0 && i < length; i++) {
+    for (uint64_t i = 0; replaced > 0 && i < count; i++) {
         int32_t displacement;
-        if (mapping[i] == before[i] || (i && in_window[i - 1] && mapping[i - 1] != before[i - 1]))
+        if (!window_in(&site[i], before, length, offset, &at))
             continue;
-        if (mapping[i] != 0xe9 || i + 5 > length)
-            continue; /* by chance the first bytes of the window are what they were */
-        memcpy(&displacement, mapping + i + 1, 4);
-        uint64_t target = (uint64_t)(mapping + i + 5) + (uint64_t)(int64_t)displacement;
-        uint64_t at = target - (uint64_t)trampolines;
-        REQUIRE(at < trampolines_size && at >= next);
-        next = at + 1;
+        REQUIRE(mapping[at] == 0xe9);
+        memcpy(&displacement, mapping + at + 1, 4);
+        uint64_t target = (uint64_t)(mapping + at + 5) + (uint64_t)(int64_t)displacement;
+        uint64_t trampoline = target - (uint64_t)trampolines;
+        REQUIRE(trampoline < trampolines_size && trampoline >= next);
+        next = trampoline + 1;
     }
 }
 

@@ -4,6 +4,8 @@
 
 #include "fuzz/input.h"
 
+static unsigned long inputs;
+
 static int run(const char *path, const struct stat *s, int kind, struct FTW *where)
 {
     (void)where;
@@ -21,6 +23,7 @@ static int run(const char *path, const struct stat *s, int kind, struct FTW *whe
     free(bytes);
     LLVMFuzzerTestOneInput(input, size);
     free(input);
+    inputs++;
     return 0;
 }
 
@@ -33,5 +36,6 @@ int main(int argc, char **argv)
             return 1;
         }
     }
-    return 0;
+    printf("%lu inputs\n", inputs);
+    return !inputs;
 }

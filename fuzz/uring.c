@@ -273,7 +273,7 @@ static int64_t kernel_enters(uint32_t count)
         look_at_sqe(&sqes[model.taken % SQ_ENTRIES]);
         ++*index_at(model.setup.sq_head);
     }
-    return how >= 250 ? -EINTR : how >= 245 ? -EBUSY : count;
+    return how >= 250 ? -EINTR : how >= 245 ? -EBUSY : (int)count;
 }
 
 static void kernel_posts(void)

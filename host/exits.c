@@ -281,7 +281,7 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
     case EXIT_PAGES:
         if (a[0] == PAGES_UNMAP)
             mapped_remove(a[1], a[2]);
-        return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3]);
+        return host.options->platform->pages(host.image.machine, (int)a[0], a[1], a[2], (int)a[3], a[4]);
     case EXIT_CLOCK:
         return serve_clock(a[0]);
     case EXIT_SITES:

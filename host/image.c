@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The enclave made: its image read, its layout decided, every page added, and the whole initialised
- * with a signature by the development key. Measuring and signing take as long as adding: a thread
- * of its own does them meanwhile.
+ * with a signature by the development key.
  */
 #include <cpuid.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -42,11 +41,11 @@ struct layout {
     uint64_t configuration_offset;
 };
 
-/* What takes the pages: a machine, or a measurement. */
+/* What takes the pages. */
 struct sink {
     const struct platform *platform;
     struct machine *machine;
-    struct measurement *measurement;
+    struct measurement *measurement; /* NULL: the machine's will do */
 };
 
 /* All that the next enclave is made of as this one was. */
@@ -57,14 +56,6 @@ struct blueprint {
     struct machine_options machine;
     uint64_t sites[SITES_COUNT_MAX];
     struct sgx_sigstruct sigstruct;
-};
-
-struct signer {
-    const struct layout *layout;
-    const struct machine_options *options;
-    struct sgx_sigstruct *sigstruct; /* to be made */
-    int error;
-    char message[256];
 };
 
 static uint64_t up(uint64_t value, uint64_t alignment)
@@ -106,6 +97,8 @@ static int elf_check(struct elf_file *f)
         if (!within(p->p_offset, p->p_filesz, f->size) || p->p_filesz > p->p_memsz ||
             !within(p->p_vaddr, p->p_memsz, IMAGE_MAX))
             return unfit(f, "a segment lies outside the file");
+        if (p->p_vaddr % PAGE_SIZE != p->p_offset % PAGE_SIZE)
+            return unfit(f, "a segment does not lie in it as in memory");
         if ((p->p_vaddr & ~(PAGE_SIZE - 1)) < end)
             return unfit(f, "two segments share a page");
         end = up(p->p_vaddr + p->p_memsz, PAGE_SIZE);
@@ -127,12 +120,10 @@ static int elf_open(struct elf_file *f, const char *path)
         return -1;
     }
     f->size = (uint64_t)status.st_size;
-    /* A copy, not a mapping: the file may be replaced while processes are made of it. */
-    uint8_t *bytes = f->size < IMAGE_MAX ? malloc(f->size) : NULL;
-    bool whole = bytes && read(fd, bytes, f->size) == (ssize_t)f->size;
+    void *bytes = f->size && f->size < IMAGE_MAX ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
     close(fd);
     f->bytes = bytes;
-    return whole ? elf_check(f) : unfit(f, "it cannot be read");
+    return bytes != MAP_FAILED ? elf_check(f) : unfit(f, "it cannot be read");
 }
 
 static uint64_t elf_end(const struct elf_file *f)
@@ -144,20 +135,26 @@ static uint64_t elf_end(const struct elf_file *f)
     return end;
 }
 
-/* Only what is loaded is kept: most of the file are symbols. */
-static void elf_trim(struct elf_file *f)
+/* What is loaded is kept, in a copy: most of the file are symbols, and it may be replaced while processes are made of it.
+ * 0 or -1: no memory. */
+static int elf_trim(struct elf_file *f)
 {
     uint64_t end = f->header->e_phoff + f->header->e_phnum * sizeof(Elf64_Phdr);
     for (int i = 0; i < f->header->e_phnum; i++)
         if (f->segments[i].p_type == PT_LOAD && f->segments[i].p_offset + f->segments[i].p_filesz > end)
             end = f->segments[i].p_offset + f->segments[i].p_filesz;
-    uint8_t *bytes = realloc((uint8_t *)f->bytes, end);
-    if (!bytes)
-        return;
+    uint8_t *bytes = aligned_alloc(PAGE_SIZE, up(end, PAGE_SIZE));
+    if (!bytes) {
+        fprintf(stderr, "rakis: no memory for the enclave image\n");
+        return -1;
+    }
+    memcpy(bytes, f->bytes, end);
+    munmap((void *)f->bytes, f->size);
     f->bytes = bytes;
     f->size = end;
     f->header = (const Elf64_Ehdr *)bytes;
     f->segments = (const Elf64_Phdr *)(bytes + f->header->e_phoff);
+    return 0;
 }
 
 /* Section enclu_sites: each entry is the distance from itself to a padded ENCLU. */
@@ -193,40 +190,47 @@ static int put(const struct sink *s, uint64_t offset, const void *contents, uint
                uint64_t flags, bool measure)
 {
     static const uint8_t zeros[256];
-    if (s->machine)
-        return s->platform->add(s->machine, offset, contents, length, flags, measure);
-    for (uint64_t page = 0; page < length; page += PAGE_SIZE) {
+    for (uint64_t page = 0; s->measurement && page < length; page += PAGE_SIZE) {
         measure_add(s->measurement, offset + page, flags);
         for (uint64_t at = page; measure && at < page + PAGE_SIZE; at += sizeof zeros)
             measure_extend(s->measurement, offset + at,
                            contents ? (const uint8_t *)contents + at : zeros);
     }
-    return 0;
+    return s->platform->add(s->machine, offset, contents, length, flags, measure);
+}
+
+/* Of a segment, the page that begins at this address, where the file has not all of it. */
+static int put_page(const struct sink *s, const struct elf_file *f, const Elf64_Phdr *p,
+                    uint64_t image, uint64_t page, uint64_t flags)
+{
+    uint8_t contents[PAGE_SIZE] __attribute__((aligned(PAGE_SIZE))) = {0};
+    uint64_t begin = page < p->p_vaddr ? p->p_vaddr : page;
+    uint64_t end = page + PAGE_SIZE < p->p_vaddr + p->p_filesz ? page + PAGE_SIZE : p->p_vaddr + p->p_filesz;
+    memcpy(contents + (begin - page), f->bytes + p->p_offset + (begin - p->p_vaddr), end - begin);
+    return put(s, image + page, contents, PAGE_SIZE, flags, true);
 }
 
 static int put_segment(const struct sink *s, const struct elf_file *f, const Elf64_Phdr *p,
                        uint64_t image)
 {
-    uint64_t begin = p->p_vaddr & ~(PAGE_SIZE - 1), lead = p->p_vaddr - begin;
-    uint64_t filled = up(lead + p->p_filesz, PAGE_SIZE), length = up(lead + p->p_memsz, PAGE_SIZE);
+    uint64_t page = p->p_vaddr & ~(PAGE_SIZE - 1), file_end = p->p_vaddr + p->p_filesz;
+    uint64_t end = up(p->p_vaddr + p->p_memsz, PAGE_SIZE), whole = file_end & ~(PAGE_SIZE - 1);
     uint64_t flags = SECINFO_REG | (p->p_flags & PF_R ? SECINFO_R : 0) |
                      (p->p_flags & PF_W ? SECINFO_W : 0) | (p->p_flags & PF_X ? SECINFO_X : 0);
     int error = 0;
-    if (filled) {
-        uint8_t *pages = aligned_alloc(PAGE_SIZE, filled);
-        if (!pages) {
-            platform_set_error("no memory");
-            return -ENOMEM;
-        }
-        memset(pages, 0, lead);
-        memcpy(pages + lead, f->bytes + p->p_offset, p->p_filesz);
-        memset(pages + lead + p->p_filesz, 0, filled - lead - p->p_filesz);
-        error = put(s, image + begin, pages, filled, flags, true);
-        free(pages);
+    if (page < p->p_vaddr && page < file_end) {
+        error = put_page(s, f, p, image, page, flags);
+        page += PAGE_SIZE;
     }
-    if (!error && length > filled)
-        error = put(s, image + begin + filled, NULL, length - filled, flags, true);
-    return error;
+    if (!error && page < whole) {
+        error = put(s, image + page, f->bytes + p->p_offset + (page - p->p_vaddr), whole - page, flags, true);
+        page = whole;
+    }
+    if (!error && page < file_end) {
+        error = put_page(s, f, p, image, page, flags);
+        page += PAGE_SIZE;
+    }
+    return !error && page < end ? put(s, image + page, NULL, end - page, flags, true) : error;
 }
 
 static int put_image(const struct sink *s, const struct layout *l)
@@ -276,34 +280,6 @@ static int put_all(const struct sink *s, const struct layout *l)
     return error;
 }
 
-static int measure_and_sign(struct signer *signer)
-{
-    const struct machine_options *o = signer->options;
-    struct sigstruct_claims claims = sigstruct_claims_of(o->attributes, o->xfrm, o->miscselect);
-    struct sink sink = {0};
-    int error = measure_create(&sink.measurement, o->ssa_frame_pages, o->size);
-    if (!error) {
-        int incomplete = put_all(&sink, signer->layout);
-        error = measure_final(sink.measurement, claims.mrenclave);
-        if (incomplete)
-            return incomplete;
-    }
-    if (error) {
-        platform_set_error("it cannot be measured");
-        return error;
-    }
-    return sigstruct_sign(signer->sigstruct, NULL, &claims);
-}
-
-static void *signer_main(void *context)
-{
-    struct signer *signer = context;
-    signer->error = measure_and_sign(signer);
-    if (signer->error)
-        snprintf(signer->message, sizeof signer->message, "%s", platform_error());
-    return NULL;
-}
-
 /* The extended state that the CPU and the kernel offer and the enclave knows how to keep. */
 static uint64_t xfrm(void)
 {
@@ -342,21 +318,27 @@ static bool fixed_addresses(const char *program)
     return fixed;
 }
 
-static int fill(struct image *image, struct signer *signer)
+/* All pages and the signature. */
+static int fill(struct image *image, struct blueprint *b)
 {
-    const struct sink sink = {.platform = image->platform, .machine = image->machine};
-    pthread_t thread;
-    bool alongside = !pthread_create(&thread, NULL, signer_main, signer);
-    int error = put_all(&sink, signer->layout);
+    const struct machine_options *o = &b->machine;
+    struct sigstruct_claims claims = sigstruct_claims_of(o->attributes, o->xfrm, o->miscselect);
+    struct sink sink = {.platform = image->platform, .machine = image->machine};
+    if (!image->platform->measurement(image->machine, claims.mrenclave) &&
+        measure_create(&sink.measurement, o->ssa_frame_pages, o->size)) {
+        fprintf(stderr, "rakis: no memory to measure the enclave\n");
+        return -1;
+    }
+    int error = put_all(&sink, &b->layout);
     if (error)
         fprintf(stderr, "rakis: cannot add pages to the enclave: %s\n", platform_error());
-    if (alongside)
-        pthread_join(thread, NULL);
-    else if (!error)
-        signer_main(signer);
-    if (!error && signer->error)
-        fprintf(stderr, "rakis: cannot sign the enclave: %s\n", signer->message);
-    return error ? error : signer->error;
+    if (sink.measurement)
+        measure_final(sink.measurement, claims.mrenclave);
+    else
+        image->platform->measurement(image->machine, claims.mrenclave);
+    if (!error && (error = sigstruct_sign(&b->sigstruct, NULL, &claims)))
+        fprintf(stderr, "rakis: cannot sign the enclave: %s\n", platform_error());
+    return error;
 }
 
 /* Decides where everything goes. */
@@ -367,7 +349,8 @@ static int plan(struct blueprint *b, const struct run_options *options)
     int64_t site_count = elf_sites(f, b->sites);
     if (site_count <= 0)
         return unfit(f, "its list of ENCLU sites is missing or wrong");
-    elf_trim(f);
+    if (elf_trim(f))
+        return -1;
 
     /* The image, its configuration and the threads at the top, which in a small enclave are fewer; all
      * below is the program's. */
@@ -414,7 +397,6 @@ static int initialise(struct image *image, const struct blueprint *b)
 
 static int build(struct image *image, struct blueprint *b, const char *program)
 {
-    struct signer signer = {.layout = &b->layout, .options = &b->machine, .sigstruct = &b->sigstruct};
     /* From address 0, where programs linked to fixed addresses find theirs: this one, or what it executes. */
     int failed = image->platform->create(&b->machine, &image->machine, &image->base);
     if (failed && !fixed_addresses(program)) {
@@ -427,7 +409,7 @@ static int build(struct image *image, struct blueprint *b, const char *program)
     }
     b->machine.address = image->base;
     image->libos = image->base + b->configuration->image_offset;
-    if (!fill(image, &signer) && !initialise(image, b))
+    if (!fill(image, b) && !initialise(image, b))
         return 0;
     image->platform->destroy(image->machine);
     return -1;

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <errno.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 #include "host/host.h"
 #include "host/sites_cache.h"
 #include "host/sites_scan.h"
+#include "platform/hash.h"
 
 #define FILE_SIZE_MAX (1ll << 30)
 
@@ -33,14 +33,15 @@ static int contents_read(int fd, size_t size, uint8_t **out)
     return 0;
 }
 
-static bool contents_hash(const uint8_t *contents, size_t size, char hash[SITES_HASH_SIZE])
+static void contents_hash(const uint8_t *contents, size_t size, char hash[SITES_HASH_SIZE])
 {
     uint8_t digest[32];
-    if (EVP_Digest(contents, size, digest, NULL, EVP_sha256(), NULL) != 1)
-        return false;
+    struct hash h;
+    hash_begin(&h);
+    hash_add(&h, contents, size);
+    hash_end(&h, digest);
     for (size_t i = 0; i < sizeof digest; i++)
         snprintf(hash + 2 * i, 3, "%02x", digest[i]);
-    return true;
 }
 
 static bool is_elf(int fd)
@@ -57,15 +58,15 @@ static int list_make(int fd, const struct stat *status, struct site_list **out)
     int error = contents_read(fd, (size_t)status->st_size, &contents);
     if (error)
         return error;
-    bool hashed = contents_hash(contents, (size_t)status->st_size, hash);
-    *out = hashed ? sites_cache_list(hash) : NULL;
+    contents_hash(contents, (size_t)status->st_size, hash);
+    *out = sites_cache_list(hash);
     if (!*out) {
         error = sites_scan(contents, (size_t)status->st_size, out);
-        if (!error && hashed)
+        if (!error)
             sites_cache_set_list(hash, *out);
     }
     free(contents);
-    if (!error && hashed)
+    if (!error)
         sites_cache_set_hash(status, hash);
     return error;
 }

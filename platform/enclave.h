@@ -58,7 +58,7 @@ struct platform {
                uint64_t secinfo_flags, bool measure);
     int (*init)(struct machine *m, const struct sgx_sigstruct *sigstruct);
     /* SGX2 page management: enum pages_operation of abi/exits.h. */
-    int (*pages)(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection);
+    int (*pages)(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection, uint64_t source);
     /* A page that the enclave filled in as a TCS becomes one (EMODT); the enclave accepts it. */
     int (*thread_page)(struct machine *m, uint64_t offset);
     /* A host thread that will enter: once per thread, before its first enter. */
@@ -67,7 +67,8 @@ struct platform {
     /* EENTER; returns at EEXIT with 0, or -errno when the TCS cannot be entered. */
     int (*enter)(struct machine *m, uint64_t tcs_offset, struct machine_entry *entry);
     int (*signal)(int signal, machine_signal_handler *handler);
-    void (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
+    /* MRENCLAVE, of what has been added so far. False: not before EINIT, as the CPU does not tell. */
+    bool (*measurement)(const struct machine *m, uint8_t mrenclave[32]);
     uint64_t (*asynchronous_exits)(const struct machine *m); /* AEX so far */
     void (*destroy)(struct machine *m);
     /* Around fork(2): the enclave is not inherited, as the CPU has it. Before, in the parent; and after, in the

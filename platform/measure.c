@@ -2,25 +2,23 @@
 #include "platform/measure.h"
 
 #include <errno.h>
-#include <openssl/evp.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "platform/hash.h"
 
 #define RECORD 64 /* bytes: what each leaf adds */
 #define CHUNK 256
 
 struct measurement {
-    EVP_MD_CTX *digest;
-    bool failed;
+    struct hash hash;
     size_t used;
     uint8_t buffer[RECORD + 16 * (RECORD + CHUNK)]; /* the records of a page go in one piece */
 };
 
 static void flush(struct measurement *m)
 {
-    if (m->used && EVP_DigestUpdate(m->digest, m->buffer, m->used) != 1)
-        m->failed = true;
+    hash_add(&m->hash, m->buffer, m->used);
     m->used = 0;
 }
 
@@ -42,14 +40,8 @@ int measure_create(struct measurement **out, uint32_t ssa_frame_pages, uint64_t 
     struct measurement *m = malloc(sizeof *m);
     if (!m)
         return -ENOMEM;
-    m->failed = false;
     m->used = 0;
-    m->digest = EVP_MD_CTX_new();
-    if (!m->digest || EVP_DigestInit_ex(m->digest, EVP_sha256(), NULL) != 1) {
-        EVP_MD_CTX_free(m->digest);
-        free(m);
-        return -EIO;
-    }
+    hash_begin(&m->hash);
     uint8_t *at = record(m, "ECREATE", RECORD);
     memcpy(at + 8, &ssa_frame_pages, sizeof ssa_frame_pages);
     memcpy(at + 12, &size, sizeof size);
@@ -72,15 +64,16 @@ void measure_extend(struct measurement *m, uint64_t offset, const void *chunk)
     memcpy(at + RECORD, chunk, CHUNK);
 }
 
-int measure_final(struct measurement *m, uint8_t mrenclave[32])
+void measure_so_far(const struct measurement *m, uint8_t mrenclave[32])
+{
+    struct hash hash = m->hash;
+    hash_add(&hash, m->buffer, m->used);
+    hash_end(&hash, mrenclave);
+}
+
+void measure_final(struct measurement *m, uint8_t mrenclave[32])
 {
     flush(m);
-    if (EVP_DigestFinal_ex(m->digest, mrenclave, NULL) != 1)
-        m->failed = true;
-    int result = m->failed ? -EIO : 0;
-    if (result)
-        memset(mrenclave, 0, 32);
-    EVP_MD_CTX_free(m->digest);
+    hash_end(&m->hash, mrenclave);
     free(m);
-    return result;
 }

@@ -7,13 +7,15 @@
 
 struct measurement;
 
-/* ECREATE: size is the enclave's, a power of two. 0, -ENOMEM, or -EIO when the library fails. */
+/* ECREATE: size is the enclave's, a power of two. 0 or -ENOMEM. */
 int measure_create(struct measurement **out, uint32_t ssa_frame_pages, uint64_t size);
 /* EADD of the page at an offset from the base. */
 void measure_add(struct measurement *m, uint64_t offset, uint64_t secinfo_flags);
 /* EEXTEND of the 256 bytes that lie at an offset from the base. */
 void measure_extend(struct measurement *m, uint64_t offset, const void *chunk);
-/* MRENCLAVE; frees. 0, or -EIO and zeros when the library failed anywhere on the way. */
-int measure_final(struct measurement *m, uint8_t mrenclave[32]);
+/* What MRENCLAVE would be by now. */
+void measure_so_far(const struct measurement *m, uint8_t mrenclave[32]);
+/* MRENCLAVE; frees. */
+void measure_final(struct measurement *m, uint8_t mrenclave[32]);
 
 #endif

@@ -18,7 +18,10 @@
 #include <unistd.h>
 
 #include "platform/enclave.h"
+#include "platform/hash.h"
+#include "platform/signed.h"
 
+#define PATH_ROOM 4096
 #define KEY_BITS 3072
 #define KEY_BYTES (KEY_BITS / 8)
 #define EXPONENT 3
@@ -60,21 +63,13 @@ static EVP_PKEY *key_make(void)
     return key;
 }
 
-/* Only a file that is this user's own and nobody else's to write. */
-static EVP_PKEY *key_load_own(const char *path)
+static EVP_PKEY *key_load_own(const char *path, struct stat *status)
 {
-    struct stat status;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    if (fd < 0)
-        return NULL;
-    if (fstat(fd, &status) || !S_ISREG(status.st_mode) || status.st_uid != geteuid() ||
-        status.st_mode & (S_IWGRP | S_IWOTH)) {
-        close(fd);
-        return NULL;
-    }
-    FILE *file = fdopen(fd, "r");
+    int fd = own_file_open(path, status);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     if (!file) {
-        close(fd);
+        if (fd >= 0)
+            close(fd);
         return NULL;
     }
     EVP_PKEY *key = PEM_read_PrivateKey(file, NULL, NULL, NULL);
@@ -82,24 +77,12 @@ static EVP_PKEY *key_load_own(const char *path)
     return key;
 }
 
-/* Whole or not at all: written beside it and moved there. Failing is no error: a new key then
- * serves. */
-static void key_store(const char *path, EVP_PKEY *key)
+static bool key_write(int fd, void *context)
 {
-    char temporary[4096 + 8];
-    snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-    if (fd < 0)
-        return;
-    FILE *file = fdopen(fd, "w");
-    if (!file) {
-        close(fd);
-        unlink(temporary);
-        return;
-    }
-    bool written = PEM_write_PrivateKey(file, key, NULL, NULL, 0, NULL, NULL) == 1;
-    if (fclose(file) || !written || rename(temporary, path))
-        unlink(temporary);
+    BIO *out = BIO_new_fd(fd, BIO_NOCLOSE);
+    bool written = out && PEM_write_bio_PrivateKey(out, context, NULL, NULL, 0, NULL, NULL) == 1;
+    BIO_free(out);
+    return written;
 }
 
 static bool cache_folder(char *out, size_t size)
@@ -120,20 +103,28 @@ static bool cache_folder(char *out, size_t size)
     return true;
 }
 
-static EVP_PKEY *key_development(void)
+/* Where the development key and what was signed with it are kept, if anywhere. */
+struct cache {
+    bool there;
+    char folder[PATH_ROOM], key[PATH_ROOM];
+};
+
+static void cache_find(struct cache *c)
 {
-    char path[4096];
-    EVP_PKEY *key = NULL;
-    bool cached = cache_folder(path, sizeof path);
-    if (cached) {
-        strcat(path, "/dev-key.pem");
-        key = key_load_own(path);
-    }
+    c->there = cache_folder(c->folder, sizeof c->folder);
+    if (c->there)
+        snprintf(c->key, sizeof c->key, "%.*s/dev-key.pem", PATH_ROOM - 16, c->folder);
+}
+
+static EVP_PKEY *key_development(const struct cache *c, struct stat *status)
+{
+    EVP_PKEY *key = c->there ? key_load_own(c->key, status) : NULL;
     if (key)
         return key;
     key = key_make();
-    if (key && cached)
-        key_store(path, key);
+    if (key && c->there)
+        own_file_replace(c->key, key_write, key);
+    *status = (struct stat){0}; /* what it is now is seen the next time */
     return key;
 }
 
@@ -171,15 +162,13 @@ static uint32_t today(void)
     return (uint32_t)strtoul(digits, NULL, 16);
 }
 
-static int digest(const void *a, size_t a_size, const void *b, size_t b_size, uint8_t out[32])
+static void digest(const void *a, size_t a_size, const void *b, size_t b_size, uint8_t out[32])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    int done = context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
-               EVP_DigestUpdate(context, a, a_size) == 1 &&
-               EVP_DigestUpdate(context, b, b_size) == 1 &&
-               EVP_DigestFinal_ex(context, out, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    return done ? 0 : -EIO;
+    struct hash h;
+    hash_begin(&h);
+    hash_add(&h, a, a_size);
+    hash_add(&h, b, b_size);
+    hash_end(&h, out);
 }
 
 /*
@@ -242,37 +231,6 @@ out:
     return result;
 }
 
-int sigstruct_sign(struct sgx_sigstruct *out, const char *key_path,
-                   const struct sigstruct_claims *claims)
-{
-    EVP_PKEY *key = key_path ? key_load(key_path) : key_development();
-    if (!key)
-        return key_path ? -EINVAL : fail(-EIO, "cannot make a key to sign the enclave with");
-    if (!key_fits(key)) {
-        EVP_PKEY_free(key);
-        return fail(-EINVAL, "an enclave is signed with an RSA key of 3072 bits and exponent 3 "
-                             "(openssl genrsa -3 3072)");
-    }
-    *out = (struct sgx_sigstruct){
-        .date = claims->date ? claims->date : today(),
-        .exponent = EXPONENT,
-        .miscselect = claims->miscselect,
-        .miscmask = claims->miscselect_mask,
-        .attributes = claims->attributes,
-        .attributesmask = claims->attributes_mask,
-        .xfrm = claims->xfrm,
-        .xfrmmask = claims->xfrm_mask,
-        .isvprodid = claims->isvprodid,
-        .isvsvn = claims->isvsvn,
-    };
-    memcpy(out->header, header, sizeof header);
-    memcpy(out->header2, header2, sizeof header2);
-    memcpy(out->enclavehash, claims->mrenclave, sizeof out->enclavehash);
-    int error = sign(out, key);
-    EVP_PKEY_free(key);
-    return error ? fail(error, "cannot sign the enclave") : 0;
-}
-
 static bool zero(const uint8_t *bytes, size_t size)
 {
     for (size_t i = 0; i < size; i++)
@@ -311,16 +269,93 @@ static int signature_check(const struct sgx_sigstruct *given)
     expected[1] = 0x01;
     expected[info - 1] = 0x00;
     memcpy(expected + info, digest_info, sizeof digest_info);
-    result = digest(given, HEADER_SIZE, (const uint8_t *)given + BODY_OFFSET, BODY_SIZE,
-                    expected + hash);
-    if (!result &&
-        (BN_bn2binpad(power, found, KEY_BYTES) != KEY_BYTES || memcmp(found, expected, KEY_BYTES)))
+    digest(given, HEADER_SIZE, (const uint8_t *)given + BODY_OFFSET, BODY_SIZE, expected + hash);
+    if (BN_bn2binpad(power, found, KEY_BYTES) != KEY_BYTES || memcmp(found, expected, KEY_BYTES))
         result = -EKEYREJECTED;
 out:
     BN_free(power);
     BN_free(s);
     BN_free(n);
     return result;
+}
+
+/* All but the key's part. */
+static void claim(struct sgx_sigstruct *out, const struct sigstruct_claims *claims)
+{
+    *out = (struct sgx_sigstruct){
+        .date = claims->date ? claims->date : today(),
+        .exponent = EXPONENT,
+        .miscselect = claims->miscselect,
+        .miscmask = claims->miscselect_mask,
+        .attributes = claims->attributes,
+        .attributesmask = claims->attributes_mask,
+        .xfrm = claims->xfrm,
+        .xfrmmask = claims->xfrm_mask,
+        .isvprodid = claims->isvprodid,
+        .isvsvn = claims->isvsvn,
+    };
+    memcpy(out->header, header, sizeof header);
+    memcpy(out->header2, header2, sizeof header2);
+    memcpy(out->enclavehash, claims->mrenclave, sizeof out->enclavehash);
+}
+
+/* Made before, of the same, whenever that was if the date is not claimed: and it is right. */
+static bool sign_again(struct sgx_sigstruct *out, const struct cache *c, const struct sigstruct_claims *claims)
+{
+    struct sgx_sigstruct found;
+    struct stat key;
+    int fd = c->there ? own_file_open(c->key, &key) : -1;
+    if (fd < 0)
+        return false;
+    close(fd);
+    if (!signed_find(&found, c->folder, &key, claims->mrenclave))
+        return false;
+    struct sgx_sigstruct wanted = *out;
+    if (!claims->date)
+        wanted.date = found.date;
+    if (memcmp(&found, &wanted, HEADER_SIZE) ||
+        memcmp((uint8_t *)&found + BODY_OFFSET, (uint8_t *)&wanted + BODY_OFFSET, BODY_SIZE) ||
+        !well_formed(&found) || signature_check(&found))
+        return false;
+    *out = found;
+    return true;
+}
+
+static int sign_with(struct sgx_sigstruct *out, EVP_PKEY *key)
+{
+    if (!key_fits(key))
+        return fail(-EINVAL, "an enclave is signed with an RSA key of 3072 bits and exponent 3 "
+                             "(openssl genrsa -3 3072)");
+    return sign(out, key) ? fail(-EIO, "cannot sign the enclave") : 0;
+}
+
+static int sign_for_development(struct sgx_sigstruct *out, const struct sigstruct_claims *claims)
+{
+    struct cache cache;
+    struct stat status;
+    cache_find(&cache);
+    if (sign_again(out, &cache, claims))
+        return 0;
+    EVP_PKEY *key = key_development(&cache, &status);
+    if (!key)
+        return fail(-EIO, "cannot make a key to sign the enclave with");
+    int error = sign_with(out, key);
+    EVP_PKEY_free(key);
+    if (!error && cache.there && status.st_ino)
+        signed_keep(out, cache.folder, &status);
+    return error;
+}
+
+int sigstruct_sign(struct sgx_sigstruct *out, const char *key_path,
+                   const struct sigstruct_claims *claims)
+{
+    claim(out, claims);
+    if (!key_path)
+        return sign_for_development(out, claims);
+    EVP_PKEY *key = key_load(key_path);
+    int error = key ? sign_with(out, key) : -EINVAL;
+    EVP_PKEY_free(key);
+    return error;
 }
 
 int sigstruct_verify(const struct sgx_sigstruct *sigstruct, const uint8_t mrenclave[32],
@@ -339,7 +374,7 @@ int sigstruct_verify(const struct sgx_sigstruct *sigstruct, const uint8_t mrencl
     return 0;
 }
 
-int sigstruct_mrsigner(const struct sgx_sigstruct *sigstruct, uint8_t mrsigner[32])
+void sigstruct_mrsigner(const struct sgx_sigstruct *sigstruct, uint8_t mrsigner[32])
 {
-    return digest(sigstruct->modulus, KEY_BYTES, NULL, 0, mrsigner);
+    digest(sigstruct->modulus, KEY_BYTES, NULL, 0, mrsigner);
 }

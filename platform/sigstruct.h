@@ -32,7 +32,8 @@ static inline struct sigstruct_claims sigstruct_claims_of(uint64_t attributes, u
 
 /*
  * Signs with the PEM key at key_path; NULL: with the development key of this user, which is made at
- * first use in ${XDG_CACHE_HOME:-~/.cache}/rakis, or in memory alone where that cannot be written.
+ * first use in ${XDG_CACHE_HOME:-~/.cache}/rakis, or in memory alone where that cannot be written. What that
+ * key has signed before is not signed anew (signed.h).
  * 0, or -errno with a sentence in platform_error().
  */
 int sigstruct_sign(struct sgx_sigstruct *out, const char *key_path,
@@ -44,7 +45,7 @@ int sigstruct_sign(struct sgx_sigstruct *out, const char *key_path,
 int sigstruct_verify(const struct sgx_sigstruct *sigstruct, const uint8_t mrenclave[32],
                      uint64_t attributes, uint64_t xfrm, uint32_t miscselect);
 
-/* MRSIGNER: the hash of the modulus. 0 or -EIO. */
-int sigstruct_mrsigner(const struct sgx_sigstruct *sigstruct, uint8_t mrsigner[32]);
+/* MRSIGNER: the hash of the modulus. */
+void sigstruct_mrsigner(const struct sgx_sigstruct *sigstruct, uint8_t mrsigner[32]);
 
 #endif

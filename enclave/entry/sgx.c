@@ -22,6 +22,17 @@ int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags)
     return 0;
 }
 
+int sgx_accept_copy(uint64_t address, uint64_t source, uint64_t length)
+{
+    struct secinfo info = {.flags = SECINFO_R | SECINFO_W | SECINFO_REG};
+    for (uint64_t at = 0; at < length; at += PAGE_SIZE) {
+        uint64_t error = sgx_leaf(ENCLU_EACCEPTCOPY, &info, address + at, source + at);
+        if (error)
+            return (int)error;
+    }
+    return 0;
+}
+
 void sgx_extend(uint64_t address, uint64_t length, uint64_t secinfo_flags)
 {
     struct secinfo info = {.flags = secinfo_flags};

@@ -7,6 +7,8 @@
 
 /* EACCEPT every page of the range: 0, or the first error of the leaf. Flags: SECINFO bits 0-15. */
 int sgx_accept(uint64_t address, uint64_t length, uint64_t secinfo_flags);
+/* EACCEPTCOPY every page of the range, from the pages at `source`: they are there with what is in it. As above. */
+int sgx_accept_copy(uint64_t address, uint64_t source, uint64_t length);
 /* EMODPE: extend permissions. */
 void sgx_extend(uint64_t address, uint64_t length, uint64_t secinfo_flags);
 

@@ -140,9 +140,14 @@ int patch_sites(const struct site *site, uint64_t count, uint64_t address, uint6
 {
     struct mapping m = {address, length, file_offset};
     uint64_t first = first_from(site, count, file_offset), end = first, size = 0;
-    for (; end < count && site[end].offset - file_offset < length; end++)
-        if (window(&m, &site[end]))
-            size += trampoline_size(&site[end]);
+    while (end < count && site[end].offset - file_offset < length)
+        end++;
+    int error = end > first ? memory_complete(address, length) : 0;
+    if (error)
+        return error;
+    for (uint64_t i = first; i < end; i++)
+        if (window(&m, &site[i]))
+            size += trampoline_size(&site[i]);
     if (!size)
         return 0;
 
@@ -155,7 +160,7 @@ int patch_sites(const struct site *site, uint64_t count, uint64_t address, uint6
         return -ENOMEM;
     }
     uint8_t *p = (uint8_t *)near;
-    int error = 0, replaced = 0;
+    int replaced = 0;
     for (uint64_t i = first; i < end; i++)
         if (window(&m, &site[i]))
             p = trampoline_emit(p, window(&m, &site[i]), &site[i]);

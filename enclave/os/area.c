@@ -42,7 +42,7 @@ static bool joins(const struct area *a, const struct area *b)
 {
     return a->end == b->start && a->protection == b->protection && a->used == b->used && a->kind == b->kind &&
            a->name == b->name && a->sharing == b->sharing && a->shared == b->shared &&
-           (!a->name || a->offset + (a->end - a->start) == b->offset);
+           a->absent == b->absent && ((!a->name && !a->absent) || a->offset + (a->end - a->start) == b->offset);
 }
 
 static void delete_at(struct area_table *t, uint32_t i)
@@ -72,7 +72,7 @@ void area_insert(struct area_table *t, const struct area *a)
 {
     uint32_t i = area_index(t, a->start);
     insert_at(t, i, a);
-    t->area[i].used |= a->protection != 0;
+    t->area[i].used |= a->protection && !a->absent;
     merge_right(t, i);
     if (i > 0)
         merge_right(t, i - 1);
@@ -109,12 +109,28 @@ void area_protect(struct area_table *t, uint64_t start, uint64_t end, int protec
     uint32_t first = area_index(t, start);
     for (uint32_t i = first; i < t->count && t->area[i].start < end; i++) {
         t->area[i].protection = protection;
-        t->area[i].used |= protection != 0;
+        t->area[i].used |= protection && !t->area[i].absent;
     }
     uint32_t i = first ? first - 1 : 0;
     while (i < t->count && t->area[i].start <= end)
         if (!merge_right(t, i))
             i++;
+}
+
+bool area_used(const struct area_table *t, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = area_index(t, start); i < t->count && t->area[i].start < end; i++)
+        if (t->area[i].used)
+            return true;
+    return false;
+}
+
+const struct area *area_absent(const struct area_table *t, uint64_t start, uint64_t end)
+{
+    for (uint32_t i = area_index(t, start); i < t->count && t->area[i].start < end; i++)
+        if (t->area[i].absent)
+            return &t->area[i];
+    return NULL;
 }
 
 bool area_covered(const struct area_table *t, uint64_t start, uint64_t end)

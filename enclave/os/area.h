@@ -14,12 +14,13 @@
 struct area {
     uint64_t start, end; /* page-aligned, start < end */
     int protection;      /* PROT_ bits */
-    bool used;           /* had access at some time: there may be something in it */
+    bool used;           /* there may be something in it: it had access at some time, and is not absent */
     enum area_kind kind;
     uint64_t offset;  /* in the file, of start */
     const char *name; /* of the file, as /proc/self/maps shows it; NULL: none. Not owned. */
     bool sharing;           /* MAP_SHARED */
     struct shared *shared;  /* the file behind a shared mapping; NULL: none */
+    struct file *absent; /* no page of it is here yet: what comes is this file's, at `offset`. NULL: else. Not owned. */
 };
 
 struct area_table {
@@ -43,6 +44,10 @@ void area_insert(struct area_table *t, const struct area *a);
 void area_remove(struct area_table *t, uint64_t start, uint64_t end);
 /* Sets the protection of all that lies in [start, end); no holes there. */
 void area_protect(struct area_table *t, uint64_t start, uint64_t end, int protection);
+/* May there be something in [start, end)? */
+bool area_used(const struct area_table *t, uint64_t start, uint64_t end);
+/* The first absent area that overlaps with [start, end). NULL: none. */
+const struct area *area_absent(const struct area_table *t, uint64_t start, uint64_t end);
 /* Is all of [start, end) covered by areas? */
 bool area_covered(const struct area_table *t, uint64_t start, uint64_t end);
 bool area_overlaps(const struct area_table *t, uint64_t start, uint64_t end);

@@ -11,6 +11,7 @@
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/log.h"
 #include "enclave/boundary/order.h"
+#include "enclave/boundary/pages.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
@@ -197,8 +198,7 @@ static void give_all(void)
 static int install(uint64_t at, int protection)
 {
     memcpy(common.scratch, common.slot->bytes, PAGE_SIZE);
-    int error = (int)exit_checked(EXIT_PAGES, 0, 0, PAGES_MOVE, at - enclave.base,
-                                  (uint64_t)common.scratch - enclave.base, (uint64_t)protection, 0, 0);
+    int error = pages_install(at, common.scratch, PAGE_SIZE, protection);
     if (error)
         log_error("a page of memory that processes have in common cannot be put in place: error %d", -error);
     return error;

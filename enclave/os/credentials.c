@@ -67,7 +67,7 @@ SYSCALL(capset)
 SYSCALL(chroot)
 {
     struct path p;
-    int64_t result = path_take(&p, AT_FDCWD, a0, false);
+    int64_t result = path_take_for_host(&p, AT_FDCWD, a0, false, true);
     if (!result)
         result = host_path(__NR_chroot, p.text, 0, 0);
     path_drop(&p);

@@ -97,7 +97,7 @@ void os_exception(struct registers *r)
     case PF: {
         int code = memory_fault(block->trap_address, block->trap_error);
         if (code)
-            fault(SIGSEGV, code, block->trap_address);
+            fault(code < 0 ? SIGBUS : SIGSEGV, code < 0 ? BUS_ADRERR : code, block->trap_address);
         return;
     }
     case GP:

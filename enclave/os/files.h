@@ -64,6 +64,8 @@ struct path {
 /* 0 or -errno. An empty path is ENOENT unless `empty`; then p->directory is the file itself. A NULL
  * pointer is as an empty path where `empty`. */
 int path_take(struct path *p, int directory, uint64_t user, bool empty);
+/* The same for a call that the host makes, see made_up_to_host. */
+int path_take_for_host(struct path *p, int directory, uint64_t user, bool empty, bool follow);
 void path_drop(struct path *p);
 
 /* ---- proc.c, dev.c: files made up here ---- */
@@ -74,6 +76,12 @@ void path_drop(struct path *p);
 int made_up_open(const char *path, int flags, struct file **out);
 int made_up_stat(const char *path, bool follow, struct stat *out);
 int64_t made_up_readlink(const char *path, char *out, uint64_t size);
+/* For a call that the host makes: the path, of HOST_PATH_MAX bytes, in its words, as descriptors have other numbers
+ * there and the program's file is another. `follow`: the call is for what a link at its end leads to. 0; -ENOENT; -EPERM:
+ * what it names is none of the host's; -ENAMETOOLONG. */
+int made_up_to_host(char *path, bool follow);
+/* Is it a name in a directory that is named by its descriptor? Or, where it is asked for, such a directory itself? */
+bool made_up_behind_descriptor(const char *path, bool directory);
 /* May such a path be a file that is made up? */
 bool made_up_place(const char *path);
 /* Collapses doubled slashes and "." in place; false when it has "..", which only the host can

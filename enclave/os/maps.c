@@ -16,6 +16,8 @@ struct writer {
     enum maps_detail detail;
     struct memory_use use;
     uint64_t first, last;
+    struct area line; /* what is to be written next: areas that Linux would not tell apart make one */
+    struct memory_use of_line;
 };
 
 static const char *area_name(const struct area *a)
@@ -73,7 +75,7 @@ static void write_details(struct writer *w, const struct memory_use *use)
 static struct memory_use use_of(const struct area *a)
 {
     uint64_t size = a->end - a->start;
-    bool accessible = a->protection && a->kind != AREA_STACK, writable = a->protection & PROT_WRITE;
+    bool accessible = a->protection && a->kind != AREA_STACK && !a->absent, writable = a->protection & PROT_WRITE;
     return (struct memory_use){.total = size,
                                .resident = accessible ? size : 0,
                                .file = accessible && a->kind == AREA_FILE && !writable ? size : 0,
@@ -81,26 +83,54 @@ static struct memory_use use_of(const struct area *a)
                                .data = writable && !a->sharing ? size : 0};
 }
 
+static void add(struct memory_use *to, const struct memory_use *use)
+{
+    to->total += use->total;
+    to->resident += use->resident;
+    to->file += use->file;
+    to->code += use->code;
+    to->data += use->data;
+}
+
+static void end_line(struct writer *w)
+{
+    const struct area *a = &w->line;
+    if (a->start == a->end)
+        return;
+    write_line(w, a);
+    if (w->detail != MAPS_DETAILS)
+        return;
+    WRITE(w, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n",
+          w->of_line.total / 1024);
+    write_details(w, &w->of_line);
+    WRITE(w, "THPeligible:           0\nVmFlags:%s%s%s%s mr mw me ac \n", a->protection & PROT_READ ? " rd" : "",
+          a->protection & PROT_WRITE ? " wr" : "", a->protection & PROT_EXEC ? " ex" : "", a->sharing ? " sh" : "");
+}
+
+/* Does b go on where a ends, apart from what is here of it? */
+static bool goes_on(const struct area *a, const struct area *b)
+{
+    return a->end == b->start && a->protection == b->protection && a->kind == b->kind && a->name == b->name &&
+           a->sharing == b->sharing && a->shared == b->shared && (!a->name || a->offset + (a->end - a->start) == b->offset);
+}
+
 static int write_area(const struct area *a, void *context)
 {
     struct writer *w = context;
     struct memory_use use = use_of(a);
-    w->use.total += use.total;
-    w->use.resident += use.resident;
-    w->use.file += use.file;
-    w->use.code += use.code;
-    w->use.data += use.data;
+    add(&w->use, &use);
     w->first = w->first ? w->first : a->start;
     w->last = a->end;
     if (w->detail == MAPS_NOTHING || w->detail == MAPS_ROLLUP)
         return 0;
-    write_line(w, a);
-    if (w->detail != MAPS_DETAILS)
+    if (goes_on(&w->line, a)) {
+        w->line.end = a->end;
+        add(&w->of_line, &use);
         return 0;
-    WRITE(w, "Size:           %8lu kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\n", use.total / 1024);
-    write_details(w, &use);
-    WRITE(w, "THPeligible:           0\nVmFlags:%s%s%s%s mr mw me ac \n", a->protection & PROT_READ ? " rd" : "",
-          a->protection & PROT_WRITE ? " wr" : "", a->protection & PROT_EXEC ? " ex" : "", a->sharing ? " sh" : "");
+    }
+    end_line(w);
+    w->line = *a;
+    w->of_line = use;
     return 0;
 }
 
@@ -108,6 +138,7 @@ int memory_print_maps(char *out, uint64_t size, enum maps_detail detail)
 {
     struct writer w = {.out = out, .size = size, .detail = detail};
     memory_look(write_area, &w);
+    end_line(&w);
     if (detail == MAPS_ROLLUP) {
         struct area all = {.start = w.first, .end = w.last, .name = "[rollup]"};
         write_line(&w, &all);

@@ -12,6 +12,7 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/sgx.h"
@@ -21,6 +22,7 @@
 #include "enclave/os/area.h"
 #include "enclave/os/coherent.h"
 #include "enclave/os/common.h"
+#include "enclave/os/deferred.h"
 #include "enclave/os/file.h"
 #include "enclave/os/shared.h"
 #include "enclave/os/syscalls.h"
@@ -71,6 +73,7 @@ void memory_start(void)
     memory.table.low = enclave.dynamic;
     memory.table.high = libos.next;
     enclave.program_end = libos.next;
+    order.bring = memory_bring;
     if (area_reserve(&memory.table, 64))
         panic("the enclave is too small: no memory for the LibOS (--enclave-size)");
 }
@@ -337,6 +340,83 @@ int memory_push_all(void)
     return error;
 }
 
+/* ---- what comes when it is touched; all with the lock held ---- */
+
+/* [start, end) of the table is no longer absent. Room was reserved. */
+static void appear(uint64_t start, uint64_t end)
+{
+    struct area a = *area_find(&memory.table, start);
+    bool last = a.start == start && a.end == end;
+    a.offset += start - a.start;
+    a.start = start;
+    a.end = end;
+    a.absent = NULL;
+    a.used = true;
+    area_remove(&memory.table, start, end);
+    area_insert(&memory.table, &a);
+    if (last)
+        deferred_sweep(&memory.table);
+}
+
+/* 0 or -errno. */
+static int bring_part(const struct area *a, uint64_t address)
+{
+    uint64_t start, end;
+    deferred_part(a, address, &start, &end);
+    push_same(a->absent, 0, UINT64_MAX);
+    int error = deferred_fetch(a, start, end);
+    if (!error)
+        appear(start, end);
+    return error;
+}
+
+/* All of [start, end); `writable`: its pages can be written, for who changes it next, else are as the table has it. */
+static int complete(uint64_t start, uint64_t end, bool writable)
+{
+    const struct area *a;
+    int error = 0;
+    while (!error && (a = area_absent(&memory.table, start, end))) {
+        uint64_t from = MAX(a->start, start), to = MIN(a->end, end);
+        error = area_reserve(&memory.table, 3);
+        a = area_find(&memory.table, from);
+        if (!error)
+            push_same(a->absent, 0, UINT64_MAX);
+        if (!error)
+            error = pages(PAGES_MAP, from, to, PROT_READ | PROT_WRITE);
+        if (error)
+            break;
+        error = (int)fill(from, to - from, a->absent, a->offset + (from - a->start), true);
+        if (!error && !writable)
+            error = pages(PAGES_PROTECT, from, to, a->protection);
+        if (error)
+            pages(PAGES_UNMAP, from, to, 0);
+        else
+            appear(from, to);
+    }
+    return error;
+}
+
+/* Changes the pages of what is here. Common memory gets its protection when it comes, and so does what is absent. */
+static int pages_here(enum pages_operation operation, uint64_t start, uint64_t end, int protection)
+{
+    int error = 0;
+    common_protect(start, end, protection);
+    for (uint64_t at = start, next; at < end && !error; at = next) {
+        next = MIN(common_end_of(at), end);
+        if (next > at)
+            continue;
+        next = common_next(at, end);
+        const struct area *a = area_absent(&memory.table, at, next);
+        if (a && a->start <= at) {
+            next = MIN(a->end, next);
+            continue;
+        }
+        next = a ? a->start : next;
+        error = pages(operation, at, next, protection);
+    }
+    return error;
+}
+
 /* As memory_map, of a file that processes meet by, all checked. With the lock held. */
 static int64_t map_coherent(const struct area *a, struct file *file, bool fresh)
 {
@@ -363,19 +443,21 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
         return result;
     length = PAGE_UP(length);
     protection &= PROTECTIONS;
-    bool coherent = file && (flags & MAP_TYPE) != MAP_PRIVATE && coherent_wanted(file);
+    bool private = (flags & MAP_TYPE) == MAP_PRIVATE;
+    bool coherent = file && !private && coherent_wanted(file);
+    bool deferred = file && private && deferred_wanted(file, length, protection, flags);
 
     struct area a = {0};
     lock_take(&memory.lock);
-    result = area_reserve(&memory.table, 3);
+    result = area_reserve(&memory.table, 4);
     if (!result)
         result = place(hint, length, flags);
     if (result < 0)
         goto out;
-    uint64_t start = (uint64_t)result, end = start + length;
-    bool fresh = !area_overlaps(&memory.table, start, end);
+    uint64_t start = (uint64_t)result, end = start + length, first = deferred ? start + DEFERRED_FIRST : end;
+    bool fresh = !area_used(&memory.table, start, end), sweep = area_absent(&memory.table, start, end);
     a = (struct area){.start = start, .end = end, .protection = protection, .kind = kind,
-                     .offset = offset, .name = intern(name), .sharing = (flags & MAP_TYPE) != MAP_PRIVATE};
+                     .offset = offset, .name = intern(name), .sharing = !private, .used = file};
     int error = 0;
     if (coherent) {
         a.kind = AREA_COHERENT;
@@ -393,10 +475,15 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
     common_forget(start, end);
     if (file) {
         push_same(file, 0, UINT64_MAX); /* other mappings of ours may have changed it */
+        if (deferred)
+            error = deferred_keep(file);
+        if (!error && !fresh && first < end)
+            error = pages(PAGES_UNMAP, first, end, 0);
         /* Written through the program's own address, so it is writable first. */
-        error = pages(PAGES_MAP, start, end, PROT_READ | PROT_WRITE);
         if (!error)
-            error = (int)fill(start, length, file, offset, fresh);
+            error = pages(PAGES_MAP, start, first, PROT_READ | PROT_WRITE);
+        if (!error)
+            error = (int)fill(start, first - start, file, offset, fresh);
         if (!error && a.shared && a.shared->shadow)
             error = shared_note(a.shared, &a);
     } else {
@@ -410,11 +497,21 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
             shared_drop(a.shared);
         if (fresh)
             pages(PAGES_UNMAP, start, end, 0);
+        if (deferred)
+            deferred_sweep(&memory.table);
         result = error;
         goto out;
     }
     area_remove(&memory.table, start, end);
+    a.end = first;
     area_insert(&memory.table, &a);
+    if (deferred) {
+        a = (struct area){.start = first, .end = end, .protection = protection, .kind = kind, .name = a.name,
+                          .offset = offset + DEFERRED_FIRST, .absent = file};
+        area_insert(&memory.table, &a);
+    }
+    if (sweep)
+        deferred_sweep(&memory.table);
     if (memory.shared)
         shared_sweep();
     if (a.shared) {
@@ -430,9 +527,20 @@ out:
      * can be written to the file must stay as the file has it. */
     if ((protection & PROT_EXEC) && !(a.shared && shared_can_write(a.shared)))
         patch_mapped(file, start, length, offset, protection);
-    if (protection != (PROT_READ | PROT_WRITE))
-        error = pages(PAGES_PROTECT, start, end, protection);
+    if (protection == (PROT_READ | PROT_WRITE))
+        return result;
+    lock_take(&memory.lock);
+    error = pages_here(PAGES_PROTECT, start, end, protection);
+    lock_release(&memory.lock);
     return error ? error : result;
+}
+
+int memory_complete(uint64_t address, uint64_t length)
+{
+    lock_take(&memory.lock);
+    int error = complete(address, address + length, true);
+    lock_release(&memory.lock);
+    return error;
 }
 
 int64_t memory_map_near(uint64_t address, uint64_t length, int protection, enum area_kind kind)
@@ -480,30 +588,19 @@ int memory_unmap(uint64_t address, uint64_t length)
     lock_take(&memory.lock);
     int error = area_reserve(&memory.table, 2);
     if (!error && area_overlaps(&memory.table, address, end)) {
+        bool sweep = area_absent(&memory.table, address, end);
         leave(address, end);
         common_forget(address, end);
-        error = pages(PAGES_UNMAP, address, end, 0);
+        if (area_used(&memory.table, address, end))
+            error = pages(PAGES_UNMAP, address, end, 0);
+        if (!error)
+            area_remove(&memory.table, address, end);
+        if (!error && sweep)
+            deferred_sweep(&memory.table);
     }
-    if (!error)
-        area_remove(&memory.table, address, end);
     if (!error && memory.shared)
         shared_sweep();
     lock_release(&memory.lock);
-    return error;
-}
-
-/* Common memory gets its protection when it comes. */
-static int pages_here(enum pages_operation operation, uint64_t start, uint64_t end, int protection)
-{
-    int error = 0;
-    common_protect(start, end, protection);
-    for (uint64_t at = start, next; at < end && !error; at = next) {
-        next = MIN(common_end_of(at), end);
-        if (next > at)
-            continue;
-        next = common_next(at, end);
-        error = pages(operation, at, next, protection);
-    }
     return error;
 }
 
@@ -523,6 +620,11 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
         error = -ENOMEM;
     if (!error)
         error = shared_protect(address, end, protection);
+    /* Or it would come with more of its neighbours than Linux would copy. */
+    if (!error && (protection & PROT_WRITE))
+        error = complete(address, end, true);
+    if (!error)
+        error = area_reserve(&memory.table, 2);
     if (!error) {
         const struct area *a = area_find(&memory.table, address);
         bool same = a->end >= end && a->protection == protection;
@@ -557,8 +659,22 @@ bool memory_allows(uint64_t address, uint64_t length, int protection)
 
 bool memory_bring(uint64_t address, uint64_t length, bool write)
 {
-    bool common = common_bring(address, length);
-    return coherent_bring(address, length, write, false) || common;
+    bool some = common_bring(address, length);
+    some |= coherent_bring(address, length, write, false);
+    uint64_t end = address + length;
+    if (write || end < address)
+        return some; /* what is absent cannot be written */
+    lock_take(&memory.lock);
+    const struct area *a;
+    for (uint64_t at = address; (a = area_absent(&memory.table, at, end)); at = a ? a->end : end) {
+        at = MAX(a->start, at);
+        bool here = (a->protection & PROT_READ) && !area_reserve(&memory.table, 3) &&
+                    !bring_part(area_find(&memory.table, at), at);
+        some |= here;
+        a = area_find(&memory.table, at);
+    }
+    lock_release(&memory.lock);
+    return some;
 }
 
 #define FAULT_WRITE 2
@@ -577,7 +693,13 @@ int memory_fault(uint64_t address, uint64_t error)
     const struct area *a = area_find(&memory.table, address);
     /* The stack's guard page is nobody's, as far as the program is told. */
     int protection = !a || (a->kind == AREA_STACK && !a->protection) ? -1 : a->protection;
+    bool absent = a && a->absent && (protection & need);
+    int failed = absent ? area_reserve(&memory.table, 3) : 0;
+    if (absent && !failed)
+        failed = bring_part(area_find(&memory.table, address), address);
     lock_release(&memory.lock);
+    if (absent)
+        return failed;
     if (protection < 0)
         return SEGV_MAPERR;
     if (!(protection & need))
@@ -642,6 +764,7 @@ void memory_files(void (*visit)(struct file *f))
     for (struct shared *s = memory.shared; s; s = s->next)
         visit(s->file);
     coherent_files(visit);
+    deferred_files(visit);
 }
 
 int memory_pages_set(uint64_t start, uint64_t end, int protection)
@@ -673,6 +796,7 @@ int memory_clear(void)
     if (!error) {
         t->count = 0;
         shared_sweep();
+        deferred_sweep(t);
         memory.brk_start = memory.brk = 0;
         while (memory.names) {
             struct name *n = memory.names;
@@ -807,6 +931,7 @@ SYSCALL(mremap)
         return -EINVAL;
 
     lock_take(&memory.lock);
+    int incomplete = old_length <= memory.table.high - old ? complete(old, old + old_length, false) : 0;
     const struct area *found = area_find(&memory.table, old);
     struct area a = found ? *found : (struct area){0};
     bool whole = found && old_length <= a.end - old;
@@ -828,6 +953,8 @@ SYSCALL(mremap)
     }
     lock_release(&memory.lock);
 
+    if (incomplete)
+        return incomplete;
     if (!whole)
         return -EFAULT;
     if (a.kind == AREA_COHERENT && (new_length > old_length || (flags & MREMAP_FIXED)))

@@ -29,7 +29,8 @@ int64_t memory_map_near(uint64_t address, uint64_t length, int protection, enum 
 bool memory_allows(uint64_t address, uint64_t length, int protection);
 
 /* A fault at `address`: 0 when the page is now usable and the access is to be tried again (pages added
- * on demand), else the si_code of the SIGSEGV: SEGV_MAPERR or SEGV_ACCERR. */
+ * on demand, or by the file that is mapped there), else the si_code of the SIGSEGV: SEGV_MAPERR or SEGV_ACCERR; or
+ * -errno: the file cannot be read, which is a SIGBUS. */
 int memory_fault(uint64_t address, uint64_t error);
 
 /* Shared mappings that have become common memory have no more to do with their files. The world is stopped. */
@@ -89,6 +90,9 @@ void memory_libos_range(uint64_t *start, uint64_t *used, uint64_t *mapped);
 void memory_files(void (*visit)(struct file *f));
 int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
 int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
+
+/* What of [address, +length) was to come when touched comes now, and can be written. 0 or -errno. */
+int memory_complete(uint64_t address, uint64_t length);
 
 /* order.bring: [address, +length), where other processes have it too, for the LibOS, which cannot be interrupted half
  * way. Not with a lock held that an exit may want. */

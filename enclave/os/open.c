@@ -41,8 +41,8 @@ bool made_up_place(const char *path)
     return !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/", 5);
 }
 
-/* Where the place of a path is known it is made absolute, and canonical if it may be made up. */
-static void path_settle(struct path *p)
+/* Where the place of a path is known it is made absolute, where that may be made up. */
+static void make_absolute(struct path *p)
 {
     const char *from = p->directory ? p->directory->path : NULL;
     if (p->text[0] != '/' && from && from[0] == '/' && !strchr(p->text, '.') &&
@@ -54,17 +54,53 @@ static void path_settle(struct path *p)
             p->text[n] = '/';
         }
     }
+}
+
+/* Where the path goes up, which only the host can follow; or its end. */
+static char *up_in(char *text)
+{
+    for (char *s = text; *s; s++)
+        if (s[0] == '/' && s[1] == '.' && s[2] == '.' && (s[3] == '/' || !s[3]))
+            return s;
+    return text + strlen(text);
+}
+
+/* The text becomes `start` and what it has from `rest` on. */
+static int path_put(char *text, const char *start, const char *rest)
+{
+    size_t n = strlen(start), m = strlen(rest);
+    if (n + m >= HOST_PATH_MAX)
+        return -ENAMETOOLONG;
+    memmove(text + n, rest, m + 1);
+    memcpy(text, start, n);
+    return 0;
+}
+
+/* Whether it is made up is found out, and it is canonical then; what is behind a descriptor is put as the host has it. 0
+ * or -errno. */
+static int path_settle(struct path *p)
+{
+    make_absolute(p);
     if (p->text[0] != '/' ||
         (p->text[1] != 'p' && p->text[1] != 'd' && p->text[1] != '/' && p->text[1] != '.'))
-        return;
+        return 0;
+    char *up = up_in(p->text);
+    size_t n = (size_t)(up - p->text);
     char *copy = alloc(HOST_PATH_MAX);
     if (!copy)
-        return;
-    memcpy(copy, p->text, strlen(p->text) + 1);
-    p->made_up = path_canonical(copy) && made_up_place(copy);
-    if (p->made_up)
-        memcpy(p->text, copy, strlen(copy) + 1);
+        return -ENOMEM;
+    memcpy(copy, p->text, n); /* and a NUL, as it is new */
+    int error = 0;
+    if (path_canonical(copy) && made_up_place(copy)) {
+        bool behind = made_up_behind_descriptor(copy, *up);
+        if (behind)
+            error = made_up_to_host(copy, true);
+        p->made_up = !*up && made_up_place(copy) && !made_up_behind_descriptor(copy, false);
+        if (!error && (behind || p->made_up))
+            error = path_put(p->text, copy, up);
+    }
     alloc_free(copy);
+    return error == -EPERM ? -ENOTDIR : error;
 }
 
 int path_take(struct path *p, int directory, uint64_t user, bool empty)
@@ -85,10 +121,18 @@ int path_take(struct path *p, int directory, uint64_t user, bool empty)
             p->host_directory = local_on(p->directory) && !p->text[0] ? -1 : host_fd_of(p->directory);
     }
     if (!error && p->text[0])
-        path_settle(p);
+        error = path_settle(p);
     if (!error && p->directory && p->host_directory < 0 && p->text[0] && !p->made_up)
         error = -ENOTDIR;
     if (error)
+        path_drop(p);
+    return error;
+}
+
+int path_take_for_host(struct path *p, int directory, uint64_t user, bool empty, bool follow)
+{
+    int error = path_take(p, directory, user, empty);
+    if (!error && p->made_up && (error = made_up_to_host(p->text, follow)))
         path_drop(p);
     return error;
 }

@@ -115,7 +115,7 @@ SYSCALL(statfs)
 {
     struct path p;
     struct statfs s;
-    int64_t result = path_take(&p, AT_FDCWD, a0, false);
+    int64_t result = path_take_for_host(&p, AT_FDCWD, a0, false, true);
     if (result)
         return result;
     result = host_statfs(-1, p.text, &s);
@@ -202,7 +202,8 @@ static int64_t change(uint64_t number, int directory, uint64_t user, bool empty,
                       uint64_t a3, uint64_t a4)
 {
     struct path p;
-    int64_t result = path_take(&p, directory, user, empty);
+    bool follow = number == __NR_fchmodat || (number == __NR_fchownat && !(a4 & AT_SYMLINK_NOFOLLOW));
+    int64_t result = path_take_for_host(&p, directory, user, empty, follow);
     if (result)
         return result;
     result = interrupted(host_path_at(number, p.host_directory, p.text, a2, a3, a4));
@@ -273,7 +274,7 @@ SYSCALL(fchownat)
 SYSCALL(truncate)
 {
     struct path p;
-    int64_t result = path_take(&p, AT_FDCWD, a0, false);
+    int64_t result = path_take_for_host(&p, AT_FDCWD, a0, false, true);
     if (result)
         return result;
     result = interrupted(host_path(__NR_truncate, p.text, a1, 0));
@@ -284,7 +285,7 @@ SYSCALL(truncate)
 SYSCALL(chdir)
 {
     struct path p;
-    int64_t result = path_take(&p, AT_FDCWD, a0, false);
+    int64_t result = path_take_for_host(&p, AT_FDCWD, a0, false, true);
     if (result)
         return result;
     result = interrupted(host_path(__NR_chdir, p.text, 0, 0));
@@ -310,10 +311,10 @@ static int64_t rename_call(int directory, uint64_t from, int directory2, uint64_
                            uint32_t flags)
 {
     struct path p, q;
-    int64_t result = path_take(&p, directory, from, false);
+    int64_t result = path_take_for_host(&p, directory, from, false, false);
     if (result)
         return result;
-    result = path_take(&q, directory2, to, false);
+    result = path_take_for_host(&q, directory2, to, false, false);
     if (!result) {
         result =
             interrupted(host_rename(p.host_directory, p.text, q.host_directory, q.text, flags));
@@ -341,10 +342,10 @@ SYSCALL(renameat2)
 static int64_t link_call(int directory, uint64_t from, int directory2, uint64_t to, int flags)
 {
     struct path p, q;
-    int64_t result = path_take(&p, directory, from, flags & AT_EMPTY_PATH);
+    int64_t result = path_take_for_host(&p, directory, from, flags & AT_EMPTY_PATH, flags & AT_SYMLINK_FOLLOW);
     if (result)
         return result;
-    result = path_take(&q, directory2, to, false);
+    result = path_take_for_host(&q, directory2, to, false, false);
     if (!result) {
         result = interrupted(host_link(p.host_directory, p.text, q.host_directory, q.text, flags));
         path_drop(&q);
@@ -371,7 +372,7 @@ static int64_t symlink_call(uint64_t target, int directory, uint64_t user)
         return -ENOMEM;
     int64_t result = user_string(text, (const char *)target, HOST_PATH_MAX);
     if (result >= 0)
-        result = result ? path_take(&p, directory, user, false) : -ENOENT;
+        result = result ? path_take_for_host(&p, directory, user, false, false) : -ENOENT;
     if (!result) {
         result = interrupted(host_symlink(text, p.host_directory, p.text));
         path_drop(&p);
@@ -398,7 +399,8 @@ static int64_t times_call(int directory, uint64_t user, const struct timespec *t
     struct path p;
     if (!user && directory == AT_FDCWD)
         return -EFAULT;
-    int64_t result = path_take(&p, directory, user, !user || flags & AT_EMPTY_PATH);
+    int64_t result = path_take_for_host(&p, directory, user, !user || flags & AT_EMPTY_PATH,
+                                        !(flags & AT_SYMLINK_NOFOLLOW));
     if (result)
         return result;
     if (!user && p.host_directory < 0)
@@ -486,7 +488,9 @@ static int64_t xattr_by_path(uint64_t number, enum xattr_action action, uint64_t
                              uint64_t name, uint64_t value, uint64_t size, int flags)
 {
     struct path p;
-    int64_t result = path_take(&p, AT_FDCWD, user, false);
+    bool follow = number != __NR_lgetxattr && number != __NR_lsetxattr && number != __NR_llistxattr &&
+                  number != __NR_lremovexattr;
+    int64_t result = path_take_for_host(&p, AT_FDCWD, user, false, follow);
     if (result)
         return result;
     result = xattr_act(number, action, -1, p.text, name, value, size, flags);

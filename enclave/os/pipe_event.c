@@ -133,7 +133,7 @@ SYSCALL(inotify_init1)
 SYSCALL(inotify_add_watch)
 {
     struct path p;
-    int64_t result = path_take(&p, AT_FDCWD, a1, false);
+    int64_t result = path_take_for_host(&p, AT_FDCWD, a1, false, !(a2 & IN_DONT_FOLLOW));
     if (result)
         return result;
     struct file *f = file_get((int)a0);

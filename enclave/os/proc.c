@@ -530,6 +530,7 @@ enum place_kind {
     PLACE_EXE,
     PLACE_FDS,
     PLACE_FD,
+    PLACE_BEHIND_FD, /* a name in the directory that a descriptor is */
     PLACE_FD_INFO,
     PLACE_TASKS,
     PLACE_TASK,
@@ -540,6 +541,7 @@ struct place {
     enum place_kind kind;
     size_t text; /* index of texts[] */
     int fd;
+    const char *rest; /* of the path, behind the descriptor */
     struct thread *thread;
 };
 
@@ -578,8 +580,8 @@ static struct place fd_place(const char *rest)
 {
     struct place p = {.kind = PLACE_FDS};
     if (*rest) {
-        const char *end = number(rest, &p.fd);
-        p.kind = end && !*end ? PLACE_FD : PLACE_NONE;
+        p.rest = number(rest, &p.fd);
+        p.kind = !p.rest ? PLACE_NONE : *p.rest ? PLACE_BEHIND_FD : PLACE_FD;
     }
     return p;
 }
@@ -592,8 +594,7 @@ static struct place process_place(const char *name)
         return fd_place(rest);
     if ((rest = after(name, "fdinfo"))) {
         struct place p = fd_place(rest);
-        if (p.kind == PLACE_FD)
-            p.kind = PLACE_FD_INFO;
+        p.kind = p.kind == PLACE_FD ? PLACE_FD_INFO : p.kind == PLACE_BEHIND_FD ? PLACE_NONE : p.kind;
         return p;
     }
     if ((rest = after(name, "task"))) {
@@ -622,7 +623,7 @@ static struct place place_of(const char *path)
     const char *rest;
     int n;
     if (!strcmp(path, "/dev/stdin") || !strcmp(path, "/dev/stdout") || !strcmp(path, "/dev/stderr"))
-        return (struct place){.kind = PLACE_FD, .fd = path[8] == 'i' ? 0 : path[8] == 'o' ? 1 : 2};
+        return (struct place){.kind = PLACE_FD, .fd = path[8] == 'i' ? 0 : path[8] == 'o' ? 1 : 2, .rest = ""};
     if ((rest = after(path, "/dev/fd")))
         return fd_place(rest);
     if (!(rest = after(path, "/proc")))
@@ -652,6 +653,54 @@ static const char *program_path(void)
 static void descriptor_path(char *out, size_t size, int host_fd)
 {
     print_format(out, size, "/proc/self/fd/%d", host_fd);
+}
+
+static int descriptor_to_host(char *path, int fd, const char *rest)
+{
+    char link[32];
+    const char *name = NULL;
+    struct file *f = file_get(fd);
+    if (!f)
+        return -ENOENT;
+    int host_fd = host_fd_of(f);
+    if (host_fd >= 0) {
+        descriptor_path(link, sizeof link, host_fd);
+        name = link;
+    } else if (f->path && f->path[0] == '/') {
+        name = f->path;
+    }
+    size_t n = name ? strlen(name) : 0, m = strlen(rest);
+    int error = !name ? -EPERM : n + m >= HOST_PATH_MAX ? -ENAMETOOLONG : 0;
+    if (!error) {
+        memmove(path + n, rest, m + 1);
+        memcpy(path, name, n);
+    }
+    file_put(f);
+    return error;
+}
+
+int made_up_to_host(char *path, bool follow)
+{
+    struct place p = place_of(path);
+    switch (p.kind) {
+    case PLACE_FD:
+    case PLACE_BEHIND_FD:
+        return descriptor_to_host(path, p.fd, p.rest);
+    case PLACE_EXE:
+        if (follow && strlen(program_path()) < HOST_PATH_MAX)
+            memcpy(path, program_path(), strlen(program_path()) + 1);
+        return 0;
+    case PLACE_NONE:
+        return -ENOENT;
+    default:
+        return 0;
+    }
+}
+
+bool made_up_behind_descriptor(const char *path, bool directory)
+{
+    enum place_kind kind = place_of(path).kind;
+    return kind == PLACE_BEHIND_FD || (directory && kind == PLACE_FD);
 }
 
 /* Opening /proc/self/fd/N opens the file anew. */
@@ -724,6 +773,7 @@ int made_up_open(const char *path, int flags, struct file **out)
     struct place p = place_of(path);
     switch (p.kind) {
     case PLACE_HOST:
+    case PLACE_BEHIND_FD:
         return NOT_OURS;
     case PLACE_NONE:
         return -ENOENT;
@@ -767,6 +817,7 @@ int made_up_stat(const char *path, bool follow, struct stat *out)
     struct place p = place_of(path);
     switch (p.kind) {
     case PLACE_HOST:
+    case PLACE_BEHIND_FD:
         return NOT_OURS;
     case PLACE_NONE:
         return -ENOENT;
@@ -803,6 +854,7 @@ int64_t made_up_readlink(const char *path, char *out, uint64_t size)
     struct place p = place_of(path);
     switch (p.kind) {
     case PLACE_HOST:
+    case PLACE_BEHIND_FD:
         return NOT_OURS;
     case PLACE_NONE:
         return -ENOENT;

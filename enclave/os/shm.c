@@ -14,6 +14,7 @@
 
 #include <asm/unistd_64.h>
 
+#include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall_ipc.h"
 #include "enclave/boundary/log.h"
 #include "enclave/boundary/user.h"

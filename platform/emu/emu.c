@@ -225,8 +225,7 @@ static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
     }
     m->isvprodid = sigstruct->isvprodid;
     m->isvsvn = sigstruct->isvsvn;
-    if ((error = sigstruct_mrsigner(sigstruct, m->mrsigner)))
-        return error;
+    sigstruct_mrsigner(sigstruct, m->mrsigner);
     if ((error = index_by_gs(m)) || (error = emu_sites_patch(m)) || (error = emu_signals_start(m)))
         return error;
     m->initialised = true;
@@ -234,22 +233,19 @@ static int emu_init(struct machine *m, const struct sgx_sigstruct *sigstruct)
 }
 
 /* As EACCEPTCOPY: there is no moment at which the page is there without what is in it. */
-static int page_move(struct machine *m, void *at, uint64_t from, int protection)
+static int pages_move(void *at, void *source, uint64_t length, int protection)
 {
-    void *source = (void *)(m->base + from);
-    if (mprotect(source, 4096, protection) ||
-        mremap(source, 4096, 4096, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, at) != at)
+    if (mprotect(source, length, protection) ||
+        mremap(source, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, at) != at)
         return -errno;
-    return mprotect(source, 4096, PROT_READ | PROT_WRITE) ? -errno : 0;
+    return mprotect(source, length, PROT_READ | PROT_WRITE) ? -errno : 0;
 }
 
-static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection)
+static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection, uint64_t source)
 {
     if (offset % 4096 || length % 4096 || offset >= m->options.size)
         return -EINVAL;
     void *at = (void *)(m->base + offset);
-    if (operation == PAGES_MOVE)
-        return length < m->options.size ? page_move(m, at, length, protection) : -EINVAL;
     if (length > m->options.size - offset)
         return -EINVAL;
     switch (operation) {
@@ -261,6 +257,10 @@ static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED
                    ? -errno
                    : 0;
+    case PAGES_MOVE:
+        if (source % 4096 || source >= m->options.size || length > m->options.size - source)
+            return -EINVAL;
+        return pages_move(at, (void *)(m->base + source), length, protection);
     case PAGES_DISCARD:
         return madvise(at, length, MADV_DONTNEED) ? -errno : 0;
     }
@@ -345,9 +345,13 @@ static int emu_enter(struct machine *m, uint64_t tcs_offset, struct machine_entr
     return 0;
 }
 
-static void emu_measurement(const struct machine *m, uint8_t mrenclave[32])
+static bool emu_measurement(const struct machine *m, uint8_t mrenclave[32])
 {
-    memcpy(mrenclave, m->mrenclave, 32);
+    if (m->measurement)
+        measure_so_far(m->measurement, mrenclave);
+    else
+        memcpy(mrenclave, m->mrenclave, 32);
+    return true;
 }
 
 static uint64_t emu_asynchronous_exits(const struct machine *m)

@@ -388,8 +388,9 @@ static int access_set(struct machine *m, uint64_t offset, uint64_t length, int p
  * accepts them, extends permissions by EMODPE, and accepts what is restricted or trimmed here.
  */
 static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t length,
-                     int protection)
+                     int protection, uint64_t source)
 {
+    (void)source; /* the enclave's to read */
     if (offset % PAGE || length % PAGE || !length || offset < m->skip || offset >= m->size ||
         length > m->size - offset)
         return -EINVAL;
@@ -415,7 +416,11 @@ static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t
             error = trim(m, offset, length);
         break;
     case PAGES_MOVE:
-        error = -EOPNOTSUPP; /* only the enclave can, by EACCEPTCOPY */
+        error = remove_trimmed(m, offset, length);
+        if (!error)
+            error = access_set(m, offset, length, PROT_READ | PROT_WRITE);
+        if (!error)
+            error = PAGES_TO_ACCEPT;
         break;
     case PAGES_DISCARD:
         error =
@@ -539,9 +544,10 @@ static void sgx_fork_begin(struct machine *m)
     (void)m;
 }
 
-static void sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
+static bool sgx_measurement(const struct machine *m, uint8_t mrenclave[32])
 {
     memcpy(mrenclave, m->mrenclave, 32);
+    return m->initialised;
 }
 
 /* Those that software gets to see: interrupts that only the kernel handled are not among them. */

@@ -49,8 +49,18 @@ pair() {
     far ip link set v1 up
     ip link set v0 up
     case $E in
-    *"--io rings"*) X="${E%--}--iface v0 --" ;;
+    *"--io rings"*) X="${E%--}--iface v0 --stats $PWD/stats.json --" ;;
     esac
+}
+
+# What $X ran last, and has ended, got so many packets at least by AF_XDP; where it has none there is nothing to tell.
+by_xsk() {
+    if [ "$X" = "$E" ] || jq -e "[.xsk[].packets_in] | add >= $1" stats.json >/dev/null; then
+        echo "by AF_XDP as it should be"
+    else
+        echo "not by AF_XDP: $1 packets were to come, and there came $(jq -c '[.xsk[].packets_in]' stats.json)"
+    fi
+    rm -f stats.json
 }
 far() { nsenter --net --target "$far_pid" "$@"; }
 

@@ -117,17 +117,22 @@ os.execv(sys.argv[1], sys.argv[1:])' "$RAKIS" run --log error -- "$BUILD/tests/f
     cmp native file
 }
 
+modes() { find "$1" -printf '%M %P\n' | sort; }
+
 @test "cp, tar and dd" {
     mkdir -p tree/sub
     head -c 3000000 /dev/urandom >tree/large
     seq 100000 >tree/sub/numbers
     : >tree/empty
+    chmod 2751 tree/sub
+    chmod 604 tree/empty
     rakis -- cp tree/large copy
     cmp tree/large copy
     rakis -- tar cf tree.tar tree
     mkdir unpacked
     rakis -- tar xf tree.tar -C unpacked
     diff -r tree unpacked/tree
+    diff <(modes tree) <(modes unpacked/tree)
     rakis -- dd if=tree/large of=copy bs=1000 seek=3 skip=5 conv=notrunc
     dd if=tree/large of=native bs=1000 count=0 2>/dev/null
     cp tree/large native

@@ -28,7 +28,7 @@ print(os.readlink(\"/proc/self/exe\"), open(\"/proc/self/comm\").read())"'
     same bash -c 'exec ./second 1 2'
     same bash -c 'exec ./third 1 2'
     same bash -c 'exec ./plain 1 2'
-    same bash -c 'PATH=$PWD exec third 1 2'
+    same bash -c 'PATH=$PWD:$PATH exec third 1 2'
 }
 
 @test "a script can be the first program" {
@@ -155,7 +155,7 @@ END
     touch tree/a tree/b tree/c
     same bash -c 'find tree -type f -exec basename {} \; | sort'
     same bash -c 'find tree -type f -exec echo {} + | wc -w; find tree -type f -print0 | xargs -0 -n 1 -P 3 basename | sort'
-    same timeout 0.3 sleep 5
+    STATUS=124 same timeout 0.3 sleep 5
     same timeout 5 bash -c 'exit 9'
     same nice -n 5 bash -c nice
     same bash -c 'seq 5 | xargs -I{} sh -c "echo {}; exit 0"; echo 1 | xargs false; echo $?'

@@ -30,7 +30,7 @@ static void expect(struct measurement *m, const char *wanted)
 {
     uint8_t mrenclave[32];
     char found[65];
-    assert_int_equal(measure_final(m, mrenclave), 0);
+    measure_final(m, mrenclave);
     for (int i = 0; i < 32; i++)
         snprintf(found + 2 * i, 3, "%02x", mrenclave[i]);
     assert_string_equal(found, wanted);

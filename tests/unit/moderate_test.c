@@ -26,6 +26,7 @@ static void only_a_stream_of_packets_is_napped_for(void **state)
         {1000, 0, NAP_MEMORY_MS * MS, false}, /* so long ago is no rate */
         {1000, 499, 1, true},
         {1000, 500, 1, false}, /* they are answered */
+        {1000, 0, 1, true},    /* and these are not */
         {0, 0, 1, false}, /* a nap that ends with few is the last */
     };
     struct moderation m = {0};

@@ -82,6 +82,13 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
     return protect_error ? protect_error : mprotect((void *)address, length, protection);
 }
 
+/* All is there. */
+int memory_complete(uint64_t address, uint64_t length)
+{
+    (void)address, (void)length;
+    return 0;
+}
+
 int memory_unmap(uint64_t address, uint64_t length)
 {
     if ((void *)address == trampolines)

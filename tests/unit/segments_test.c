@@ -249,6 +249,23 @@ static void who_sleeps_sends_his_own(void **state)
     block.index = 0;
 }
 
+/* It goes with the next exit: asking is none. */
+static void who_sleeps_is_told_that_something_waits(void **state)
+{
+    (void)state;
+    assert_false(segments_put_off());
+    add(0, 10);
+    assert_true(segments_put_off());
+    block.index = 3; /* another thread's */
+    assert_false(segments_put_off());
+    block.index = 0;
+    assert_int_equal(host.sends, 0);
+    assert_int_equal(host_send(host.shared[0]), 0); /* the monitor was first */
+    assert_false(segments_put_off());
+    assert_int_equal(host.sends, 0);
+    check(1, 10);
+}
+
 static void the_monitor_may_be_first(void **state)
 {
     (void)state;
@@ -462,6 +479,7 @@ int main(void)
         TEST(after_quiet_one_leaves_at_once),
         TEST(what_goes_elsewhere_sends_what_is_there),
         TEST(who_sleeps_sends_his_own),
+        TEST(who_sleeps_is_told_that_something_waits),
         TEST(the_monitor_may_be_first),
         TEST(a_full_socket_loses_nothing),
         TEST(nothing_is_written_over),

@@ -63,6 +63,12 @@ static int tear_down(void **state)
     unlink(key_file);
     snprintf(path, sizeof path, "%s/other.pem", folder);
     unlink(path);
+    for (unsigned i = 0; i < 256; i++) {
+        snprintf(path, sizeof path, "%s/rakis/signed/%02x", folder, i);
+        unlink(path);
+    }
+    snprintf(path, sizeof path, "%s/rakis/signed", folder);
+    rmdir(path);
     snprintf(path, sizeof path, "%s/rakis", folder);
     rmdir(path);
     return rmdir(folder);
@@ -190,9 +196,92 @@ static void test_development_key_is_kept_and_private(void **state)
     assert_memory_equal(s.modulus, good.modulus, sizeof s.modulus);
 
     uint8_t first[32], second[32];
-    assert_int_equal(sigstruct_mrsigner(&good, first), 0);
-    assert_int_equal(sigstruct_mrsigner(&s, second), 0);
+    sigstruct_mrsigner(&good, first);
+    sigstruct_mrsigner(&s, second);
     assert_memory_equal(first, second, 32);
+}
+
+static void kept_path(char out[64])
+{
+    snprintf(out, 64, "%s/rakis/signed/%02x", folder, claims.mrenclave[0]);
+}
+
+/* Blinding makes no other signature of the same, but the date does. */
+static void test_what_was_signed_is_kept(void **state)
+{
+    (void)state;
+    char path[64];
+    struct stat status;
+    struct sigstruct_claims today = claims, older = claims;
+    struct sgx_sigstruct first, second;
+    today.date = 0;
+    assert_int_equal(sigstruct_sign(&second, NULL, &claims), 0);
+    kept_path(path);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0600);
+    assert_int_equal(sigstruct_sign(&first, NULL, &today), 0); /* whatever the day was */
+    assert_int_equal(first.date, claims.date);
+    assert_memory_equal(&first, &second, sizeof first);
+
+    older.date = 0x20251231;
+    assert_int_equal(sigstruct_sign(&first, NULL, &older), 0);
+    assert_int_equal(first.date, older.date);
+    assert_int_equal(verify(&first), 0);
+    older.isvsvn++;
+    assert_int_equal(sigstruct_sign(&first, NULL, &older), 0);
+    assert_int_equal(first.isvsvn, older.isvsvn);
+    assert_int_equal(verify(&first), 0);
+}
+
+/* Each byte that is lost costs a signature, nothing else. */
+static void test_damage_of_what_is_kept(void **state)
+{
+    (void)state;
+    char path[64];
+    uint8_t kept[4096];
+    struct sgx_sigstruct s;
+    kept_path(path);
+    assert_int_equal(sigstruct_sign(&s, NULL, &claims), 0);
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    size_t size = fread(kept, 1, sizeof kept, file);
+    fclose(file);
+    assert_true(size > sizeof s && size < sizeof kept);
+    for (size_t at = 0; at <= size; at += at < size - 61 ? 61 : 1) {
+        file = fopen(path, "w");
+        assert_non_null(file);
+        if (at < size)
+            kept[at] ^= 0x10;
+        assert_int_equal(fwrite(kept, 1, at < size ? size : size / 2, file), at < size ? size : size / 2);
+        fclose(file);
+        kept[at] ^= 0x10;
+        assert_int_equal(sigstruct_sign(&s, NULL, &claims), 0);
+        assert_int_equal(verify(&s), 0);
+    }
+}
+
+/* Another key, another signature; and what others could have planted is not looked at. */
+static void test_what_another_key_signed(void **state)
+{
+    (void)state;
+    char path[64], aside[64];
+    struct sigstruct_claims old = claims, today = claims;
+    struct sgx_sigstruct s;
+    kept_path(path);
+    snprintf(aside, sizeof aside, "%s/aside.pem", folder);
+    today.date = 0;
+    old.date = 0x20200101;
+    assert_int_equal(sigstruct_sign(&s, NULL, &old), 0);
+    assert_int_equal(rename(key_file, aside), 0);
+    assert_int_equal(sigstruct_sign(&s, NULL, &today), 0);
+    assert_memory_not_equal(s.modulus, good.modulus, sizeof s.modulus);
+    assert_int_equal(rename(aside, key_file), 0);
+
+    assert_int_equal(sigstruct_sign(&s, NULL, &old), 0);
+    assert_memory_equal(s.modulus, good.modulus, sizeof s.modulus);
+    assert_int_equal(chmod(path, 0666), 0);
+    assert_int_equal(sigstruct_sign(&s, NULL, &today), 0);
+    assert_int_not_equal(s.date, old.date);
 }
 
 static void test_no_place_for_a_key(void **state)
@@ -246,6 +335,9 @@ int main(void)
         cmocka_unit_test(test_other_enclaves_are_refused),
         cmocka_unit_test(test_masks_leave_open),
         cmocka_unit_test(test_development_key_is_kept_and_private),
+        cmocka_unit_test(test_what_was_signed_is_kept),
+        cmocka_unit_test(test_damage_of_what_is_kept),
+        cmocka_unit_test(test_what_another_key_signed),
         cmocka_unit_test(test_named_keys),
         cmocka_unit_test(test_no_place_for_a_key),
         cmocka_unit_test(test_development_key_of_others),

@@ -34,7 +34,9 @@ for file in small large; do
     "${client[@]}" -sS --http3-only --cacert ca.pem -o got -w 'HTTP/%{http_version} %{http_code}\n' \
         --resolve "localhost:8443:$address" "https://localhost:8443/$file"
     cmp got "www/$file" && echo "$file: the same"
+    [ "$1" != curl ] || by_xsk $(($(stat -c %s "www/$file") / 1500))
 done
 kill "$server"
 wait "$server"
 echo "server ended: $?"
+[ "$1" != caddy ] || by_xsk 100 # requests, and what confirms the rest

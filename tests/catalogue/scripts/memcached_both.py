@@ -3,9 +3,11 @@
 import random
 import socket
 import struct
+import sys
 import threading
 
-failures = []
+CLIENTS = 4
+failures, finished = [], []
 
 
 class Udp:
@@ -56,11 +58,13 @@ def client(number):
         answer = (tcp if i % 2 else udp).ask(b"get %s\r\n" % key)
         if answer != b"VALUE %s 0 %d\r\n%s\r\nEND\r\n" % (key, len(value), value):
             failures.append(("get", key, len(answer), answer[:60]))
+    finished.append(number)
 
 
-threads = [threading.Thread(target=client, args=(i,)) for i in range(4)]
+threads = [threading.Thread(target=client, args=(i,)) for i in range(CLIENTS)]
 for thread in threads:
     thread.start()
 for thread in threads:
     thread.join()
-print("failures:", failures[:5])
+print("failures:", failures[:5], "finished:", sorted(finished))
+sys.exit(len(finished) != CLIENTS or bool(failures))

@@ -3,7 +3,10 @@
 #include "cases.h"
 
 #include <dirent.h>
+#include <sys/inotify.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 
 static void say_open(const char *name, const char *path, int flags)
 {
@@ -152,10 +155,111 @@ static void facts(void)
     close(fd);
 }
 
+static void say_mode(const char *name, int fd)
+{
+    struct stat st;
+    fstat(fd, &st);
+    say(name, "%o, %ld bytes, %ld", st.st_mode, (long)st.st_size, (long)st.st_mtim.tv_sec);
+}
+
+/* Calls with a path, of files that are named by their descriptors. */
+static void by_descriptor(const char *format, int fd)
+{
+    char path[64], more[80];
+    struct statfs fs;
+    struct timespec t[2] = {{3000, 0}, {4000, 0}};
+    snprintf(path, sizeof path, format, fd);
+    say_result("chmod", chmod(path, 0751));
+    say_result("truncate", truncate(path, 100));
+    say_result("utimensat", utimensat(AT_FDCWD, path, t, 0));
+    say_mode("it has", fd);
+    say_result("chown", chown(path, (uid_t)-1, getgid()));
+    say_result("statfs", statfs(path, &fs));
+    say_result("setxattr", setxattr(path, "user.cases", "value", 5, 0));
+    say_bytes("fgetxattr", fgetxattr(fd, "user.cases", more, sizeof more), more);
+    say_result("removexattr", removexattr(path, "user.cases"));
+    say_result("link", linkat(AT_FDCWD, path, AT_FDCWD, "cases.l", AT_SYMLINK_FOLLOW));
+    say_mode("still", fd);
+    say_result("unlink of what it made", unlink("cases.l"));
+    say_result("unlink", unlink(path));
+    say_result("rename", rename(path, "cases.l"));
+    say_result("mkdir", mkdir(path, 0700));
+    say_result("chdir", chdir(path));
+    snprintf(more, sizeof more, "%s/x", path);
+    say_result("behind it", access(more, F_OK));
+    int watch = inotify_init1(IN_NONBLOCK);
+    say_result("inotify", inotify_add_watch(watch, path, IN_ATTRIB));
+    fchmod(fd, 0600);
+    say("is seen", "%d", happens(watch, POLLIN));
+    close(watch);
+}
+
+static void behind_descriptor(int directory)
+{
+    char path[64], other[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d/cases.x", directory);
+    snprintf(other, sizeof other, "/dev/fd/%d/./cases.y", directory);
+    say_open("make", path, O_CREAT | O_EXCL | O_WRONLY);
+    say_result("is there", access("cases.d/cases.x", F_OK));
+    say_result("chmod", chmod(path, 0604));
+    say_result("rename", rename(path, other));
+    say_result("is gone", access(path, F_OK));
+    struct stat st;
+    say_result("stat", stat(other, &st));
+    say("mode", "%o", st.st_mode);
+    say_result("unlink", unlink(other));
+    say_result("mkdir", mkdir(path, 0711));
+    say_result("rmdir", rmdir("cases.d/cases.x"));
+    snprintf(path, sizeof path, "/proc/self/fd/%d/..", directory);
+    say_result("chdir", chdir(path));
+    say_result("is where it was", access("cases.d", F_OK));
+}
+
+static void descriptors(void)
+{
+    char format[64];
+    struct stat before, after;
+    mkdir("cases.d", 0700);
+    int directory = open("cases.d", O_RDONLY | O_DIRECTORY), fd = open("cases.a", O_RDWR | O_CREAT, 0600);
+    by_descriptor("/proc/self/fd/%d", fd);
+    by_descriptor("/dev/fd/%d", fd);
+    snprintf(format, sizeof format, "/proc/%d/fd/%%d", getpid());
+    by_descriptor(format, fd);
+    /* C libraries do it by /proc. */
+    say_result("fchmodat of no link", fchmodat(AT_FDCWD, "cases.a", 0640, AT_SYMLINK_NOFOLLOW));
+    say_mode("it has", fd);
+    behind_descriptor(directory);
+    int temporary = open(".", O_TMPFILE | O_RDWR, 0600);
+    snprintf(format, sizeof format, "/proc/self/fd/%d", temporary);
+    say_result("a name for O_TMPFILE", linkat(AT_FDCWD, format, AT_FDCWD, "cases.t", AT_SYMLINK_FOLLOW));
+    say_result("is there", unlink("cases.t"));
+    say_result("chmod of none", chmod("/proc/self/fd/999", 0600));
+    say_result("behind none", chmod("/proc/self/fd/999/x", 0600));
+    say_result("chmod of no number", chmod("/proc/self/fd/x", 0600));
+    int ends[2];
+    if (!pipe(ends)) {
+        snprintf(format, sizeof format, "/proc/self/fd/%d", ends[0]);
+        say_result("chmod of a pipe", chmod(format, 0640));
+        close(ends[0]);
+        close(ends[1]);
+    }
+    stat("/proc/self/exe", &before);
+    usleep(20000); /* a tick of the file's clock */
+    say_result("chmod of the program", chmod("/proc/self/exe", before.st_mode & 07777));
+    stat("/proc/self/exe", &after);
+    say("it was changed", "%d", memcmp(&before.st_ctim, &after.st_ctim, sizeof before.st_ctim) != 0);
+    close(temporary);
+    close(directory);
+    close(fd);
+    unlink("cases.a");
+    rmdir("cases.d");
+}
+
 void cases_places(void)
 {
     opening();
     links();
     directories();
     facts();
+    descriptors();
 }
