@@ -1035,7 +1035,7 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
         if (k.hosts && n == maximum && !first) /* each part in its turn */
             owe_look(p);
         if (k.rings)
-            uring_flush(); /* the next call may not sleep either */
+            uring_flush_streams(); /* the next call may not sleep either */
         return n;
     }
 
