@@ -37,6 +37,7 @@ static void piece_pop(struct stream *s)
     s->first = p->next;
     if (!s->first)
         s->last = &s->first;
+    s->queued -= p->length;
     if (p->buffer != URING_NO_BUFFER)
         uring_buffer_give(s->ring, p->buffer);
     alloc_free(p);
@@ -57,7 +58,6 @@ int stream_descriptor_pop(struct stream *s)
 {
     int fd;
     memcpy(&fd, s->first->bytes, sizeof fd);
-    s->queued -= s->first->length;
     piece_pop(s);
     return fd;
 }
@@ -66,10 +66,8 @@ void stream_pieces_drop(struct stream *s)
 {
     while (s->first && s->listening)
         stream_turn_away(stream_descriptor_pop(s));
-    while (s->first) {
-        s->queued -= s->first->length;
+    while (s->first)
         piece_pop(s);
-    }
 }
 
 void stream_pieces_forget(struct stream *s)
