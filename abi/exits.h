@@ -168,6 +168,7 @@ enum exit_number {
 
 enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
+    PAGES_FILL,    /* the same, of pages that are all about to be written to */
     PAGES_PROTECT, /* change the permissions of usable pages */
     PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
     PAGES_MOVE,    /* pages appear with these permissions and the contents of others, which lie from the offset in the

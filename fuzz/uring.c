@@ -25,7 +25,7 @@ struct enclave enclave = {.rings = true};
 static struct thread_block block;
 static struct exit_slot slot;
 static uint64_t bounce_buffer[512];
-static _Alignas(4096) uint8_t arena[0x120000];
+static _Alignas(4096) uint8_t arena[0x580000];
 static uint64_t arena_used, violations;
 static jmp_buf stopped;
 static struct input *input;
@@ -140,9 +140,12 @@ static struct {
     struct known known[OPERATIONS];
     struct submission submitted[SQ_ENTRIES * 2]; /* in the order that they were started */
     uint32_t first, last;
-    bool lent[URING_BUFFERS]; /* to the kernel */
-    uint32_t left, used;      /* lent; and those below it ever were */
-    uint32_t held[URING_BUFFERS], holds;
+    struct lending {
+        uint32_t count, step;
+        bool lent[URING_BUFFERS]; /* to the kernel */
+        uint32_t left, used;      /* lent; and those below it ever were */
+        uint32_t held[URING_BUFFERS], holds;
+    } bytes, datagrams;
     struct call expected[CQ_ENTRIES];
     uint32_t expects, called;
     uint64_t bad;
@@ -156,10 +159,15 @@ static uint32_t *index_at(uint64_t offset)
 }
 
 /* Buffers that are lent as the others run low. */
-static void lend_more(void)
+static void lend_more(struct lending *l)
 {
-    for (uint32_t i = 0; i < BUFFERS_STEP && model.used < URING_BUFFERS; i++, model.left++)
-        model.lent[model.used++] = true;
+    for (uint32_t i = 0; i < l->step && l->used < l->count; i++, l->left++)
+        l->lent[l->used++] = true;
+}
+
+static struct lending *lending_of(const struct uring_op *op)
+{
+    return op->datagrams ? &model.datagrams : &model.bytes;
 }
 
 /* What the enclave is told of an operation is what the rules make of the completion. */
@@ -171,7 +179,7 @@ static void done(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     REQUIRE(c->of == k && c->result == result && c->buffer == buffer && c->more == more);
     REQUIRE(more == (op->slot != 0));
     if (buffer != URING_NO_BUFFER)
-        model.held[model.holds++] = buffer;
+        lending_of(op)->held[lending_of(op)->holds++] = buffer;
 }
 
 static void expect(uint64_t name, int32_t result, uint32_t flags)
@@ -188,11 +196,12 @@ static void expect(uint64_t name, int32_t result, uint32_t flags)
         return;
     }
     if (flags & IORING_CQE_F_BUFFER) {
+        struct lending *l = lending_of(&k->op);
         buffer = flags >> 16;
-        if (buffer < URING_BUFFERS && model.lent[buffer]) {
-            model.lent[buffer] = false;
-            if (--model.left < BUFFERS_STEP / 2)
-                lend_more();
+        if (buffer < l->count && l->lent[buffer]) {
+            l->lent[buffer] = false;
+            if (--l->left < l->step / 2)
+                lend_more(l);
         } else {
             model.bad++;
             buffer = URING_NO_BUFFER;
@@ -250,7 +259,7 @@ static void post(void)
     struct io_uring_cqe *c = next_completion();
     c->user_data = some_name(take8(input));
     uint8_t how = take8(input);
-    c->res = how < 10 ? (int32_t)take32(input) : how < 40 ? -(int32_t)how : (int32_t)(take16(input) % 5000);
+    c->res = how < 10 ? (int32_t)take32(input) : how < 40 ? -(int32_t)how : (int32_t)take16(input) % (how & 4 ? 5000 : 70000);
     c->flags = (how & 1 ? IORING_CQE_F_MORE : 0) | (how & 2 ? IORING_CQE_F_BUFFER | some_buffer() << 16 : 0) |
                (how & 0x80 ? take16(input) & 0xfffc : 0);
     ++*index_at(model.setup.cq_tail);
@@ -330,7 +339,19 @@ static void start_one(void)
     if (k->flying)
         return;
     *k = (struct known){.op.done = done};
-    switch (how % 3) {
+    switch (how % 5) {
+    case 3:
+        what.opcode = IORING_OP_RECVMSG;
+        what.address = model.setup.datagrams_offset + DATAGRAM_HEADER;
+        what.length = 1;
+        result = uring_receive_datagrams(model.u, &k->op, what.fd);
+        break;
+    case 4:
+        what.opcode = IORING_OP_SENDMSG;
+        what.address = (uint64_t)arena;
+        what.length = 1;
+        result = uring_send_message(model.u, &k->op, what.fd, (struct untrusted){what.address}, take16(input), 0);
+        break;
     case 0:
         result = uring_receive_multishot(model.u, &k->op, what.fd);
         break;
@@ -419,31 +440,47 @@ static void put_off(void)
     model.called = model.expects = 0;
 }
 
+static void give_of(struct lending *l, bool datagrams)
+{
+    if (!l->holds)
+        return;
+    uint32_t i = take8(input) % l->holds, buffer = l->held[i];
+    l->held[i] = l->held[--l->holds];
+    REQUIRE(!l->lent[buffer]);
+    l->lent[buffer] = true;
+    l->left++;
+    struct untrusted at = datagrams ? uring_datagram(model.u, buffer) : uring_buffer(model.u, buffer);
+    if (datagrams)
+        uring_datagram_give(model.u, buffer);
+    else
+        uring_buffer_give(model.u, buffer);
+    uint64_t offset = datagrams ? model.setup.datagrams_offset : model.setup.buffers_offset;
+    const struct io_uring_buf_ring *ring = (const void *)offset;
+    const struct io_uring_buf *b = &ring->bufs[(uint16_t)(ring->tail - 1) % l->count];
+    REQUIRE(b->bid == buffer && b->len == (datagrams ? DATAGRAM_BUFFER : URING_BUFFER_SIZE) && b->addr == at.address);
+}
+
 static void give_one(void)
 {
-    if (!model.holds)
-        return;
-    uint32_t i = take8(input) % model.holds, buffer = model.held[i];
-    model.held[i] = model.held[--model.holds];
-    REQUIRE(!model.lent[buffer]);
-    model.lent[buffer] = true;
-    model.left++;
-    uring_buffer_give(model.u, buffer);
-    const struct io_uring_buf_ring *ring = (const void *)model.setup.buffers_offset;
-    const struct io_uring_buf *b = &ring->bufs[(uint16_t)(ring->tail - 1) % URING_BUFFERS];
-    REQUIRE(b->bid == buffer && b->len == URING_BUFFER_SIZE);
-    REQUIRE(b->addr == uring_buffer(model.u, buffer).address);
+    bool datagrams = model.datagrams.holds && (!model.bytes.holds || take8(input) % 2);
+    give_of(datagrams ? &model.datagrams : &model.bytes, datagrams);
+}
+
+static void check_lending(const struct lending *l, const struct uring_buffers *b)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < l->count; i++) {
+        REQUIRE(b->lent[i] == l->lent[i]);
+        left += l->lent[i];
+    }
+    REQUIRE(left == l->left && uring_buffers_count(b) == left + l->count - l->used);
 }
 
 static void check(void)
 {
     const struct uring_ring *r = &model.u->ring;
-    uint32_t left = 0;
-    for (uint32_t i = 0; i < URING_BUFFERS; i++) {
-        REQUIRE(model.u->lent[i] == model.lent[i]);
-        left += model.lent[i];
-    }
-    REQUIRE(left == model.left && uring_buffers_left(model.u) == left + URING_BUFFERS - model.used);
+    check_lending(&model.bytes, &model.u->bytes);
+    check_lending(&model.datagrams, &model.u->datagrams);
     REQUIRE(r->sq_own - r->sq_other <= r->sq_entries && r->cq_other - r->cq_own <= r->cq_entries);
     REQUIRE(violations == model.bad);
     for (size_t i = 0; i < OPERATIONS; i++)
@@ -500,8 +537,13 @@ static void start_world(void)
     list_init(&later.d.in_ring);
     uring_start(2000000);
     model.u = uring_mine();
-    REQUIRE(model.u);
-    lend_more();
+    REQUIRE(model.u && uring_datagrams(model.u));
+    model.bytes.count = URING_BUFFERS;
+    model.bytes.step = BUFFERS_STEP;
+    lend_more(&model.bytes);
+    model.datagrams.count = URING_DATAGRAMS;
+    model.datagrams.step = DATAGRAMS_STEP;
+    lend_more(&model.datagrams);
 }
 
 /* The rings as if they had been in use for long: their indices are about to wrap, or anywhere. */

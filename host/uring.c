@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -43,8 +44,9 @@ static struct {
 } all = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* What the enclave uses, and nothing else. */
-static const uint8_t operations[] = {IORING_OP_NOP, IORING_OP_POLL_ADD,  IORING_OP_SEND,
-                                     IORING_OP_RECV, IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT};
+static const uint8_t operations[] = {IORING_OP_NOP,     IORING_OP_POLL_ADD, IORING_OP_SEND,
+                                     IORING_OP_RECV,    IORING_OP_ASYNC_CANCEL, IORING_OP_ACCEPT,
+                                     IORING_OP_SENDMSG, IORING_OP_RECVMSG};
 
 static int restrict_ring(int fd)
 {
@@ -61,11 +63,11 @@ static int restrict_ring(int fd)
     return syscall(SYS_io_uring_register, fd, IORING_REGISTER_ENABLE_RINGS, NULL, 0) ? -errno : 0;
 }
 
-static int buffers_register(int fd, const struct uring_setup *s)
+static int buffers_register(int fd, uint16_t group, uint64_t offset, uint64_t count)
 {
-    struct io_uring_buf_reg r = {.ring_addr = (uint64_t)(host.arena + s->buffers_offset),
-                                 .ring_entries = (uint32_t)s->buffers_count,
-                                 .bgid = URING_BUFFER_GROUP};
+    struct io_uring_buf_reg r = {.ring_addr = (uint64_t)(host.arena + offset),
+                                 .ring_entries = (uint32_t)count,
+                                 .bgid = group};
     return syscall(SYS_io_uring_register, fd, IORING_REGISTER_PBUF_RING, &r, 1) ? -errno : 0;
 }
 
@@ -132,7 +134,9 @@ static int ring_make(int fd, struct uring_setup *s, const struct io_uring_params
         return -EOPNOTSUPP;
     int error = rings_check(s, p);
     if (!error)
-        error = buffers_register(fd, s);
+        error = buffers_register(fd, URING_BUFFER_GROUP, s->buffers_offset, s->buffers_count);
+    if (!error)
+        error = buffers_register(fd, URING_DATAGRAM_GROUP, s->datagrams_offset, s->datagrams_count);
     if (!error)
         error = restrict_ring(fd);
     return error;
@@ -169,7 +173,9 @@ int64_t uring_open(struct uring_setup *s)
     };
     if (!arena_pages(s->ring_offset, s->ring_space) || !arena_pages(s->sqes_offset, s->sqes_space) ||
         s->sq_entries > 1u << 15 || s->buffers_count > 1u << 15 ||
-        !arena_pages(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)))
+        !arena_pages(s->buffers_offset, s->buffers_count * sizeof(struct io_uring_buf)) ||
+        s->datagrams_count > 1u << 15 ||
+        !arena_pages(s->datagrams_offset, s->datagrams_count * sizeof(struct io_uring_buf)))
         return -EINVAL;
     pthread_mutex_lock(&all.lock);
     if (s->sqpoll)
@@ -197,6 +203,21 @@ static bool inside(uint64_t address, uint64_t length)
            address + length > host.image.base;
 }
 
+/* What a message to be sent consists of. The memory is the host's own: it may be read. */
+static bool message_inside(uint64_t address)
+{
+    const struct msghdr *m = (const struct msghdr *)address;
+    if (inside(address, sizeof *m))
+        return true;
+    if (inside((uint64_t)m->msg_name, m->msg_namelen) || inside((uint64_t)m->msg_control, m->msg_controllen) ||
+        inside((uint64_t)m->msg_iov, m->msg_iovlen * sizeof *m->msg_iov))
+        return true;
+    for (size_t i = 0; i < m->msg_iovlen; i++)
+        if (inside((uint64_t)m->msg_iov[i].iov_base, m->msg_iov[i].iov_len))
+            return true;
+    return false;
+}
+
 const char *uring_check(int fd)
 {
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++) {
@@ -208,6 +229,8 @@ const char *uring_check(int fd)
             const struct io_uring_sqe *s = &r->sqes[at & r->mask];
             if ((s->opcode == IORING_OP_SEND || s->opcode == IORING_OP_RECV) && inside(s->addr, s->len))
                 return "the buffer of an io_uring operation";
+            if ((s->opcode == IORING_OP_SENDMSG || s->opcode == IORING_OP_RECVMSG) && message_inside(s->addr))
+                return "the message of an io_uring operation";
         }
         return NULL;
     }

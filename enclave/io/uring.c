@@ -12,6 +12,7 @@
 #include "abi/exits.h"
 #include "abi/start.h"
 #include "enclave/boundary/arena.h"
+#include "enclave/boundary/datagram.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/hostcall_room.h"
@@ -19,8 +20,8 @@
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
 #include "enclave/io/expectation.h"
+#include "enclave/io/uring_buffers.h"
 #include "enclave/lib/lib.h"
-#include "enclave/lib/lock.h"
 
 #define SQ_ENTRIES 512u
 #define CQ_ENTRIES 2048u
@@ -34,6 +35,10 @@
 #define LATE_PART 50  /* of a millisecond: what waits longer to be submitted keeps its receiver waiting */
 #define NO_SLOT UINT32_MAX
 #define BUFFERS_STEP 64u
+#define DATAGRAM_RING_SPACE 0x1000ul
+#define DATAGRAM_HEADER 0x800ul /* behind the ring: the struct msghdr that says what room there is in a buffer */
+#define DATAGRAMS_SPACE ((uint64_t)URING_DATAGRAMS * DATAGRAM_BUFFER)
+#define DATAGRAMS_STEP 32u
 #define CQE_BUFFER_SHIFT 16
 /* Newer than the headers of Debian 12. */
 #define RECV_MULTISHOT (1u << 1)
@@ -58,18 +63,13 @@ struct uring {
     uint64_t last; /* TSC of the last enter */
     uint64_t exits; /* of the process, by then */
     bool taking;   /* completions are being taken */
-    uint32_t sending; /* sends in flight */
-    uint32_t sends; /* quiet ones since the last enter */
+    uint32_t sending; /* sends in flight, */
+    uint32_t messages; /* of them datagrams */
+    uint32_t sends; /* quiet ones since the last enter, and whatever else completes at once */
     uint32_t came;  /* completions of others that the last enter brought */
     struct expectation expectation;
 
-    struct lock lock; /* guards the buffers */
-    struct untrusted buffers, buffer_ring;
-    uint8_t lent[URING_BUFFERS]; /* the kernel may fill it */
-    uint32_t left;               /* how many are lent */
-    uint32_t used;               /* those from here on were never lent: memory that nobody needed */
-    uint16_t tail;
-    uint64_t first_word; /* the second word of the first entry, without the tail that lies in it */
+    struct uring_buffers bytes, datagrams; /* the latter once they are needed: their count is not 0 */
     struct uring_setup setup;
 };
 
@@ -86,70 +86,53 @@ void uring_start(uint64_t tsc_per_ms)
 
 /* ---- buffers ---- */
 
-/* An entry of the ring of buffers: address; length, number, and in the first entry the tail. */
-static void lend(struct uring *u, uint32_t buffer)
-{
-    uint32_t at = u->tail % URING_BUFFERS;
-    struct untrusted entry = untrusted_at(u->buffer_ring, (uint64_t)at * URING_BUFFER_ENTRY);
-    uint64_t word = URING_BUFFER_SIZE | (uint64_t)buffer << 32;
-    untrusted_store(entry, untrusted_at(u->buffers, (uint64_t)buffer * URING_BUFFER_SIZE).address);
-    if (at == 0)
-        u->first_word = word;
-    else
-        untrusted_store(untrusted_at(entry, 8), word);
-    u->lent[buffer] = 1;
-    u->left++;
-    u->tail++;
-}
-
-static void show_buffers(struct uring *u)
-{
-    __asm__ volatile("" : : : "memory"); /* x86 orders stores: the entries come before the tail */
-    untrusted_store(untrusted_at(u->buffer_ring, 8), u->first_word | (uint64_t)u->tail << 48);
-}
-
 struct untrusted uring_buffer(const struct uring *u, uint32_t buffer)
 {
-    return untrusted_at(u->buffers, (uint64_t)buffer * URING_BUFFER_SIZE);
+    return uring_buffers_at(&u->bytes, buffer);
 }
 
 void uring_buffer_give(struct uring *u, uint32_t buffer)
 {
-    lock_take(&u->lock);
-    lend(u, buffer);
-    show_buffers(u);
-    lock_release(&u->lock);
+    uring_buffers_give(&u->bytes, buffer);
 }
 
 uint32_t uring_buffers_left(const struct uring *u)
 {
-    return __atomic_load_n(&u->left, __ATOMIC_RELAXED) + URING_BUFFERS - __atomic_load_n(&u->used, __ATOMIC_RELAXED);
+    return uring_buffers_count(&u->bytes);
 }
 
-static void more_buffers(struct uring *u)
+bool uring_datagrams(struct uring *u)
 {
-    for (uint32_t i = 0; i < BUFFERS_STEP && u->used < URING_BUFFERS; i++)
-        lend(u, u->used++);
-    show_buffers(u);
+    struct untrusted ring = arena_at(u->setup.datagrams_offset);
+    if (u->datagrams.count)
+        return true;
+    uint64_t offset = arena_pool_take(DATAGRAMS_SPACE);
+    if (!offset)
+        return false;
+    const struct msghdr room = {.msg_namelen = DATAGRAM_NAME, .msg_controllen = DATAGRAM_CONTROL};
+    (void)untrusted_write(untrusted_at(ring, DATAGRAM_HEADER), &room, sizeof room);
+    uring_buffers_start(&u->datagrams, ring, arena_at(offset), URING_DATAGRAMS, DATAGRAM_BUFFER, DATAGRAMS_STEP);
+    return true;
 }
 
-/* The kernel says that it has filled this one: ours now, if it was its to fill. */
-static bool accept_buffer(struct uring *u, uint32_t buffer)
+struct untrusted uring_datagram(const struct uring *u, uint32_t buffer)
 {
-    bool good = false;
-    lock_take(&u->lock);
-    if (buffer < URING_BUFFERS && u->lent[buffer]) {
-        u->lent[buffer] = 0;
-        u->left--;
-        good = true;
-        if (u->left < BUFFERS_STEP / 2 && u->used < URING_BUFFERS)
-            more_buffers(u);
-    }
-    lock_release(&u->lock);
-    return good;
+    return uring_buffers_at(&u->datagrams, buffer);
+}
+
+void uring_datagram_give(struct uring *u, uint32_t buffer)
+{
+    uring_buffers_give(&u->datagrams, buffer);
+}
+
+uint32_t uring_datagrams_left(const struct uring *u)
+{
+    return uring_buffers_count(&u->datagrams);
 }
 
 /* ---- making one ---- */
+
+_Static_assert(URING_DATAGRAMS * URING_BUFFER_ENTRY <= DATAGRAM_HEADER, "");
 
 static void space_free(const struct uring_setup *s, uint64_t buffers)
 {
@@ -159,6 +142,8 @@ static void space_free(const struct uring_setup *s, uint64_t buffers)
         arena_pool_free(s->sqes_offset, SQES_SPACE);
     if (s->buffers_offset)
         arena_pool_free(s->buffers_offset, BUFFER_RING_SPACE);
+    if (s->datagrams_offset)
+        arena_pool_free(s->datagrams_offset, DATAGRAM_RING_SPACE);
     if (buffers)
         arena_pool_free(buffers, BUFFERS_SPACE);
 }
@@ -197,10 +182,12 @@ static struct uring *make(void)
         .sqes_space = SQES_SPACE,
         .buffers_offset = arena_pool_take(BUFFER_RING_SPACE),
         .buffers_count = URING_BUFFERS,
+        .datagrams_offset = arena_pool_take(DATAGRAM_RING_SPACE),
+        .datagrams_count = URING_DATAGRAMS,
         .sqpoll = enclave.sqpoll,
     };
     uint64_t buffers = arena_pool_take(BUFFERS_SPACE);
-    bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && buffers;
+    bool whole = s->ring_offset && s->sqes_offset && s->buffers_offset && s->datagrams_offset && buffers;
     int fd = whole ? open_ring(s) : -ENOMEM;
     if (fd < 0) {
         all.unavailable |= whole; /* another thread may end, and leave room */
@@ -216,9 +203,8 @@ static struct uring *make(void)
     u->thread = (uint32_t)thread_block()->index;
     u->place_free = NO_SLOT;
     list_init(&u->deferred);
-    u->buffers = arena_at(buffers);
-    u->buffer_ring = arena_at(s->buffers_offset);
-    more_buffers(u);
+    uring_buffers_start(&u->bytes, arena_at(s->buffers_offset), arena_at(buffers), URING_BUFFERS, URING_BUFFER_SIZE,
+                        BUFFERS_STEP);
     return u;
 }
 
@@ -247,7 +233,9 @@ static void discard(struct uring **mine)
         return;
     *mine = NULL;
     host_close(u->host_fd);
-    space_free(&u->setup, u->buffers.address - arena_at(0).address);
+    space_free(&u->setup, u->bytes.memory.address - arena_at(0).address);
+    if (u->datagrams.count)
+        arena_pool_free(u->datagrams.memory.address - arena_at(0).address, DATAGRAMS_SPACE);
     alloc_free(u->places);
     alloc_free(u);
 }
@@ -287,6 +275,7 @@ static int place_take(struct uring *u, struct uring_op *op)
     u->place_free = u->places[slot].next;
     u->places[slot].op = op;
     u->sending += op->sends;
+    u->messages += op->message;
     op->slot = slot + 1;
     return 0;
 }
@@ -294,6 +283,7 @@ static int place_take(struct uring *u, struct uring_op *op)
 static void place_give(struct uring *u, uint32_t slot)
 {
     u->sending -= u->places[slot].op->sends;
+    u->messages -= u->places[slot].op->message;
     u->places[slot].op->slot = 0;
     u->places[slot].op = NULL;
     u->places[slot].generation++;
@@ -355,6 +345,20 @@ int uring_receive_multishot(struct uring *u, struct uring_op *op, int host_fd)
     return start(u, op, &sqe);
 }
 
+int uring_receive_datagrams(struct uring *u, struct uring_op *op, int host_fd)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_RECVMSG,
+                               .flags = IOSQE_BUFFER_SELECT,
+                               .fd = host_fd,
+                               .ioprio = RECV_MULTISHOT,
+                               .addr = untrusted_at(arena_at(u->setup.datagrams_offset), DATAGRAM_HEADER).address,
+                               .len = 1,
+                               .buf_group = URING_DATAGRAM_GROUP};
+    op->limit = DATAGRAM_BUFFER;
+    op->receives = op->datagrams = true;
+    return start(u, op, &sqe);
+}
+
 int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, int flags)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_ACCEPT,
@@ -379,6 +383,20 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
     return start(u, op, &sqe);
 }
 
+int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct untrusted header, uint32_t length,
+                       int flags)
+{
+    struct io_uring_sqe sqe = {.opcode = IORING_OP_SENDMSG,
+                               .fd = host_fd,
+                               .addr = header.address,
+                               .len = 1,
+                               .msg_flags = (uint32_t)flags | MSG_NOSIGNAL};
+    op->limit = length;
+    op->sends = op->message = true;
+    u->sends++;
+    return start(u, op, &sqe);
+}
+
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_POLL_ADD, .fd = host_fd, .poll32_events = events};
@@ -387,13 +405,18 @@ int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t event
     return start(u, op, &sqe);
 }
 
-int uring_cancel(struct uring *u, const struct uring_op *op)
+int uring_cancel(struct uring *u, struct uring_op *op)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_ASYNC_CANCEL};
     if (!op->slot)
         return 0;
     sqe.addr = user_data(u, op->slot - 1);
-    return start(u, NULL, &sqe);
+    int error = start(u, NULL, &sqe);
+    if (error)
+        return error;
+    u->sends += 2; /* both complete at once: nothing to wake up for */
+    op->receives = false;
+    return 0;
 }
 
 /* ---- completions ---- */
@@ -412,7 +435,7 @@ static void complete(struct uring *u, const struct uring_completion *c)
     int32_t result = c->result;
     if (c->flags & IORING_CQE_F_BUFFER) {
         buffer = c->flags >> CQE_BUFFER_SHIFT;
-        if (!accept_buffer(u, buffer)) {
+        if (!uring_buffers_accept(op->datagrams ? &u->datagrams : &u->bytes, buffer)) {
             violation_count();
             buffer = URING_NO_BUFFER;
             result = -EIO;
@@ -450,7 +473,18 @@ void uring_defer(struct uring *u, struct uring_deferred *d)
     if (!list_empty(&d->in_ring))
         return;
     list_append(&u->deferred, &d->in_ring);
-    if ((u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART) && !u->taking)
+    uring_soon(u);
+}
+
+/* So long after the last enter the next is due. */
+static bool late(const struct uring *u)
+{
+    return u->setup.sqpoll || __builtin_ia32_rdtsc() - u->last > all.per_ms / LATE_PART;
+}
+
+void uring_soon(struct uring *u)
+{
+    if (late(u) && !u->taking)
         uring_enter(u, 0);
     else
         want_interrupt(DEFERRED_SUBMISSION);
@@ -571,4 +605,11 @@ void uring_flush(void)
     struct uring *u = uring_existing();
     if (u && (waits(u) || u->sending))
         uring_enter(u, 0);
+}
+
+void uring_flush_streams(void)
+{
+    const struct uring *u = uring_existing();
+    if (u && (u->sending > u->messages || !list_empty(&u->deferred) || late(u)))
+        uring_flush();
 }

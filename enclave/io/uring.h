@@ -18,6 +18,7 @@
 
 #define URING_BUFFER_SIZE 4096u
 #define URING_BUFFERS 256u
+#define URING_DATAGRAMS 64u /* buffers of DATAGRAM_BUFFER bytes */
 #define URING_NO_BUFFER UINT32_MAX
 
 struct uring;
@@ -31,6 +32,8 @@ struct uring_op {
     uint32_t slot; /* in the table of operations in flight, plus 1; 0: not in flight */
     bool receives;  /* its completions are what one sleeps for */
     bool sends;     /* the kernel goes on with it only when its thread enters */
+    bool message;   /* what it sends is a datagram, which can wait for a moment */
+    bool datagrams; /* `buffer` is one of those for datagrams */
     uint32_t limit; /* the most that `result` can be */
 };
 
@@ -58,12 +61,19 @@ int uring_accept_multishot(struct uring *u, struct uring_op *op, int host_fd, in
 /* quiet: there is nothing to do when it completes, as it does at once where the socket has room: no reason to wake up. */
 int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrusted data, uint32_t length, bool quiet);
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events);
+/* Datagrams, each in a buffer as boundary/datagram.h has it; only after uring_datagrams. */
+int uring_receive_datagrams(struct uring *u, struct uring_op *op, int host_fd);
+/* One datagram of `length` bytes, of which a struct msghdr tells. All stays where it is until it completes. flags: MSG_CONFIRM or 0. */
+int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct untrusted header, uint32_t length,
+                       int flags);
 /* Ask for its end; its last completion tells. */
-int uring_cancel(struct uring *u, const struct uring_op *op);
+int uring_cancel(struct uring *u, struct uring_op *op);
 
 /* Have it submitted with the next enter, or at once if there was none for 20 microseconds. */
 void uring_defer(struct uring *u, struct uring_deferred *d);
 void uring_defer_not(struct uring_deferred *d);
+/* The same for what was started. */
+void uring_soon(struct uring *u);
 
 /* Submit and take what there is, sleeping up to timeout_ns (0: not at all) for the first completion.
  * 0, -EINTR. One exit. */
@@ -75,11 +85,18 @@ bool uring_enter_if_news(struct uring *u);
 void uring_submit(void);
 /* The same before this thread waits elsewhere, where what is being sent would wait with it. */
 void uring_flush(void);
+/* Before this thread goes on: datagrams that were sent just now may wait for others. */
+void uring_flush_streams(void);
 
 struct untrusted uring_buffer(const struct uring *u, uint32_t buffer);
 void uring_buffer_give(struct uring *u, uint32_t buffer);
 /* How many the kernel has left to fill. */
 uint32_t uring_buffers_left(const struct uring *u);
+/* The same for datagrams, of which each takes a buffer that is large enough for any. False: no room for them. */
+bool uring_datagrams(struct uring *u);
+struct untrusted uring_datagram(const struct uring *u, uint32_t buffer);
+void uring_datagram_give(struct uring *u, uint32_t buffer);
+uint32_t uring_datagrams_left(const struct uring *u);
 
 /* TSC counts in a millisecond. */
 void uring_start(uint64_t tsc_per_ms);

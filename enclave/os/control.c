@@ -79,6 +79,7 @@ static int hold_for_host(struct file_references *held, int *fd)
         return error;
     file_cache_surrender(f);
     *fd = host_fd_of(f);
+    f->inherited = true;
     return *fd < 0 ? -EINVAL : 0; /* what only the LibOS has cannot be passed on */
 }
 

@@ -982,7 +982,7 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
         if (k.hosts && n == maximum && !first && !__atomic_load_n(&p->owed, __ATOMIC_RELAXED))
             __atomic_store_n(&p->owed, 1, __ATOMIC_RELAXED);
         if (k.rings)
-            uring_flush(); /* the next call may not sleep either */
+            uring_flush_streams(); /* the next call may not sleep either */
         return n;
     }
 

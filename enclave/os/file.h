@@ -31,6 +31,7 @@ struct poll_wait {
     bool tells;      /* all that happens to it happens inside, and is told to `waiters` and by epoll_changed */
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     bool on_ring;      /* that is how to wait for it */
+    bool thick;        /* and what comes by it comes so often that others are not looked at each time */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };
@@ -92,7 +93,7 @@ struct file {
     char *path;       /* for /proc/self/fd; NULL: none */
     char *real_path;  /* of file_real_path, NULL: not yet asked */
     uint32_t mode;    /* S_IFMT part of st_mode where known */
-    bool inherited;   /* it was got by fork: its parent may use it too */
+    bool inherited;   /* others may use it too: it was got by fork, or passed on */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
     struct local *local; /* of a pipe, counter or pair that is, or was, the enclave's own: see local.h */
     bool identified;  /* the next two are known */

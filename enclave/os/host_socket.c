@@ -2,6 +2,8 @@
 /* Sockets of the host: an exit each call. */
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/udp.h>
 #include <signal.h>
 #include <sys/ioctl.h>
 
@@ -27,6 +29,11 @@
 #define OFFER_FROM 4
 #define NO_RING 0x10000ul /* more than bytes comes by it: descriptors, credentials */
 #define SMALL_MOST 8192 /* bytes */
+#define MADE_HERE 0x20000ul /* by socket(2): nobody else has it, and its options are known */
+/* Datagrams: so many in a row, with pauses no longer than two of the ticks that the upper half counts. */
+#define DATAGRAMS_FROM 16
+#define TICK_SHIFT 24 /* of the TSC: a few milliseconds */
+#define TICK_AT 32
 
 static uintptr_t known(const struct file *f)
 {
@@ -64,6 +71,59 @@ static void note_receive(struct file *f, int64_t received)
         return;
     know(f, SMALL_RUN, 0);
     stream_offer(f);
+}
+
+/* Receives datagrams as servers do: many in a short time. */
+static void note_datagram(struct file *f)
+{
+    uintptr_t now = (uint32_t)(__builtin_ia32_rdtsc() >> TICK_SHIFT), before = known(f) >> TICK_AT;
+    uintptr_t run = (uint32_t)(now - before) <= 2 ? (known(f) & SMALL_RUN) / SMALL_ONE + 1 : 0;
+    know(f, SMALL_RUN | ~0ul << TICK_AT, MIN(run, (uintptr_t)DATAGRAMS_FROM) * SMALL_ONE | now << TICK_AT);
+    if (run < DATAGRAMS_FROM || !(known(f) & MADE_HERE) || known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT | NO_RING))
+        return;
+    know(f, SMALL_RUN, 0);
+    stream_offer_datagrams(f);
+}
+
+/* Options that a ring needs to know nothing of: they change how the kernel sends, whom it lets in, or what comes as
+ * control data with each datagram. All others make the socket one for exits. */
+static bool ring_knows(int level, int name)
+{
+    static const struct {
+        int level, name;
+    } options[] = {
+        {SOL_SOCKET, SO_REUSEADDR},     {SOL_SOCKET, SO_REUSEPORT},      {SOL_SOCKET, SO_SNDBUF},
+        {SOL_SOCKET, SO_SNDBUFFORCE},   {SOL_SOCKET, SO_RCVBUF},         {SOL_SOCKET, SO_RCVBUFFORCE},
+        {SOL_SOCKET, SO_BROADCAST},     {SOL_SOCKET, SO_PRIORITY},       {SOL_SOCKET, SO_KEEPALIVE},
+        {SOL_SOCKET, SO_BINDTODEVICE},  {SOL_SOCKET, SO_INCOMING_CPU},   {SOL_SOCKET, SO_TIMESTAMP},
+        {SOL_SOCKET, SO_TIMESTAMPNS},   {SOL_SOCKET, SO_RCVTIMEO},       {SOL_SOCKET, SO_SNDTIMEO},
+        {SOL_SOCKET, SO_MARK},          {IPPROTO_IP, IP_PKTINFO},        {IPPROTO_IP, IP_RECVTTL},
+        {IPPROTO_IP, IP_RECVTOS},       {IPPROTO_IP, IP_TTL},            {IPPROTO_IP, IP_TOS},
+        {IPPROTO_IP, IP_MTU_DISCOVER},  {IPPROTO_IP, IP_FREEBIND},       {IPPROTO_IP, IP_TRANSPARENT},
+        {IPPROTO_IP, IP_MULTICAST_TTL}, {IPPROTO_IP, IP_MULTICAST_LOOP}, {IPPROTO_IP, IP_MULTICAST_IF},
+        {IPPROTO_IP, IP_MULTICAST_ALL}, {IPPROTO_IP, IP_ADD_MEMBERSHIP}, {IPPROTO_IP, IP_DROP_MEMBERSHIP},
+        {IPPROTO_IPV6, IPV6_V6ONLY},    {IPPROTO_IPV6, IPV6_RECVPKTINFO}, {IPPROTO_IPV6, IPV6_RECVHOPLIMIT},
+        {IPPROTO_IPV6, IPV6_TCLASS},    {IPPROTO_IPV6, IPV6_RECVTCLASS}, {IPPROTO_IPV6, IPV6_UNICAST_HOPS},
+        {IPPROTO_IPV6, IPV6_MTU},       {IPPROTO_IPV6, IPV6_DONTFRAG},   {IPPROTO_IPV6, IPV6_MTU_DISCOVER},
+        {IPPROTO_IPV6, IPV6_MULTICAST_HOPS}, {IPPROTO_IPV6, IPV6_MULTICAST_LOOP}, {IPPROTO_IPV6, IPV6_MULTICAST_IF},
+        {IPPROTO_IPV6, IPV6_JOIN_GROUP}, {IPPROTO_IPV6, IPV6_LEAVE_GROUP}, {IPPROTO_IPV6, IPV6_FREEBIND},
+        {IPPROTO_UDP, UDP_SEGMENT},     {IPPROTO_UDP, UDP_GRO},
+    };
+    for (size_t i = 0; i < ARRAY_SIZE(options); i++)
+        if (options[i].level == level && options[i].name == name)
+            return true;
+    return false;
+}
+
+/* Nothing that a ring must know is ahead of, or after, this call on a socket of datagrams. forever: nor ever will be. */
+static void datagrams_leave(struct file *f, bool forever)
+{
+    if (type_of(f) != SOCK_DGRAM)
+        return;
+    if (forever)
+        know(f, 0, NO_RING);
+    if (stream_on(f))
+        stream_leave(f);
 }
 
 /* Accepts as servers do: many. */
@@ -115,6 +175,9 @@ static int host_socket_bind(struct file *f, const struct sockaddr *a, socklen_t 
 
 static int host_socket_connect(struct file *f, const struct sockaddr *a, socklen_t n)
 {
+    datagrams_leave(f, false); /* what was sent goes to whom it was connected to before */
+    if (stream_on(f) && stream_datagrams(f))
+        datagrams_forget(f);
     file_may_sleep(f);
     int result = host_connect(f->host_fd, a, n, EXIT_INTERRUPTIBLE);
     return (int)interrupted_unless(f, SEND_TIMEOUT, result);
@@ -182,6 +245,7 @@ static int host_socket_setsockopt(struct file *f, int level, int name, const voi
     if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_PEEK_OFF ||
                                                 name == SO_RCVLOWAT || name == SO_LINGER))
         stream_leave(f);
+    datagrams_leave(f, !ring_knows(level, name));
     int result = host_setsockopt(f->host_fd, level, name, value, n);
     if (!result && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
         uintptr_t bit = name == SO_RCVTIMEO ? RECEIVE_TIMEOUT : SEND_TIMEOUT;
@@ -205,8 +269,9 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
 {
     struct msghdr message = *m;
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0, asked;
+    bool datagrams = stream_on(f) && stream_datagrams(f);
     if (stream_on(f)) {
-        int64_t result = stream_send(f, m, flags, true);
+        int64_t result = datagrams ? datagrams_send(f, m, flags) : stream_send(f, m, flags, true);
         if (result != STREAM_NOT)
             return result;
     }
@@ -219,7 +284,11 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
                                  EXIT_INTERRUPTIBLE, &asked);
         if (r < 0 && done)
             return (int64_t)done;
-        if (r == -EAGAIN && stream_on(f)) {
+        if (datagrams && r == -EAGAIN)
+            stream_leave(f); /* only the host knows when there is room again */
+        if (datagrams && r >= 0)
+            datagrams_sent(f, m, total);
+        if (r == -EAGAIN && stream_on(f) && !datagrams) {
             int64_t result = stream_send(f, m, flags, false);
             return result == STREAM_NOT ? -EAGAIN : result;
         }
@@ -256,7 +325,11 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
     uint64_t asked;
     if (m->msg_controllen && type_of(f) == SOCK_STREAM)
         no_ring(f);
-    if (stream_on(f)) {
+    if (stream_on(f) && stream_datagrams(f)) {
+        int64_t result = datagrams_receive(f, m, flags);
+        if (result != STREAM_NOT)
+            return result;
+    } else if (stream_on(f)) {
         int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
         if (result != STREAM_NOT) {
             m->msg_namelen = 0;
@@ -274,6 +347,8 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
     m->msg_flags = (m->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
+    if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+        note_datagram(f);
     return (uint64_t)r == asked ? receive_rest(f, m->msg_iov, (int)m->msg_iovlen, asked, flags) : r;
 }
 
@@ -281,7 +356,8 @@ int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, in
 {
     uint64_t asked;
     if (stream_on(f)) {
-        int64_t result = stream_receive(f, v, count, flags);
+        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
+        int64_t result = stream_datagrams(f) ? datagrams_receive(f, &m, flags) : stream_receive(f, v, count, flags);
         if (result != STREAM_NOT)
             return result;
     }
@@ -292,13 +368,16 @@ int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, in
     int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
-    if (!(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
+    if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
+        note_datagram(f);
+    else if (!(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
         note_receive(f, r);
     return (uint64_t)r == asked ? receive_rest(f, v, count, asked, flags) : r;
 }
 
 static int host_socket_shutdown(struct file *f, int how)
 {
+    datagrams_leave(f, true); /* nothing would come again and again */
     if (stream_on(f))
         stream_leave(f); /* what was sent goes first */
     return (int)host_plain(__NR_shutdown, 0, 0, (uint32_t)f->host_fd, (uint32_t)how, 0, 0, 0);
@@ -348,6 +427,11 @@ static uint64_t host_socket_arrivals(struct file *f)
 
 static int64_t host_socket_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
+    int first = command == FIONREAD && stream_on(f) && stream_datagrams(f) ? datagrams_first_length(f) : -1;
+    if (first >= 0)
+        return user_put((int *)argument, &first);
+    if (command != FIONREAD)
+        datagrams_leave(f, command != FIONBIO);
     if (stream_on(f)) {
         stream_leave(f);
         int inside = (int)stream_queued(f), outside = 0;
@@ -407,6 +491,6 @@ struct file *host_socket_new(int host_fd, int type, int flags)
         return NULL;
     }
     f->mode = S_IFSOCK;
-    know(f, 0, (uintptr_t)type & KNOWN_TYPE);
+    know(f, 0, ((uintptr_t)type & KNOWN_TYPE) | (type ? MADE_HERE : 0));
     return f;
 }

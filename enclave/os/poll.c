@@ -104,7 +104,8 @@ struct set {
     bool local;  /* one that is ready is the enclave's own */
     struct waiter *waiters; /* room for one for each entry, NULL: none yet */
     struct uring *ring; /* this thread's, NULL: not to be slept in */
-    bool on_ring;       /* an entry is waited for there */
+    bool on_ring;       /* an entry is waited for there, */
+    bool thick;         /* by which much comes */
     uint64_t key;
 };
 
@@ -115,7 +116,7 @@ static int ask(struct set *s)
     s->host_count = s->answers = 0;
     s->xsks = 0;
     s->inside = s->local = false;
-    s->on_ring = false;
+    s->on_ring = s->thick = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -135,6 +136,7 @@ static int ask(struct set *s)
         s->inside |= e->file->ops->waiters != NULL;
         s->local |= wait.tells && e->revents;
         s->on_ring |= wait.on_ring;
+        s->thick |= wait.thick;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
@@ -257,7 +259,13 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (!ready && s->xsks && net_poll(s->xsks))
             ready = ask(s);
         /* One of the enclave's own is no reason not to look: without it there would have been an exit as well. */
-        if (ready && (!s->answers || (s->on_ring ? looked : s->xsks && !s->local && look_is_fresh(s->key))))
+        if (ready && s->on_ring && !news) {
+            news = true; /* what is ready must not hide what else has come */
+            if (uring_enter_if_news(s->ring))
+                continue;
+        }
+        bool fresh = (s->on_ring ? s->thick : s->xsks != 0) && !s->local && look_is_fresh(s->key);
+        if (ready && (!s->answers || fresh || (s->on_ring && looked)))
             return ready;
 
         /* What is ready counts more than a signal, and a signal more than that the time is up. */

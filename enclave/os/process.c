@@ -27,6 +27,7 @@
 #include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/vfork.h"
 
@@ -48,6 +49,7 @@ _Noreturn void process_end(int status)
         common_end();
     }
     vfork_release();
+    streams_quit();
     io_flush_all();
     exit_process(status);
 }

@@ -17,6 +17,7 @@
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/wait.h"
 
 static struct {
     struct list of_thread[THREADS_MAX]; /* each its thread's own */
@@ -39,26 +40,40 @@ bool stream_home(const struct stream *s)
 
 /* ---- completions: by the stream's thread ---- */
 
+bool stream_in_flight(const struct stream *s)
+{
+    return s->receiving.slot || s->sending.slot || s->chunk || s->outgoing;
+}
+
+bool stream_holds(const struct stream *s)
+{
+    return s->first || (s->datagrams && (s->receive_error || s->send_error));
+}
+
 static void finish_if_done(struct stream *s)
 {
-    if (s->receiving.slot || s->sending.slot || s->chunk)
-        return;
-    if (s->state == STREAM_LEAVING)
+    if (!stream_in_flight(s) && s->state == STREAM_LEAVING)
         s->state = STREAM_OFF;
 }
 
 static void close_host(const struct stream *s)
 {
-    if (s->unread)
+    if (s->unread && !s->datagrams)
         stream_turn_away(s->host_fd);
     else
         host_close(s->host_fd);
 }
 
+static void stream_free(struct stream *s)
+{
+    datagrams_free(s->datagrams);
+    alloc_free(s);
+}
+
 /* The lock is held; true: the stream is closed and done with, and no more. */
 static bool drop_if_closed(struct stream *s)
 {
-    if (s->file || s->receiving.slot || s->sending.slot || s->chunk)
+    if (s->file || stream_in_flight(s))
         return false;
     uring_defer_not(&s->arm);
     uring_defer_not(&s->push);
@@ -66,7 +81,7 @@ static bool drop_if_closed(struct stream *s)
     s->unread |= s->first != NULL;
     stream_pieces_drop(s);
     close_host(s);
-    alloc_free(s);
+    stream_free(s);
     return true;
 }
 
@@ -95,21 +110,33 @@ static bool suits(struct file *f, bool *local)
     return !error && low <= 1;
 }
 
-static void offer(struct file *f, bool listening, int accept_flags)
+/* What a socket that is offered for the first time gets; NULL: it does not suit, or no memory. */
+static struct stream *make(struct file *f, bool datagrams)
+{
+    bool local = false;
+    struct stream *s = datagrams || suits(f, &local) ? alloc(sizeof *s) : NULL;
+    if (s && datagrams && !(s->datagrams = datagrams_new(f))) {
+        alloc_free(s);
+        return NULL;
+    }
+    if (s)
+        s->local = local;
+    return s;
+}
+
+static void offer(struct file *f, bool datagrams, bool listening, int accept_flags)
 {
     struct stream *s = f->stream;
     bool watched = epoll_watched(f);
-    if (f->inherited || (!watched && (f->flags & O_NONBLOCK)) || (s && (s->state != STREAM_OFF || s->contested)))
+    if (f->inherited || (s && (s->state != STREAM_OFF || s->contested)))
         return;
     struct uring *u = uring_mine();
-    bool local = false;
-    if (!u || (!s && !suits(f, &local)))
+    if (!u || (datagrams && !uring_datagrams(u)))
         return;
     if (!s) {
-        if (!(s = alloc(sizeof *s)))
+        if (!(s = make(f, datagrams)))
             return;
         s->state = STREAM_OFF;
-        s->local = local;
         list_init(&s->of_thread);
         list_init(&s->arm.in_ring);
         list_init(&s->push.in_ring);
@@ -123,7 +150,7 @@ static void offer(struct file *f, bool listening, int accept_flags)
     s->host_fd = f->host_fd;
     s->ring = u;
     s->thread = (uint32_t)thread_block()->index;
-    s->receiving.done = stream_received;
+    s->receiving.done = s->datagrams ? datagrams_received : stream_received;
     s->sending.done = stream_sent;
     s->arm.submit = stream_arm;
     s->push.submit = stream_push;
@@ -139,19 +166,40 @@ static void offer(struct file *f, bool listening, int accept_flags)
     __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
     if (watched && epoll_answers_inside(f)) {
         stream_leave(f);
+        s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
     uring_defer(u, &s->arm);
 }
 
+/* Who waits for it by neither epoll nor recv asks too seldom, or too often. */
+static bool waited_for(const struct file *f)
+{
+    return epoll_watched(f) || !(f->flags & O_NONBLOCK);
+}
+
 void stream_offer(struct file *f)
 {
-    offer(f, false, 0);
+    if (waited_for(f))
+        offer(f, false, false, 0);
 }
 
 void stream_offer_listening(struct file *f, int flags)
 {
-    offer(f, true, flags & SOCK_NONBLOCK);
+    if (waited_for(f))
+        offer(f, false, true, flags & SOCK_NONBLOCK);
+}
+
+/* While there are children datagrams are whoever's that asks for them. */
+void stream_offer_datagrams(struct file *f)
+{
+    if (!children_any())
+        offer(f, true, false, 0);
+}
+
+bool stream_datagrams(const struct file *f)
+{
+    return f->stream->datagrams;
 }
 
 /* What is still to be received outlives the ring, which ends with its thread. The lock is held. */
@@ -193,7 +241,7 @@ static void leave_here(struct stream *s)
     list_remove(&s->of_thread);
     lock_take(&s->lock);
     leave_ring(s);
-    bool lingering = s->lingering = s->first != NULL;
+    bool lingering = s->lingering = stream_holds(s);
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
     if (lingering)
@@ -280,10 +328,37 @@ void streams_end(void)
         else
             uring_enter(u, 10000000); /* closed, and not all is sent */
     }
+    datagrams_end();
     uring_end();
 }
 
+void streams_quit(void)
+{
+    struct uring *u = uring_existing();
+    if (!u)
+        return;
+    list_for_each(l, streams_mine())
+    {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        if (s->datagrams || s->listening)
+            uring_cancel(u, &s->receiving);
+    }
+}
+
 /* ---- around fork ---- */
+
+/* Datagrams are for whichever process asks first, and a socket is the host's while two may. */
+static void datagrams_suspend(void)
+{
+    struct list *head = streams_mine();
+    for (struct list *l = head->next; l != head;) {
+        struct stream *s = container_of(l, struct stream, of_thread);
+        bool leave = s->datagrams && s->file;
+        if (leave)
+            leave_here(s);
+        l = leave ? head->next : l->next;
+    }
+}
 
 /* Asks for the end of all that is in flight: was there something? */
 static bool cancel_all(struct uring *u)
@@ -297,7 +372,7 @@ static bool cancel_all(struct uring *u)
         s->suspended = true;
         uring_defer_not(&s->arm);
         uring_defer_not(&s->push);
-        any |= s->receiving.slot || s->sending.slot;
+        any |= s->receiving.slot || s->sending.slot || s->outgoing;
         uring_cancel(u, &s->receiving);
         uring_cancel(u, &s->sending);
         lock_release(&s->lock);
@@ -310,6 +385,7 @@ void streams_suspend(void)
     struct uring *u = uring_existing();
     if (!u || list_empty(streams_mine()))
         return;
+    datagrams_suspend();
     while (cancel_all(u))
         uring_enter(u, 1000000);
     all.deaf[thread_block()->index] = true;
@@ -356,7 +432,7 @@ static void forget(struct stream *s)
         s->file->stream = NULL;
     else
         host_close(s->host_fd);
-    alloc_free(s);
+    stream_free(s);
 }
 
 static void forget_rest(struct file *f)
@@ -380,6 +456,7 @@ void streams_forked(void)
         }
         all.requested[i] = all.deaf[i] = false;
     }
+    datagrams_forked();
     files_visit(forget_rest);
 }
 
@@ -395,7 +472,7 @@ void stream_release(struct file *f)
         s->unread = s->first != NULL;
         stream_pieces_drop(s);
         close_host(s);
-        alloc_free(s);
+        stream_free(s);
         return;
     }
     s->state = STREAM_LEAVING;
@@ -422,6 +499,22 @@ int64_t stream_wait(struct uring *u)
 
 /* ---- its state ---- */
 
+static uint32_t state(const struct stream *s)
+{
+    uint32_t now = 0;
+    if (s->first || s->end || s->receive_error)
+        now |= POLLIN | POLLRDNORM;
+    if (s->end)
+        now |= POLLRDHUP;
+    if (s->dead)
+        now |= POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP;
+    if ((s->receive_error || s->send_error > 0) && !s->listening)
+        now |= POLLERR;
+    if ((!s->was_full || s->dead) && !s->listening)
+        now |= POLLOUT | POLLWRNORM;
+    return now;
+}
+
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready)
 {
     struct stream *s = f->stream;
@@ -435,29 +528,20 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
             ask_to_leave(s);
     }
     lock_take(&s->lock);
-    uint32_t now = 0;
-    if (s->first || s->end || s->receive_error)
-        now |= POLLIN | POLLRDNORM;
-    if (s->end)
-        now |= POLLRDHUP;
-    if (s->dead)
-        now |= POLLIN | POLLRDNORM | POLLRDHUP | POLLHUP;
-    if ((s->receive_error || s->send_error > 0) && !s->listening)
-        now |= POLLERR;
-    if ((!s->was_full || s->dead) && !s->listening)
-        now |= POLLOUT | POLLWRNORM;
+    uint32_t now = s->datagrams ? datagrams_state(s) : state(s);
     bool off = s->state == STREAM_OFF;
-    bool readable = s->first;
+    bool holds = stream_holds(s);
     lock_release(&s->lock);
     if (off) {
-        now &= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP;
-        *ready = readable ? events & now : 0;
-        return readable;
+        now &= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | (s->datagrams ? POLLERR : 0);
+        *ready = holds ? (events | POLLERR) & now : 0;
+        return holds;
     }
     wait->host_fd = -1;
     wait->events = 0;
     wait->answer = false;
     wait->on_ring = true;
+    wait->thick = s->datagrams;
     wait->xsks = 0;
     *ready = now;
     return true;
@@ -473,12 +557,14 @@ int stream_error(struct file *f)
     struct stream *s = f->stream;
     lock_take(&s->lock);
     int error = s->receive_error ? s->receive_error : s->send_error > 0 ? s->send_error : 0;
-    if (s->receive_error)
+    if (s->receive_error && !s->datagrams)
         s->end = true;
     s->receive_error = 0;
     if (s->send_error > 0)
-        s->send_error = -1;
+        s->send_error = s->datagrams ? 0 : -1;
     lock_release(&s->lock);
+    if (error && s->datagrams)
+        datagrams_resume(f);
     return error;
 }
 

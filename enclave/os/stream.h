@@ -22,6 +22,8 @@
 void stream_offer(struct file *f);
 /* A listening socket of the host has accepted several connections, with these flags: the same. */
 void stream_offer_listening(struct file *f, int flags);
+/* A UDP socket of the host has received much in a short time: the same. */
+void stream_offer_datagrams(struct file *f);
 /* Does it go over a ring, or is there something left of it inside? */
 static inline bool stream_on(const struct file *f)
 {
@@ -34,6 +36,17 @@ int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, soc
 int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags);
 /* direct: much at once may be left to the host's socket, by STREAM_NOT; if that takes nothing, call again without. */
 int64_t stream_send(struct file *f, const struct msghdr *m, int flags, bool direct);
+/*
+ * UDP: as recvmsg and sendmsg, or STREAM_NOT. What is sent may meet with its error after that: the next call tells it. sent:
+ * the host's socket has sent this one. forget: what was learned of where it sends to holds no longer. length: of
+ * the first that waits inside, -1: none.
+ */
+bool stream_datagrams(const struct file *f);
+int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags);
+int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags);
+void datagrams_sent(struct file *f, const struct msghdr *m, uint64_t length);
+void datagrams_forget(struct file *f);
+int datagrams_first_length(struct file *f);
 /* True: *ready is the file's state. */
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready);
 uint64_t stream_arrivals(struct file *f);
@@ -51,6 +64,9 @@ void stream_release(struct file *f);
 void streams_service(void);
 /* The thread ends. */
 void streams_end(void);
+/* The process ends, by this thread: with the next enter its ring lets go of ports, which the kernel would only do a while
+ * after others have been told of the end. */
+void streams_quit(void);
 
 /*
  * Around fork. suspend: nothing of this thread's is in flight; what arrives stays with the socket, for whichever process

@@ -17,6 +17,8 @@
 
 bool stream_full(const struct stream *s)
 {
+    if (s->datagrams)
+        return datagrams_full(s);
     return s->queued >= (s->listening ? ACCEPTED_MOST * sizeof(int) : RECEIVE_PAUSE);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the parts of TCP over io_uring share: stream.c, stream_receive.c, stream_send.c. */
+/*
+ * What the parts of sockets over io_uring share: stream.c, stream_receive.c, stream_send.c, stream_accept.c; and, where
+ * what comes and goes is datagrams, stream_datagram.c and stream_datagram_send.c.
+ */
 #ifndef OS_STREAM_PARTS_H
 #define OS_STREAM_PARTS_H
 
@@ -13,8 +16,17 @@
 #define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
 #define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
 
-struct piece; /* of what has arrived: see stream_receive.c */
 struct chunk; /* of what is to be sent: see stream_send.c */
+struct datagrams; /* what is known of a socket of datagrams: see stream_datagram.c */
+
+/* A piece of what has arrived; of a socket of datagrams: one of them. */
+struct piece {
+    struct piece *next;
+    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
+    uint32_t offset, length;
+    uint32_t charge; /* what it counts for */
+    uint8_t bytes[]; /* of a datagram: first what goes with it */
+};
 
 enum stream_state {
     STREAM_ACTIVE,
@@ -34,6 +46,8 @@ struct stream {
     bool suspended;    /* nothing is to be started: the process forks */
     bool listening;    /* what arrives are connections, to be accepted */
     int accept_flags;  /* with these: SOCK_NONBLOCK or 0 */
+    struct datagrams *datagrams; /* UDP; NULL: bytes or connections */
+    uint32_t outgoing; /* datagrams in flight */
     bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */
@@ -61,6 +75,10 @@ bool stream_home(const struct stream *s);
 bool stream_completed(struct stream *s);
 /* Its thread makes it leave when it next looks. */
 void stream_leave_soon(struct stream *s);
+/* Is anything of it the kernel's still? */
+bool stream_in_flight(const struct stream *s);
+/* Is anything here that the host does not know of any more? */
+bool stream_holds(const struct stream *s);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
 
@@ -79,6 +97,8 @@ void stream_turn_away(int host_fd);
 int stream_descriptor_push(struct stream *s, int fd);
 int stream_descriptor_pop(struct stream *s);
 
+void stream_piece_push(struct stream *s, struct piece *p);
+void stream_piece_pop(struct stream *s);
 void stream_pieces_drop(struct stream *s);
 /* The same in another process, to which the buffers do not belong. */
 void stream_pieces_forget(struct stream *s);
@@ -97,6 +117,31 @@ void stream_looked(struct file *f, bool again);
 /* Nothing had come: 0: look again; -EAGAIN: there is nothing for who does not wait; or as stream_wait. *asked, false at
  * first: the ring was asked for news. */
 int64_t stream_look_later(struct file *f, bool wait, bool *asked);
+
+/* ---- stream_datagram.c ---- */
+
+/* A socket of the host: what a ring needs to know of it; NULL: it does not suit, or no memory. */
+struct datagrams *datagrams_new(struct file *f);
+void datagrams_free(struct datagrams *d);
+/* With the lock, as stream_move_inside and the operations' own. */
+int datagrams_move_inside(struct stream *s);
+void datagrams_received(struct uring_op *op, int32_t result, uint32_t buffer, bool more);
+bool datagrams_full(const struct stream *s);
+/* An error has been told: what comes after it is asked for, without the lock. */
+void datagrams_resume(struct file *f);
+/* POLLIN... that hold. */
+uint32_t datagrams_state(const struct stream *s);
+/* May a datagram that goes there be sent after the call that asks for it has returned? note: one came from there, or
+ * one of so many bytes was sent there. */
+bool datagrams_known(const struct datagrams *d, const void *name, socklen_t n, uint64_t length);
+void datagrams_note(struct datagrams *d, const void *name, socklen_t n, uint64_t length);
+
+/* ---- stream_datagram_send.c ---- */
+
+/* The thread's ring goes; nothing is in flight. */
+void datagrams_end(void);
+/* In a process that has the memory of another. */
+void datagrams_forked(void);
 
 /* ---- stream_send.c ---- */
 

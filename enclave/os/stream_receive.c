@@ -13,32 +13,26 @@
 #define BUFFERS_SCARCE 64u    /* so few are left for the kernel: what waits moves inside */
 #define BULK_RUN 32u          /* full buffers in a row: such a stream is better off with large reads */
 
-/* A piece of what has arrived. */
-struct piece {
-    struct piece *next;
-    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
-    uint32_t offset, length;
-    uint8_t bytes[];
-};
-
 /* ---- pieces ---- */
 
-static void piece_push(struct stream *s, struct piece *p)
+void stream_piece_push(struct stream *s, struct piece *p)
 {
     p->next = NULL;
     *s->last = p;
     s->last = &p->next;
-    s->queued += p->length;
+    s->queued += p->charge;
 }
 
-static void piece_pop(struct stream *s)
+void stream_piece_pop(struct stream *s)
 {
     struct piece *p = s->first;
     s->first = p->next;
     if (!s->first)
         s->last = &s->first;
-    s->queued -= p->length;
-    if (p->buffer != URING_NO_BUFFER)
+    s->queued -= p->charge;
+    if (p->buffer != URING_NO_BUFFER && s->datagrams)
+        uring_datagram_give(s->ring, p->buffer);
+    else if (p->buffer != URING_NO_BUFFER)
         uring_buffer_give(s->ring, p->buffer);
     alloc_free(p);
 }
@@ -48,9 +42,9 @@ int stream_descriptor_push(struct stream *s, int fd)
     struct piece *p = alloc(sizeof *p + sizeof fd);
     if (!p)
         return -ENOMEM;
-    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = sizeof fd};
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = sizeof fd, .charge = sizeof fd};
     memcpy(p->bytes, &fd, sizeof fd);
-    piece_push(s, p);
+    stream_piece_push(s, p);
     return 0;
 }
 
@@ -58,7 +52,7 @@ int stream_descriptor_pop(struct stream *s)
 {
     int fd;
     memcpy(&fd, s->first->bytes, sizeof fd);
-    piece_pop(s);
+    stream_piece_pop(s);
     return fd;
 }
 
@@ -67,7 +61,7 @@ void stream_pieces_drop(struct stream *s)
     while (s->first && s->listening)
         stream_turn_away(stream_descriptor_pop(s));
     while (s->first)
-        piece_pop(s);
+        stream_piece_pop(s);
 }
 
 void stream_pieces_forget(struct stream *s)
@@ -86,7 +80,7 @@ static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint3
     struct piece *p = alloc(sizeof *p + length);
     if (!p)
         return NULL;
-    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length};
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length, .charge = length};
     (void)untrusted_read(p->bytes, untrusted_at(uring_buffer(s->ring, buffer), offset), length);
     return p;
 }
@@ -94,6 +88,8 @@ static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint3
 /* What is looked at twice lies inside. */
 int stream_move_inside(struct stream *s)
 {
+    if (s->datagrams)
+        return datagrams_move_inside(s);
     for (struct piece **at = &s->first; *at; at = &(*at)->next) {
         struct piece *p = *at, *q;
         if (p->buffer == URING_NO_BUFFER)
@@ -128,7 +124,7 @@ static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
     if (s->file && scarce && (p = piece_inside(s, buffer, 0, length))) {
         uring_buffer_give(s->ring, buffer);
     } else if (s->file && (p = alloc(sizeof *p))) {
-        *p = (struct piece){.buffer = buffer, .length = length};
+        *p = (struct piece){.buffer = buffer, .length = length, .charge = length};
     } else {
         uring_buffer_give(s->ring, buffer);
         s->unread = true;
@@ -136,7 +132,7 @@ static void take_arrived(struct stream *s, uint32_t length, uint32_t buffer)
             s->receive_error = ENOMEM; /* what is lost must not go unnoticed */
         return;
     }
-    piece_push(s, p);
+    stream_piece_push(s, p);
     s->bulk = length == URING_BUFFER_SIZE ? s->bulk + 1 : 0;
 }
 
@@ -178,6 +174,15 @@ void stream_received(struct uring_op *op, int32_t result, uint32_t buffer, bool 
         epoll_changed(f, UINT32_MAX);
 }
 
+static int start(struct stream *s)
+{
+    if (s->datagrams)
+        return uring_receive_datagrams(s->ring, &s->receiving, s->host_fd);
+    if (s->listening)
+        return uring_accept_multishot(s->ring, &s->receiving, s->host_fd, s->accept_flags);
+    return uring_receive_multishot(s->ring, &s->receiving, s->host_fd);
+}
+
 void stream_arm(struct uring_deferred *d)
 {
     struct stream *s = container_of(d, struct stream, arm);
@@ -185,8 +190,7 @@ void stream_arm(struct uring_deferred *d)
     bool wanted = s->state == STREAM_ACTIVE && s->file && !s->receiving.slot && !s->end &&
                   !s->receive_error && !stream_full(s);
     s->paused = false;
-    if (wanted && (s->listening ? uring_accept_multishot(s->ring, &s->receiving, s->host_fd, s->accept_flags)
-                                : uring_receive_multishot(s->ring, &s->receiving, s->host_fd))) {
+    if (wanted && start(s)) {
         s->receive_error = ENOMEM;
         s->arrivals++;
     }
@@ -221,10 +225,11 @@ static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, u
             if (!peek) {
                 p->offset += part;
                 p->length -= part;
+                p->charge -= part;
                 s->queued -= part;
                 skip = 0;
                 if (!p->length) {
-                    piece_pop(s);
+                    stream_piece_pop(s);
                     p = s->first;
                 }
             } else if (skip == p->length) {
@@ -272,7 +277,7 @@ static bool resume(const struct stream *s)
 void stream_looked(struct file *f, bool again)
 {
     struct stream *s = f->stream;
-    bool drained = s->lingering && s->state == STREAM_OFF && !s->first;
+    bool drained = s->lingering && s->state == STREAM_OFF && !stream_holds(s);
     if (drained)
         s->lingering = false;
     lock_release(&s->lock);
@@ -291,9 +296,14 @@ int64_t stream_look_later(struct file *f, bool wait, bool *asked)
     }
     if (wait)
         return stream_wait(s->ring);
-    if (*asked || !uring_enter_if_news(s->ring))
+    if (*asked)
         return -EAGAIN;
     *asked = true;
+    /* Nothing can come by itself where it is still to be asked for. */
+    if (s->state == STREAM_ACTIVE && !s->receiving.slot)
+        uring_enter(s->ring, 0);
+    else if (!uring_enter_if_news(s->ring))
+        return -EAGAIN;
     return 0;
 }
 

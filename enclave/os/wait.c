@@ -67,6 +67,11 @@ void children_remove(int pid)
         udp_sockets_reclaim();
 }
 
+bool children_any(void)
+{
+    return __atomic_load_n(&children.count, __ATOMIC_RELAXED);
+}
+
 bool children_have(int pid)
 {
     if (process.adopts)

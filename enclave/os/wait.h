@@ -9,6 +9,8 @@
 int children_add(int pid);
 void children_remove(int pid);
 bool children_have(int pid);
+/* Is there any? */
+bool children_any(void);
 /* In a process that was just made: it has none. */
 void children_clear(void);
 

@@ -398,6 +398,7 @@ static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t
     pthread_mutex_lock(&m->lock);
     switch (operation) {
     case PAGES_MAP:
+    case PAGES_FILL:
         error = remove_trimmed(m, offset, length);
         if (!error)
             error = access_set(m, offset, length, protection);

@@ -724,13 +724,17 @@ void uring_flush(void)
 {
 }
 
+void uring_flush_streams(void)
+{
+}
+
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events)
 {
     (void)u, (void)op, (void)host_fd, (void)events;
     return -EAGAIN;
 }
 
-int uring_cancel(struct uring *u, const struct uring_op *op)
+int uring_cancel(struct uring *u, struct uring_op *op)
 {
     (void)u, (void)op;
     return -EAGAIN;
@@ -747,6 +751,11 @@ void stream_offer_listening(struct file *f, int flags)
     (void)f, (void)flags;
 }
 
+void stream_offer_datagrams(struct file *f)
+{
+    (void)f;
+}
+
 int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n)
 {
     (void)f, (void)flags, (void)a, (void)n;
@@ -759,6 +768,46 @@ void streams_service(void)
 }
 
 #define NO_STREAMS fail_msg("there are no streams")
+
+bool stream_datagrams(const struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return false;
+}
+
+int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
+{
+    (void)f, (void)m, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
+{
+    (void)f, (void)m, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+void datagrams_sent(struct file *f, const struct msghdr *m, uint64_t length)
+{
+    (void)f, (void)m, (void)length;
+    NO_STREAMS;
+}
+
+void datagrams_forget(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+}
+
+int datagrams_first_length(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return -1;
+}
 
 int64_t stream_receive(struct file *f, const struct iovec *v, int count, int flags)
 {

@@ -1,37 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  *   udp_cases peer INTERFACE                     the other side: natively, until it is killed
- *   udp_cases WAY OWN PEER INTERFACE             WAY: four, six, mapped
+ *   udp_cases WAY OWN PEER INTERFACE [busy]      WAY: four, six, mapped; busy: each socket has received much before
  */
 #include <stdarg.h>
 
 #include "cases.h"
 
 const struct way *way;
-
-void say(const char *name, const char *format, ...)
-{
-    char text[2000];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    printf("%s: %s\n", name, text);
-    fflush(stdout);
-}
-
-const char *error_name(int error)
-{
-    return error ? strerrorname_np(error) : "none";
-}
-
-void say_result(const char *name, long result)
-{
-    if (result < 0)
-        say(name, "%s", error_name(errno));
-    else
-        say(name, "%ld", result);
-}
 
 /* ---- addresses ---- */
 
@@ -105,9 +81,32 @@ int open_socket(void)
     return fd;
 }
 
+/* Many datagrams in a short time, and none is left. Not where others may get what is sent. */
+static void make_busy(int fd)
+{
+    struct address a = {.length = sizeof a.room};
+    int shares = 0, from = socket(way->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    socklen_t n = sizeof shares;
+    getsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &shares, &n);
+    getsockname(fd, &a.any, &a.length);
+    struct address to = own_address(ntohs(a.four.sin_port));
+    for (int i = 0; i < 60 && !shares; i++) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+        char byte;
+        if (send_to(from, to, "x", 1, 0) != 1 || poll(&p, 1, 100) != 1 || recv(fd, &byte, 1, MSG_DONTWAIT) != 1)
+            break;
+    }
+    close(from);
+}
+
+static bool busy;
+
 int bind_to(int fd, struct address a)
 {
-    return bind(fd, &a.any, a.length);
+    int result = bind(fd, &a.any, a.length);
+    if (!result && busy)
+        make_busy(fd);
+    return result;
 }
 
 int connect_to(int fd, struct address a)
@@ -216,7 +215,8 @@ int main(int count, char **arguments)
     static struct way here;
     if (count == 3 && !strcmp(arguments[1], "peer"))
         return peer_main(arguments[2]);
-    if (count != 5)
+    busy = count == 6 && !strcmp(arguments[5], "busy");
+    if (count != 5 + busy)
         return 2;
     here = (struct way){
         .name = arguments[1],
