@@ -256,6 +256,8 @@ static int host_socket_setsockopt(struct file *f, int level, int name, const voi
 
 static int host_socket_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
 {
+    if (stream_on(f) && level == IPPROTO_UDP && name == UDP_GRO)
+        datagrams_leave(f, false); /* the ring has set it for itself */
     int error = host_getsockopt(f->host_fd, level, name, value, n);
     if (!error && stream_on(f) && level == SOL_SOCKET && name == SO_ERROR && *n == sizeof(int)) {
         int own = stream_error(f);

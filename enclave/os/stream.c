@@ -174,6 +174,12 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
         s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
+    if (datagrams) {
+        bool joined = datagrams_join(s);
+        lock_take(&s->lock);
+        s->joined = joined;
+        lock_release(&s->lock);
+    }
     uring_defer(u, &s->arm);
 }
 
@@ -246,6 +252,12 @@ static void leave_here(struct stream *s)
     list_remove(&s->of_thread);
     lock_take(&s->lock);
     leave_ring(s);
+    bool joined = s->joined;
+    lock_release(&s->lock);
+    if (joined)
+        datagrams_part(s);
+    lock_take(&s->lock);
+    s->joined = false;
     bool lingering = s->lingering = stream_holds(s);
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
