@@ -126,11 +126,13 @@ static bool control_suits(const struct msghdr *m)
     const struct cmsghdr *c = m->msg_control;
     if (!m->msg_controllen)
         return true;
-    if (m->msg_controllen < sizeof *c || m->msg_controllen > CONTROL_MOST || CMSG_ALIGN(c->cmsg_len) < m->msg_controllen)
+    if (m->msg_controllen < sizeof *c || m->msg_controllen > CONTROL_MOST)
         return false;
-    return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO && c->cmsg_len == CMSG_LEN(sizeof(struct in_pktinfo))) ||
-           (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
-            c->cmsg_len == CMSG_LEN(sizeof(struct in6_pktinfo)));
+    bool four = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO;
+    bool six = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO;
+    size_t length = four ? CMSG_LEN(sizeof(struct in_pktinfo)) : CMSG_LEN(sizeof(struct in6_pktinfo));
+    return (four || six) && c->cmsg_len == length && m->msg_controllen >= length &&
+           m->msg_controllen <= CMSG_ALIGN(length);
 }
 
 static int fill(const struct send *p, const struct msghdr *m, uint64_t length)
