@@ -202,10 +202,13 @@ void stream_offer_listening(struct file *f, int flags)
 }
 
 /* While there are children datagrams are whoever's that asks for them. */
-void stream_offer_datagrams(struct file *f)
+void stream_offer_datagrams(struct file *f, bool sends)
 {
-    if (!children_any())
-        offer(f, true, false, 0);
+    if (children_any() || (sends && f->stream && f->stream->not_by_sending))
+        return;
+    offer(f, true, false, 0);
+    if (f->stream)
+        f->stream->by_sending = sends;
 }
 
 bool stream_datagrams(const struct file *f)
@@ -278,7 +281,8 @@ void stream_leave_soon(struct stream *s)
 
 static void ask_to_leave(struct stream *s)
 {
-    __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
+    /* Who sends much by one thread may receive much by another, whose ring it is to be on then. */
+    __atomic_store_n(s->by_sending ? &s->not_by_sending : &s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }

@@ -139,7 +139,7 @@ static void piece_finish(struct piece *p, const struct datagram *d, bool joined)
 {
     struct datagram known = *d;
     uint16_t row = joined && d->control_length ? datagram_row(p->bytes + HEAD, &known.control_length) : 0;
-    p->row = row < p->length ? row : 0;
+    p->row = row;
     memcpy(p->bytes, &known, HEAD);
 }
 
@@ -383,7 +383,7 @@ int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
 
 uint32_t datagrams_state(const struct stream *s)
 {
-    uint32_t now = POLLOUT | POLLWRNORM | POLLWRBAND;
+    uint32_t now = s->was_full ? 0 : POLLOUT | POLLWRNORM | POLLWRBAND;
     if (s->first)
         now |= POLLIN | POLLRDNORM;
     if (s->receive_error || s->send_error)

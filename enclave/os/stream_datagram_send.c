@@ -5,6 +5,7 @@
  * or where one as long has been sent. All others go by an exit, after those that wait.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 
@@ -79,14 +80,15 @@ static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     give(p);
     lock_take(&s->lock);
     s->outgoing--;
-    bool tell = result < 0 && result != -ECANCELED;
-    if (tell) {
+    bool failed = result < 0 && result != -ECANCELED, room = s->was_full && !s->outgoing;
+    if (failed)
         s->send_error = -result;
-        s->arrivals++;
-    }
+    if (room)
+        s->was_full = false;
+    s->arrivals += failed || room;
     struct file *f = s->file;
-    if (stream_completed(s) && f && tell)
-        epoll_changed(f, POLLERR);
+    if (stream_completed(s) && f && (failed || room))
+        epoll_changed(f, POLLERR | POLLOUT | POLLWRNORM | POLLWRBAND);
 }
 
 static struct sends *sends_make(void)
@@ -177,6 +179,27 @@ static int64_t admit(struct stream *s, const struct msghdr *m, int flags, uint64
     return error ? -error : good ? 0 : STREAM_NOT;
 }
 
+/* While some wait for room in the socket no others go, or they might overtake those. 0, or what the call returns. */
+static int64_t wait_for_room(struct file *f, int flags)
+{
+    struct stream *s = f->stream;
+    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), looked = false;
+    while (s->outgoing && uring_submitted(s->ring)) {
+        int64_t result = 0;
+        if (!looked)
+            uring_enter(s->ring, 0);
+        else if (!wait)
+            result = -EAGAIN;
+        else
+            result = stream_wait(s->ring);
+        looked = true;
+        s->was_full |= result == -EAGAIN;
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
 int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
 {
     struct stream *s = f->stream;
@@ -189,6 +212,11 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
     }
     if (!stream_home(s))
         return STREAM_NOT;
+    int64_t full = wait_for_room(f, flags);
+    if (full)
+        return full;
+    if (s->state != STREAM_ACTIVE)
+        return STREAM_NOT; /* it has left meanwhile */
     if (result || !(p = take(s->ring))) {
         uring_submit(); /* what is ahead of it */
         return STREAM_NOT;

@@ -50,6 +50,8 @@ struct stream {
     struct datagrams *datagrams; /* UDP; NULL: bytes or connections */
     uint32_t outgoing; /* datagrams in flight */
     bool joined;       /* the kernel may join datagrams that come */
+    bool by_sending;   /* it was taken over because much was sent by it, */
+    bool not_by_sending; /* which is not to happen again: another thread receives */
     bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */

@@ -66,6 +66,11 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
     [ "$(field stats.json exits.by_name.sendto)" -lt 1500 ]
 }
 
+@test "what one thread sends another receives, in order" {
+    compare stream
+    [ "$(field stats.json exits.by_name.sendto)" -lt 1000 ]
+}
+
 @test "nothing wakes up while nothing comes" {
     compare idle
     [ "$(field stats.json exits.total)" -lt 800 ]

@@ -561,6 +561,33 @@ static void answers(int from)
     close(fd);
 }
 
+/* ---- one thread sends, another receives ---- */
+
+static void *sender(void *from)
+{
+    for (int i = 0; i < 4000; i++) {
+        send_to(*(int *)from, shared, &i, sizeof i);
+        while (__atomic_load_n(&total, __ATOMIC_SEQ_CST) < i - 50)
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void stream(int from)
+{
+    pthread_t t;
+    int disorder = 0;
+    shared = bound_to(0, 0);
+    pthread_create(&t, NULL, sender, &from);
+    for (total = 0; total < 4000; __atomic_fetch_add(&total, 1, __ATOMIC_SEQ_CST)) {
+        int got = -1;
+        disorder += recv(shared, &got, sizeof got, 0) != sizeof got || got != total;
+    }
+    pthread_join(t, NULL);
+    printf("%d received, %d out of order\n", total, disorder);
+    close(shared);
+}
+
 /* ---- nothing comes, for a second: for the test to count what is done meanwhile ---- */
 
 static void idle(int from)
@@ -589,7 +616,7 @@ int main(int count, char **arguments)
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
                  {"control", control}, {"answers", answers},      {"idle", idle},
-                 {"rows", rows}};
+                 {"rows", rows},       {"stream", stream}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
