@@ -169,6 +169,12 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
         s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
+    if (datagrams) {
+        bool joined = datagrams_join(s);
+        lock_take(&s->lock);
+        s->joined = joined;
+        lock_release(&s->lock);
+    }
     uring_defer(u, &s->arm);
 }
 
@@ -191,10 +197,13 @@ void stream_offer_listening(struct file *f, int flags)
 }
 
 /* While there are children datagrams are whoever's that asks for them. */
-void stream_offer_datagrams(struct file *f)
+void stream_offer_datagrams(struct file *f, bool sends)
 {
-    if (!children_any())
-        offer(f, true, false, 0);
+    if (children_any() || (sends && f->stream && f->stream->not_by_sending))
+        return;
+    offer(f, true, false, 0);
+    if (f->stream)
+        f->stream->by_sending = sends;
 }
 
 bool stream_datagrams(const struct file *f)
@@ -241,6 +250,12 @@ static void leave_here(struct stream *s)
     list_remove(&s->of_thread);
     lock_take(&s->lock);
     leave_ring(s);
+    bool joined = s->joined;
+    lock_release(&s->lock);
+    if (joined)
+        datagrams_part(s);
+    lock_take(&s->lock);
+    s->joined = false;
     bool lingering = s->lingering = stream_holds(s);
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
@@ -261,7 +276,8 @@ void stream_leave_soon(struct stream *s)
 
 static void ask_to_leave(struct stream *s)
 {
-    __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
+    /* Who sends much by one thread may receive much by another, whose ring it is to be on then. */
+    __atomic_store_n(s->by_sending ? &s->not_by_sending : &s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }

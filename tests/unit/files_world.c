@@ -751,9 +751,9 @@ void stream_offer_listening(struct file *f, int flags)
     (void)f, (void)flags;
 }
 
-void stream_offer_datagrams(struct file *f)
+void stream_offer_datagrams(struct file *f, bool sends)
 {
-    (void)f;
+    (void)f, (void)sends;
 }
 
 int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n)
