@@ -95,6 +95,8 @@ struct signal_note {
  *                  forbidden, -errno                                                 [abi/uring.h]
  * X(FILE_FACTS)    (fd, arena offset of struct file_facts) → 0, -errno               [abi/file.h]
  * X(FILE_SIZE)     (fd) → its size, -errno
+ * X(FILE_MOVE)     (fd, offset or FILE_ANYWHERE, bytes, signed): if the file's position is there, move it so far →
+ *                  where it is then; -EAGAIN: it is elsewhere; -errno
  * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset): map
  *                  WINDOW_BYTES of it there → how many of those bytes lie in pages that are wholly within
  *                  the file, -errno
@@ -138,6 +140,7 @@ struct signal_note {
     X(FILE_FACTS)                                                                                  \
     X(FILE_SIZE)                                                                                   \
     X(FILE_MAP)                                                                                    \
+    X(FILE_MOVE)                                                                                   \
     X(EXTENT_OPEN)                                                                                 \
     X(EXTENT_WRITE)                                                                                \
     X(FORK)                                                                                        \
@@ -165,6 +168,7 @@ enum exit_number {
 
 enum pages_operation {
     PAGES_MAP,     /* make usable with these permissions: fresh pages read as zero */
+    PAGES_FILL,    /* the same, of pages that are all about to be written to */
     PAGES_PROTECT, /* change the permissions of usable pages */
     PAGES_UNMAP,   /* drop contents and access; a later MAP gives zero pages */
     PAGES_MOVE,    /* pages appear with these permissions and the contents of others, which lie from the offset in the
@@ -175,7 +179,14 @@ enum pages_operation {
 #define PAGES_TO_ACCEPT 1
 
 enum frame_kind { FRAME_NOWHERE, FRAME_FILE, FRAME_IMAGE };
-enum signal_way { SIGNAL_TAKE, SIGNAL_IGNORE };
+
+enum signal_way {
+    SIGNAL_TAKE,   /* a signal that the kernel asks about before there is one: it is taken, */
+    SIGNAL_IGNORE, /* or ignored */
+    SIGNAL_HOLD,   /* it waits in the kernel as far as this thread is concerned; so does a real-time signal that has come */
+    SIGNAL_LET,    /* it comes again */
+    SIGNAL_FETCH,  /* one that waits in the kernel: 1, and what it brings along is noted; 0: none does */
+};
 
 enum port_operation { PORT_ADD, PORT_REMOVE };
 

@@ -40,13 +40,14 @@ struct extent_shared {
 
 #define EXTENTS_MAX 8
 #define EXTENT_DATA 0x1000ul
-#define EXTENT_BYTES 0x100000ul
+#define EXTENT_BYTES 0x80000ul /* more would not stay in the cache of a core, where it is copied to and from */
 #define EXTENT_SIZE (EXTENT_DATA + EXTENT_BYTES)
 #define EXTENT_AT_POSITION UINT64_MAX
 
 /* A window: part of a file, mapped over the arena for reading. */
 #define WINDOWS_MAX 8
 #define WINDOW_BYTES 0x100000ul
+#define FILE_ANYWHERE UINT64_MAX /* EXIT_FILE_MOVE: wherever the position is */
 #define WINDOW_NO_FILE UINT64_MAX /* in EXIT_FILE_MAP's place of a descriptor: nothing any more */
 
 #endif

@@ -327,6 +327,8 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return file_facts((int)a[0], a[1]);
     case EXIT_FILE_SIZE:
         return file_size((int)a[0]);
+    case EXIT_FILE_MOVE:
+        return file_move((int)a[0], a[1], (int64_t)a[2]);
     case EXIT_FILE_MAP:
         return file_map(a[0], a[1], a[2], a[3]);
     case EXIT_EXTENT_OPEN:

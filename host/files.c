@@ -59,6 +59,27 @@ int64_t file_size(int fd)
     return fstat(fd, &s) ? -errno : s.st_size;
 }
 
+/* Whoever else has the position may move it in between: then it is put back by as much. */
+int64_t file_move(int fd, uint64_t from, int64_t by)
+{
+    off_t here = lseek(fd, 0, SEEK_CUR);
+    if (here < 0)
+        return -errno;
+    if (from == FILE_ANYWHERE)
+        from = (uint64_t)here;
+    if ((uint64_t)here != from)
+        return -EAGAIN;
+    if (!by)
+        return here;
+    off_t there = lseek(fd, by, SEEK_CUR);
+    if (there < 0)
+        return -errno;
+    if (there == here + by)
+        return there;
+    lseek(fd, -by, SEEK_CUR);
+    return -EAGAIN;
+}
+
 /* ---- windows ---- */
 
 /* The kernel maps 16 pages around one that is touched; touched by a call, as the file may be cut

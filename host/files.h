@@ -7,9 +7,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* EXIT_FILE_FACTS, _SIZE, _MAP, EXIT_EXTENT_OPEN, _WRITE. */
+/* EXIT_FILE_FACTS, _SIZE, _MOVE, _MAP, EXIT_EXTENT_OPEN, _WRITE. */
 int64_t file_facts(int fd, uint64_t offset);
 int64_t file_size(int fd);
+int64_t file_move(int fd, uint64_t from, int64_t by);
 int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset);
 int64_t extents_open(uint64_t number, uint64_t offset);
 int64_t extents_write(uint64_t number);

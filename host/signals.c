@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
 
@@ -41,7 +42,13 @@ static void note(struct host_thread *t, int signal, const siginfo_t *info)
     n->value = child || info->si_code >= 0 ? 0 : (uint64_t)info->si_value.sival_ptr;
 }
 
-static void handler(int signal, siginfo_t *info, void *outside)
+/* One of them says nothing of how many came: the next one waits until the enclave has taken this. */
+static bool counts(int signal)
+{
+    return signal >= 34;
+}
+
+static void handler(int signal, siginfo_t *info, ucontext_t *context, bool inside)
 {
     struct host_thread *t = self;
     if (signal == SIGUSR2 && host.options->statistics_path) {
@@ -56,7 +63,9 @@ static void handler(int signal, siginfo_t *info, void *outside)
                 (info->si_code != SI_TIMER || info->si_value.sival_int != SIGNAL_LOOK_TIMER);
     if (!mine)
         note(t, signal, info);
-    if (!outside) {
+    if (counts(signal) && signal != SIGNAL_LOOK)
+        sigaddset(&context->uc_sigmask, signal);
+    if (inside) {
         uint64_t pending = atomic_exchange(&t->pending, 0);
         if (!mine)
             pending |= 1ull << (signal - 1);
@@ -73,7 +82,7 @@ static void handler(int signal, siginfo_t *info, void *outside)
         return;
     }
     atomic_store(&t->kicked, 1);
-    greg_t *rip = &((ucontext_t *)outside)->uc_mcontext.gregs[REG_RIP];
+    greg_t *rip = &context->uc_mcontext.gregs[REG_RIP];
     if ((uint64_t)*rip >= (uint64_t)interruptible_begin && (uint64_t)*rip < (uint64_t)interruptible_end)
         *rip = (greg_t)interruptible_abort;
 }
@@ -97,9 +106,28 @@ static bool ignored(int signal)
     return !sigaction(signal, NULL, &action) && action.sa_handler == SIG_IGN;
 }
 
-int signal_way(int signal, int way, int flags)
+/* Whether it is let in to this thread, and what waits meanwhile. */
+static int64_t flow(int signal, int way)
+{
+    const struct timespec now = {0};
+    siginfo_t info;
+    sigset_t only;
+    sigemptyset(&only);
+    if (signal == SIGNAL_LOOK || sigaddset(&only, signal))
+        return -EINVAL;
+    if (way != SIGNAL_FETCH)
+        return -pthread_sigmask(way == SIGNAL_HOLD ? SIG_BLOCK : SIG_UNBLOCK, &only, NULL);
+    if (sigtimedwait(&only, &info, &now) != signal)
+        return 0;
+    note(self, signal, &info);
+    return 1;
+}
+
+int64_t signal_way(int signal, int way, int flags)
 {
     struct sigaction action = {.sa_handler = SIG_IGN};
+    if (way == SIGNAL_HOLD || way == SIGNAL_LET || way == SIGNAL_FETCH)
+        return flow(signal, way);
     if (!asked_by_kernel(signal))
         return -EINVAL;
     if (way == SIGNAL_TAKE) {

@@ -33,6 +33,7 @@ struct host_thread {
 };
 
 struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
+uint32_t threads_started(void); /* areas from this one on never had a thread */
 extern __thread struct host_thread *self;
 
 int threads_start(void); /* makes the table */
@@ -55,7 +56,7 @@ int64_t exit_serve_framed(struct host_thread *t, uint64_t number, uint64_t flags
 /* signals.c */
 int signals_start(void);
 void signal_interrupt(struct host_thread *t);
-int signal_way(int signal, int way, int flags); /* enum signal_way; SA_NOCLDSTOP, SA_NOCLDWAIT */
+int64_t signal_way(int signal, int way, int flags); /* enum signal_way; SA_NOCLDSTOP, SA_NOCLDWAIT */
 int signal_stop(int signal);
 
 /* interruptible.S: the system call, unless *kicked is or becomes nonzero before it is made or while it

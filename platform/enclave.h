@@ -8,6 +8,7 @@
 #define PLATFORM_ENCLAVE_H
 
 #include <signal.h>
+#include <ucontext.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,11 +43,11 @@ struct machine_entry {
 typedef void machine_exception_handler(void *context, uint64_t tcs_offset);
 
 /*
- * Called for a signal of the host, in a signal handler. outside NULL: the thread was interrupted within
- * the enclave: the handler may enter() and the enclave is resumed after it returns. Else *outside is
- * the interrupted context of the host (ucontext_t), which the handler may change.
+ * Called for a signal of the host, in a signal handler. inside: the thread was interrupted within the enclave: the
+ * handler may enter() and the enclave is resumed after it returns. Else *context is what was interrupted of the host,
+ * which the handler may change. The mask of *context it may change in either case.
  */
-typedef void machine_signal_handler(int signal, siginfo_t *info, void *outside);
+typedef void machine_signal_handler(int signal, siginfo_t *info, ucontext_t *context, bool inside);
 
 struct platform {
     const char *name;

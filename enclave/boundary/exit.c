@@ -39,6 +39,7 @@ bool exit_hidden(uint64_t number)
     case EXIT_FILE_FACTS:
     case EXIT_FILE_SIZE:
     case EXIT_FILE_MAP:
+    case EXIT_FILE_MOVE: /* as a read that the program made would */
     case EXIT_EXTENT_OPEN:
     case EXIT_EXTENT_WRITE:
     case EXIT_COMMON: /* may come with any lock held; who gives a page for others to see has done it */
@@ -61,6 +62,8 @@ int64_t exit_call(uint64_t number, uint64_t flags, uint64_t a0, uint64_t a1, uin
     /* Before the look at signals: one that comes meanwhile must not find this call asleep. */
     if (seen)
         order_before();
+    else if (number == EXIT_PARK || number == EXIT_XSK_WAIT)
+        order_positions(); /* it may sleep for long */
     if ((flags & EXIT_INTERRUPTIBLE) && block->pending)
         return -EINTR;
     flags |= block->exit_flags;

@@ -17,6 +17,8 @@ struct order {
     uint64_t exits;      /* those that may have brought news, of all threads */
     uint32_t generation; /* another each time that news may have come while something is known */
     void (*write_out)(void); /* makes what waits go; its exits must be hidden ones */
+    uint32_t claims;          /* parts of files that are this process's to read, the position being behind them already */
+    void (*give_back)(void); /* puts it where the program has got to; its exits must be hidden ones */
     uint32_t held;           /* 1: memory that other processes wait for is here, */
     void (*give_up)(void);   /* and goes back by this, which sets `held` to 0 first */
     /* NULL, or makes memory of the program's usable that is with another process: false: it is no such memory. May
@@ -29,9 +31,16 @@ extern struct order order;
 /* An exit that nobody outside the process can tell from none, and that brings no news. */
 bool exit_hidden(uint64_t number);
 
+static inline void order_positions(void)
+{
+    if (__atomic_load_n(&order.claims, __ATOMIC_ACQUIRE))
+        order.give_back();
+}
+
 /* Before the outside can notice something. */
 static inline void order_before(void)
 {
+    order_positions();
     if (__atomic_load_n(&order.held, __ATOMIC_ACQUIRE))
         order.give_up();
     if (__atomic_load_n(&order.waiting, __ATOMIC_ACQUIRE))

@@ -8,6 +8,7 @@
 #include "abi/file.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/order.h"
+#include "enclave/io/claims.h"
 #include "enclave/io/extents.h"
 #include "enclave/io/windows.h"
 #include "enclave/lib/lib.h"
@@ -49,6 +50,7 @@ struct file_cache {
     struct run reads, writes;
     uint32_t read_count;
 
+    struct claim claim;
     struct window_file window;
     bool windowless;      /* the file cannot be mapped */
     int64_t end;          /* no whole page lies behind, as far as known; NO_END: not known */
@@ -88,7 +90,7 @@ static struct file_cache *cache_of(struct file *f)
     if (!f->cache && (c = alloc(sizeof *c))) {
         c->position = AT_HOST;
         c->reads.next = c->writes.next = NOWHERE;
-        c->window.host_fd = c->extent.host_fd = f->host_fd;
+        c->window.host_fd = c->extent.host_fd = c->claim.host_fd = f->host_fd;
         c->end = NO_END;
         c->ahead = WINDOW_FIRST;
         __atomic_store_n(&f->cache, c, __ATOMIC_RELEASE);
@@ -398,6 +400,16 @@ static uint64_t serve(struct file *f, struct file_cache *c, int64_t offset, cons
     return done;
 }
 
+/* As above, from where the position is that others have too. */
+static uint64_t serve_claim(struct file *f, struct file_cache *c, const struct iovec *v, int count, uint64_t total)
+{
+    int64_t offset = claim_take(&c->claim, &total, c->end);
+    uint64_t done = offset < 0 ? 0 : serve(f, c, offset, v, count, total);
+    if (offset >= 0 && done < total)
+        claim_return(&c->claim, total - done);
+    return done;
+}
+
 /* May windows be of use for this read? */
 static bool serves(struct file *f, struct file_cache *c, uint64_t total, int flags)
 {
@@ -428,10 +440,12 @@ int64_t file_cache_read(struct file *f, const struct iovec *v, int count, int64_
             offset = c->position;
         if (offset >= 0)
             done = serve(f, c, offset, v, count, total);
+        else if (f->caching == CACHING_CLAIMS)
+            done = serve_claim(f, c, v, count, total);
     }
     if (done < total || !total)
         return by_host(f, c, false, here, offset, v, count, (int64_t)done, flags);
-    if (here)
+    if (here && offset >= 0)
         c->position = offset + (int64_t)done;
     run_continue(&c->reads, offset, (int64_t)done);
     lock_release(&c->lock);
@@ -544,6 +558,7 @@ void file_cache_release(struct file *f)
     struct file_cache *c = f->cache;
     if (!c)
         return;
+    claim_release(&c->claim);
     extent_release(&c->extent);
     window_release(&c->window);
     f->cache = NULL;

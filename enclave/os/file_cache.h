@@ -18,6 +18,7 @@ struct file;
 enum file_caching {
     CACHING_NONE,   /* an exit each call */
     CACHING_SHARED, /* its position is not ours alone: that stays with the host */
+    CACHING_CLAIMS, /* so it is here, but it is likely that nobody uses it meanwhile */
     CACHING_FULL,
 };
 

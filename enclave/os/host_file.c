@@ -214,7 +214,7 @@ struct file *host_file_adopt(int host_fd)
         return NULL;
     f->mode = s.st_mode & S_IFMT;
     if (enclave.rings && S_ISREG(s.st_mode))
-        f->caching = CACHING_SHARED;
+        f->caching = (flags & O_ACCMODE) == O_RDONLY ? CACHING_CLAIMS : CACHING_SHARED;
     return f;
 }
 

@@ -327,7 +327,8 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
-    if (m->msg_controllen && type_of(f) == SOCK_STREAM)
+    bool bytes_alone = !m->msg_controllen;
+    if (!bytes_alone && type_of(f) == SOCK_STREAM)
         no_ring(f);
     if (stream_on(f) && stream_datagrams(f)) {
         int64_t result = datagrams_receive(f, m, flags);
@@ -353,6 +354,8 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
     m->msg_flags = (m->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
         note_datagram(f, false);
+    else if (bytes_alone && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
+        note_receive(f, r);
     return (uint64_t)r == asked ? receive_rest(f, m->msg_iov, (int)m->msg_iovlen, asked, flags) : r;
 }
 

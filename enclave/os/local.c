@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <poll.h>
 #include <sys/ioctl.h>
 
@@ -81,7 +80,7 @@ void local_release(struct file *f)
     lock_take(&l->lock);
     int side = local_side(f);
     bool outside = l->outside;
-    void *left = outside ? NULL : l->kind->close(l, side);
+    void *left = outside || !l->kind->close ? NULL : l->kind->close(l, side);
     __atomic_store_n(&l->end[side], NULL, __ATOMIC_RELAXED);
     local_unlock_tell(l, !side, LOCAL_ANY);
     if (outside)
@@ -106,7 +105,7 @@ void local_release(struct file *f)
 void local_unlock(struct local *l)
 {
     for (int i = 0; i < 2; i++) {
-        bool readable = l->outside || l->kind->readable(l, i);
+        bool readable = l->outside || l->kind->state(l, i) & (POLLIN | POLLERR | POLLHUP);
         if (readable != l->readable[i])
             __atomic_store_n(&l->readable[i], readable, __ATOMIC_RELEASE);
     }
@@ -244,13 +243,24 @@ static int leave(struct local *l)
     return 0;
 }
 
+/* The same, and says so if it cannot be; how often a program tries again nobody knows. */
+static int leave_or_say(struct local *l)
+{
+    static int said;
+    int error = leave(l);
+    if (!error || error == said)
+        return error;
+    said = error;
+    log_warning("a %.4s of the enclave's cannot become the host's, as a fork or its use demands: error %d%s",
+                l->kind->link, -error, error == -EMFILE ? "; raise the hard limit of open files (ulimit -Hn)" : "");
+    return error;
+}
+
 int local_leave(struct file *f)
 {
     lock_take(&leave_lock);
-    int error = leave(f->local);
+    int error = leave_or_say(f->local);
     lock_release(&leave_lock);
-    if (error)
-        log_warning("a %.4s of the enclave's cannot become the host's: error %d", f->local->kind->link, -error);
     return error;
 }
 
@@ -259,7 +269,7 @@ int local_leave_all(void)
     int error = 0;
     lock_take(&leave_lock);
     while (!error && all.list.next && !list_empty(&all.list))
-        error = leave(container_of(all.list.next, struct local, all));
+        error = leave_or_say(container_of(all.list.next, struct local, all));
     lock_release(&leave_lock);
     return error;
 }
@@ -307,6 +317,42 @@ int64_t local_link(const struct file *f, char *out, uint64_t size)
     size = MIN((uint64_t)n, size);
     memcpy(out, link, size);
     return (int64_t)size;
+}
+
+int local_copy(struct local_cursor *c, void *bytes, uint64_t n, bool in)
+{
+    for (uint8_t *at = bytes; n;) {
+        uint64_t part = MIN(c->v->iov_len - c->at, n);
+        if (!part) {
+            c->v++;
+            c->at = 0;
+            continue;
+        }
+        uint8_t *user = (uint8_t *)c->v->iov_base + c->at;
+        if (in ? user_read(at, user, part) : user_write(user, at, part))
+            return -EFAULT;
+        at += part;
+        n -= part;
+        c->at += part;
+        c->done += part;
+    }
+    return 0;
+}
+
+uint32_t local_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+{
+    struct local *l = f->local;
+    lock_take(&l->lock);
+    bool outside = l->outside;
+    uint32_t ready = outside ? 0 : l->kind->state(l, local_side(f));
+    local_unlock(l);
+    if (outside)
+        return f->ops->poll(f, events, wait);
+    wait->host_fd = -1;
+    wait->xsks = 0;
+    wait->answer = false;
+    wait->tells = true;
+    return ready & (events | POLLERR | POLLHUP);
 }
 
 /* What only the kernel does makes it the kernel's; -errno else. */

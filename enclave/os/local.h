@@ -27,13 +27,13 @@ struct local_kind {
     const char *link;                /* in /proc/self/fd; with %lu where each has a number of its own */
     const struct file_ops *host_ops; /* of its files once they are the host's */
     uint32_t device, mode;           /* as stat tells */
-    /* With the lock held: is there something to be read at that end, or to be told by a read? */
-    bool (*readable)(const struct local *l, int side);
+    /* With the lock held: what poll(2) tells of that end, POLLIN, ... */
+    uint32_t (*state)(const struct local *l, int side);
     /* The host's descriptors, one for each end: 0 or -errno, and nothing is made. */
     int (*make)(const struct local *l, int fds[2]);
     /* With the lock held: puts all that it holds into them; nothing changes here. 0 or -errno. */
     int (*fill)(struct local *l);
-    /* An end is closed; the lock is held. What is left over is given to `discard` after. */
+    /* An end is closed; the lock is held. What is left over is given to `discard` after. NULL: nothing is. */
     void *(*close)(struct local *l, int side);
     void (*discard)(void *left);
     /* All that it holds, which is outside now, for `discard`; the lock is held. NULL: nothing that matters. */
@@ -93,6 +93,16 @@ static inline bool local_may_wait(const struct file *f, int flags)
     return !(f->flags & O_NONBLOCK) && !(flags & RWF_NOWAIT);
 }
 
+/* Where the program's buffers go on. */
+struct local_cursor {
+    const struct iovec *v;
+    uint64_t at;   /* in v[0] */
+    uint64_t done; /* bytes before it */
+};
+
+/* So many bytes, which the buffers have, to the program or, `in`, from it. 0 or -EFAULT: as many as could be are counted. */
+int local_copy(struct local_cursor *c, void *bytes, uint64_t n, bool in);
+
 /* Is there nothing to be read, by a look without the lock? */
 static inline bool local_empty(const struct file *f)
 {
@@ -111,6 +121,7 @@ void local_files_within(void (*visit)(struct file *f));
 /* What is the same for all of them. */
 int local_stat(struct file *f, struct stat *out);
 int local_set_flags(struct file *f, int flags);
+uint32_t local_poll(struct file *f, uint32_t events, struct poll_wait *wait);
 struct waiters *local_waiters(struct file *f);
 /* What the kernel answers to ioctl where it is not one of the kind's own. */
 int64_t local_ioctl_other(struct file *f, uint64_t command, uint64_t argument);

@@ -13,7 +13,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
-#include "enclave/os/syscalls.h"
 
 #define ROOM (UINT64_MAX - 1) /* the most that it counts to */
 
@@ -28,23 +27,11 @@ static struct event *event_of(const struct file *f)
     return (struct event *)f->local;
 }
 
-/* The value goes into as many of the buffers as it takes. */
-static int give(const struct iovec *v, int count, uint64_t value)
-{
-    uint64_t done = 0;
-    for (int i = 0; i < count && done < sizeof value; i++) {
-        uint64_t n = MIN(v[i].iov_len, sizeof value - done);
-        if (user_write(v[i].iov_base, (uint8_t *)&value + done, n))
-            return -EFAULT;
-        done += n;
-    }
-    return 0;
-}
-
 static int64_t event_read(struct file *f, const struct iovec *v, int count, int64_t offset, int flags)
 {
     struct event *e = event_of(f);
     struct local *l = &e->local;
+    struct local_cursor to = {.v = v};
     int interrupted = 0;
     if (offset >= 0)
         return -ESPIPE;
@@ -61,7 +48,7 @@ static int64_t event_read(struct file *f, const struct iovec *v, int count, int6
             local_unlock_tell(l, 0, POLLOUT);
             if (more)
                 waiters_wake(&l->waiters[0], POLLIN);
-            return give(v, count, value) ? -EFAULT : (int64_t)sizeof value;
+            return local_copy(&to, &value, sizeof value, false) ? -EFAULT : (int64_t)sizeof value;
         }
         if (interrupted || !local_may_wait(f, flags)) {
             local_unlock(l);
@@ -130,31 +117,14 @@ static int64_t event_ioctl(struct file *f, uint64_t command, uint64_t argument)
     return command == FIOASYNC ? local_ioctl_other(f, command, argument) : -ENOTTY;
 }
 
-static uint32_t event_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+static uint32_t event_state(const struct local *l, int side)
 {
-    struct event *e = event_of(f);
-    struct local *l = &e->local;
-    lock_take(&l->lock);
-    if (l->outside) {
-        local_unlock(l);
-        return f->ops->poll(f, events, wait);
-    }
-    uint64_t count = e->count;
-    local_unlock(l);
-    uint32_t ready = (count ? (uint32_t)POLLIN : 0) | (count < ROOM ? (uint32_t)POLLOUT : 0);
-    wait->host_fd = -1;
-    wait->xsks = 0;
-    wait->answer = false;
-    wait->tells = true;
-    return ready & events;
+    uint64_t count = ((const struct event *)l)->count;
+    (void)side;
+    return (count ? (uint32_t)POLLIN : 0) | (count < ROOM ? (uint32_t)POLLOUT : 0);
 }
 
 /* ---- to the outside ---- */
-
-static bool event_readable(const struct local *l, int side)
-{
-    return side == 0 && ((const struct event *)l)->count;
-}
 
 static int event_make(const struct local *l, int fds[2])
 {
@@ -170,12 +140,6 @@ static int event_fill(struct local *l)
     return n == sizeof e->count ? 0 : n < 0 && n != -EAGAIN ? (int)n : -EIO;
 }
 
-static void *event_close(struct local *l, int side)
-{
-    (void)l, (void)side;
-    return NULL;
-}
-
 static const struct file_ops event_ops = {
     .name = "eventfd",
     .read = event_read,
@@ -184,7 +148,7 @@ static const struct file_ops event_ops = {
     .lseek = event_lseek,
     .ioctl = event_ioctl,
     .set_flags = local_set_flags,
-    .poll = event_poll,
+    .poll = local_poll,
     .waiters = local_waiters,
 };
 
@@ -193,10 +157,9 @@ static const struct local_kind event_kind = {
     .host_ops = &host_file_ops,
     .device = 15,
     .mode = 0600,
-    .readable = event_readable,
+    .state = event_state,
     .make = event_make,
     .fill = event_fill,
-    .close = event_close,
 };
 
 int local_event(uint32_t value, int flags, struct file **file)

@@ -19,7 +19,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
-#include "enclave/os/syscalls.h"
 
 static int64_t pair_read(struct file *f, const struct iovec *v, int count, int64_t offset, int flags)
 {
@@ -41,29 +40,15 @@ static int64_t pair_write(struct file *f, const struct iovec *v, int count, int6
 
 /* ---- its state ---- */
 
-static uint32_t pair_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+static uint32_t pair_state(const struct local *l, int side)
 {
-    struct pair *p = pair_of(f);
-    struct local *l = &p->local;
-    uint32_t ready = 0;
-    lock_take(&l->lock);
-    if (l->outside) {
-        local_unlock(l);
-        return f->ops->poll(f, events, wait);
-    }
-    int side = local_side(f);
+    const struct pair *p = (const struct pair *)l;
     const struct half *h = &p->half[side];
-    ready |= h->error ? (uint32_t)POLLERR : 0;
+    uint32_t ready = h->error ? (uint32_t)POLLERR : 0;
     ready |= h->shut == (SHUT_IN | SHUT_OUT) ? (uint32_t)POLLHUP : 0;
     ready |= h->shut & SHUT_IN ? (uint32_t)(POLLRDHUP | POLLIN | POLLRDNORM) : 0;
     ready |= h->first ? (uint32_t)(POLLIN | POLLRDNORM) : 0;
-    ready |= writable(p, side) ? OUT : 0;
-    local_unlock(l);
-    wait->host_fd = -1;
-    wait->xsks = 0;
-    wait->answer = false;
-    wait->tells = true;
-    return ready & (events | POLLERR | POLLHUP);
+    return ready | (writable(p, side) ? OUT : 0);
 }
 
 static int64_t pair_ioctl(struct file *f, uint64_t command, uint64_t argument)
@@ -228,7 +213,7 @@ static const struct file_ops pair_ops = {
     .stat = local_stat,
     .ioctl = pair_ioctl,
     .set_flags = local_set_flags,
-    .poll = pair_poll,
+    .poll = local_poll,
     .waiters = local_waiters,
     .socket = &pair_calls,
 };
@@ -244,12 +229,6 @@ static int pair_within(struct local *l, int (*visit)(struct file *f, void *conte
             for (int i = 0; i < g->files.count && !result; i++)
                 result = visit(g->files.files[i], context);
     return result;
-}
-
-static bool pair_readable(const struct local *l, int side)
-{
-    const struct half *h = &((const struct pair *)l)->half[side];
-    return h->first || h->error || h->shut & SHUT_IN;
 }
 
 static int pair_make(const struct local *l, int fds[2])
@@ -382,7 +361,7 @@ static const struct local_kind pair_kind = {
     .host_ops = &host_socket_ops,
     .device = 8,
     .mode = S_IFSOCK | 0777,
-    .readable = pair_readable,
+    .state = pair_state,
     .make = pair_make,
     .fill = pair_fill,
     .close = pair_close,

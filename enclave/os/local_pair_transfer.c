@@ -10,12 +10,10 @@
 #include <signal.h>
 
 #include "enclave/boundary/hostcall.h"
-#include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
-#include "enclave/os/syscalls.h"
 
 #define DATAGRAM_MAX (SEND_BUFFER - 32)
 #define CHUNK_MAX 36544u /* of a stream in one message */
@@ -55,28 +53,14 @@ void messages_drop(void *first)
     }
 }
 
-/* `length` bytes of the buffers, `skip` into them: NULL and *error. */
-static struct message *message_new(int type, const struct iovec *v, int count, uint64_t skip, uint32_t length,
-                                   int *error)
+/* The next `length` bytes of the buffers: NULL and *error. */
+static struct message *message_new(int type, struct local_cursor *from, uint32_t length, int *error)
 {
     struct message *g = alloc(sizeof *g + length);
-    uint32_t at = 0;
-    *error = -ENOMEM;
-    if (!g)
+    *error = g ? local_copy(from, g->bytes, length, true) : -ENOMEM;
+    if (*error) {
+        alloc_free(g);
         return NULL;
-    for (int i = 0; i < count && at < length; i++) {
-        if (skip >= v[i].iov_len) {
-            skip -= v[i].iov_len;
-            continue;
-        }
-        uint32_t n = (uint32_t)MIN(v[i].iov_len - skip, (uint64_t)(length - at));
-        if (user_read(g->bytes + at, (const uint8_t *)v[i].iov_base + skip, n)) {
-            *error = -EFAULT;
-            alloc_free(g);
-            return NULL;
-        }
-        at += n;
-        skip = 0;
     }
     g->length = length;
     g->charge = charge_of(type, length);
@@ -203,12 +187,13 @@ static int64_t send_stream(struct file *f, const struct msghdr *m, int flags, st
 {
     struct pair *p = pair_of(f);
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen), done = 0;
+    struct local_cursor from = {.v = m->msg_iov};
     int error = 0;
     if (!total && may_send_locked(p, local_side(f)) == -EPIPE)
         error = -EPIPE;
     while (done < total && !error) {
         uint32_t n = (uint32_t)MIN(total - done, (uint64_t)CHUNK_MAX);
-        struct message *g = message_new(p->type, m->msg_iov, (int)m->msg_iovlen, done, n, &error);
+        struct message *g = message_new(p->type, &from, n, &error);
         if (!g)
             break;
         g->files = *files;
@@ -244,10 +229,11 @@ static int64_t send_packet(struct file *f, const struct msghdr *m, int flags, st
 {
     struct pair *p = pair_of(f);
     uint64_t total = iovec_length(m->msg_iov, (int)m->msg_iovlen);
+    struct local_cursor from = {.v = m->msg_iov};
     int error = total > DATAGRAM_MAX ? too_long(p, local_side(f)) : 0;
     if (error)
         return error == 1 ? send_outside(f, m, 0, flags) : error;
-    struct message *g = message_new(p->type, m->msg_iov, (int)m->msg_iovlen, 0, (uint32_t)total, &error);
+    struct message *g = message_new(p->type, &from, (uint32_t)total, &error);
     if (!g)
         return error;
     g->files = *files;
@@ -292,30 +278,10 @@ int64_t pair_sendmsg(struct file *f, const struct msghdr *m, int flags)
 
 /* What goes to the program by one call. */
 struct delivery {
-    const struct iovec *v;
-    int count;
-    uint64_t at;   /* in v[0] */
-    uint64_t done; /* bytes */
+    struct local_cursor to;
+    uint64_t total; /* bytes that the buffers take */
     struct file_references files;
 };
-
-static int deliver(struct delivery *d, const uint8_t *bytes, uint64_t n)
-{
-    while (n) {
-        while (d->at == d->v->iov_len) {
-            d->v++;
-            d->at = 0;
-        }
-        uint64_t part = MIN(d->v->iov_len - d->at, n);
-        if (user_write((uint8_t *)d->v->iov_base + d->at, bytes, part))
-            return -EFAULT;
-        bytes += part;
-        n -= part;
-        d->at += part;
-        d->done += part;
-    }
-    return 0;
-}
 
 /* The files of a message: its references, or, to look only, more of them. */
 static int deliver_files(struct delivery *d, struct message *g, bool peek)
@@ -330,14 +296,13 @@ static int deliver_files(struct delivery *d, struct message *g, bool peek)
 
 /* Of a stream, what is there. True: the call is to end with it. The lock is held; messages that are used up go
  * to *used. */
-static bool take_stream(struct half *h, struct delivery *d, uint64_t total, bool peek, struct message **used,
-                        int *error)
+static bool take_stream(struct half *h, struct delivery *d, bool peek, struct message **used, int *error)
 {
     struct message *g = h->first;
     while (g) {
         struct message *next = g->next;
-        uint64_t n = MIN((uint64_t)(g->length - g->offset), total - d->done);
-        *error = deliver(d, g->bytes + g->offset, n);
+        uint64_t n = MIN((uint64_t)(g->length - g->offset), d->total - d->to.done);
+        *error = local_copy(&d->to, g->bytes + g->offset, n, false);
         if (*error)
             return true;
         bool files = g->files.count;
@@ -352,7 +317,7 @@ static bool take_stream(struct half *h, struct delivery *d, uint64_t total, bool
             g->next = *used;
             *used = g;
         }
-        if (files || d->done == total)
+        if (files || d->to.done == d->total)
             return true;
         g = next;
     }
@@ -360,11 +325,11 @@ static bool take_stream(struct half *h, struct delivery *d, uint64_t total, bool
 }
 
 /* A whole message, or what the buffers take of it: the length that it has. */
-static int64_t take_packet(struct half *h, struct delivery *d, uint64_t total, bool peek, struct message **used)
+static int64_t take_packet(struct half *h, struct delivery *d, bool peek, struct message **used)
 {
     struct message *g = h->first;
     int64_t length = g->length;
-    int error = deliver(d, g->bytes, MIN((uint64_t)g->length, total));
+    int error = local_copy(&d->to, g->bytes, MIN((uint64_t)g->length, d->total), false);
     if (!error && g->files.count)
         error = deliver_files(d, g, peek);
     if (!peek) {
@@ -395,9 +360,8 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
     struct pair *p = pair_of(f);
     struct local *l = &p->local;
     struct message *used = NULL;
-    uint64_t total = iovec_length(d->v, d->count);
     bool wait = !(flags & MSG_DONTWAIT) && !(f->flags & O_NONBLOCK), peek = flags & MSG_PEEK;
-    uint64_t target = flags & MSG_WAITALL && !peek && total ? total : 1;
+    uint64_t target = flags & MSG_WAITALL && !peek && d->total ? d->total : 1;
     int interrupted = 0, error = 0;
     int64_t result;
     if (!wait && local_empty(f))
@@ -407,25 +371,25 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
     struct half *h = &p->half[side];
     for (;;) {
         if (l->outside) {
-            result = d->done ? (int64_t)d->done : OUTSIDE;
+            result = d->to.done ? (int64_t)d->to.done : OUTSIDE;
             break;
         }
         if (h->first && p->type == SOCK_STREAM) {
-            bool over = take_stream(h, d, total, peek, &used, &error);
-            result = d->done ? (int64_t)d->done : error;
-            if (over || d->done >= target)
+            bool over = take_stream(h, d, peek, &used, &error);
+            result = d->to.done ? (int64_t)d->to.done : error;
+            if (over || d->to.done >= target)
                 break;
         } else if (h->first && !h->error) {
-            result = take_packet(h, d, total, peek, &used);
-            if (result > (int64_t)total) {
+            result = take_packet(h, d, peek, &used);
+            if (result > (int64_t)d->total) {
                 *flags_out |= MSG_TRUNC;
-                result = flags & MSG_TRUNC ? result : (int64_t)total;
+                result = flags & MSG_TRUNC ? result : (int64_t)d->total;
             }
             break;
         }
         result = end_of(p, h, wait); /* an error that comes after bytes is lost, as the kernel has it */
         if (result <= 0 || interrupted || !wait) {
-            result = d->done ? (int64_t)d->done : result <= 0 ? result : interrupted ? interrupted : -EAGAIN;
+            result = d->to.done ? (int64_t)d->to.done : result <= 0 ? result : interrupted ? interrupted : -EAGAIN;
             break;
         }
         interrupted = local_wait(l, side, IN, true);
@@ -443,7 +407,7 @@ static int64_t receive(struct file *f, struct delivery *d, int flags, int *flags
 
 int64_t pair_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
-    struct delivery d = {.v = m->msg_iov, .count = (int)m->msg_iovlen};
+    struct delivery d = {{.v = m->msg_iov}, iovec_length(m->msg_iov, (int)m->msg_iovlen), {0}};
     int out = flags & MSG_CMSG_CLOEXEC;
     int64_t result = flags & ~RECEIVE_FLAGS ? local_leave(f) : 0;
     if (!result)

@@ -18,7 +18,6 @@
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
 #include "enclave/os/signal.h"
-#include "enclave/os/syscalls.h"
 
 #define SLOTS 16u
 #define READER 0
@@ -50,50 +49,14 @@ static struct slot *slot_at(struct pipe *p, uint32_t n)
     return &p->slots[(p->first + n) % SLOTS];
 }
 
-/* Where the program's buffers go on. */
-struct cursor {
-    const struct iovec *v;
-    int count;
-    uint64_t at;   /* in v[0] */
-    uint64_t done; /* bytes before it */
-};
-
-static uint8_t *cursor_bytes(struct cursor *c, uint64_t *n)
-{
-    while (c->count && c->at == c->v->iov_len) {
-        c->v++;
-        c->count--;
-        c->at = 0;
-    }
-    *n = c->count ? c->v->iov_len - c->at : 0;
-    return c->count ? (uint8_t *)c->v->iov_base + c->at : NULL;
-}
-
-/* So many bytes between a page and the program. 0 or -EFAULT: as many as could be are counted. */
-static int copy(struct cursor *c, uint8_t *page, uint64_t n, bool write)
-{
-    while (n) {
-        uint64_t part;
-        uint8_t *user = cursor_bytes(c, &part);
-        part = MIN(part, n);
-        if (write ? user_read(page, user, part) : user_write(user, page, part))
-            return -EFAULT;
-        page += part;
-        n -= part;
-        c->at += part;
-        c->done += part;
-    }
-    return 0;
-}
-
 /* ---- reading ---- */
 
-static int take(struct pipe *p, struct cursor *c, uint64_t total)
+static int take(struct pipe *p, struct local_cursor *c, uint64_t total)
 {
     while (p->used && c->done < total) {
         struct slot *s = slot_at(p, 0);
         uint64_t n = MIN((uint64_t)s->length, total - c->done), before = c->done;
-        int error = copy(c, s->page + s->offset, n, false);
+        int error = local_copy(c, s->page + s->offset, n, false);
         n = c->done - before;
         s->offset += (uint32_t)n;
         s->length -= (uint32_t)n;
@@ -114,7 +77,7 @@ static int64_t pipe_read(struct file *f, const struct iovec *v, int count, int64
 {
     struct pipe *p = pipe_of(f);
     struct local *l = &p->local;
-    struct cursor c = {v, count, 0, 0};
+    struct local_cursor c = {.v = v};
     uint64_t total = iovec_length(v, count);
     int interrupted = 0;
     if (offset >= 0)
@@ -153,12 +116,12 @@ static uint8_t *page_take(struct pipe *p)
 }
 
 /* 0, -EAGAIN: it is full, or -errno. */
-static int put(struct pipe *p, struct cursor *c, uint64_t total)
+static int put(struct pipe *p, struct local_cursor *c, uint64_t total)
 {
     uint64_t odd = (total - c->done) % PIPE_BUF;
     struct slot *s = p->used ? slot_at(p, p->used - 1) : NULL;
     if (!c->done && s && odd && s->offset + s->length + odd <= PIPE_BUF) {
-        int error = copy(c, s->page + s->offset + s->length, odd, true);
+        int error = local_copy(c, s->page + s->offset + s->length, odd, true);
         if (error) {
             c->done = 0; /* the write has not begun */
             return error;
@@ -173,7 +136,7 @@ static int put(struct pipe *p, struct cursor *c, uint64_t total)
         uint8_t *page = page_take(p);
         if (!page)
             return -ENOMEM;
-        int error = copy(c, page, n, true);
+        int error = local_copy(c, page, n, true);
         n = c->done - before;
         if (!n) {
             p->spare[p->spares++] = page;
@@ -197,7 +160,7 @@ static int64_t pipe_write(struct file *f, const struct iovec *v, int count, int6
 {
     struct pipe *p = pipe_of(f);
     struct local *l = &p->local;
-    struct cursor c = {v, count, 0, 0};
+    struct local_cursor c = {.v = v};
     uint64_t total = iovec_length(v, count);
     int interrupted = 0;
     if (offset >= 0)
@@ -235,29 +198,12 @@ static int64_t pipe_write(struct file *f, const struct iovec *v, int count, int6
 
 /* ---- its state ---- */
 
-static uint32_t pipe_poll(struct file *f, uint32_t events, struct poll_wait *wait)
+static uint32_t pipe_state(const struct local *l, int side)
 {
-    struct pipe *p = pipe_of(f);
-    struct local *l = &p->local;
-    uint32_t ready = 0;
-    lock_take(&l->lock);
-    if (l->outside) {
-        local_unlock(l);
-        return f->ops->poll(f, events, wait);
-    }
-    if (local_side(f) == READER) {
-        ready |= p->used ? IN : 0;
-        ready |= l->end[WRITER] ? 0 : (uint32_t)POLLHUP;
-    } else {
-        ready |= p->used < SLOTS ? OUT : 0;
-        ready |= l->end[READER] ? 0 : (uint32_t)POLLERR;
-    }
-    local_unlock(l);
-    wait->host_fd = -1;
-    wait->xsks = 0;
-    wait->answer = false;
-    wait->tells = true;
-    return ready & (events | POLLERR | POLLHUP);
+    uint32_t used = ((const struct pipe *)l)->used;
+    if (side == READER)
+        return (used ? IN : 0) | (l->end[WRITER] ? 0 : (uint32_t)POLLHUP);
+    return (used < SLOTS ? OUT : 0) | (l->end[READER] ? 0 : (uint32_t)POLLERR);
 }
 
 static int64_t pipe_ioctl(struct file *f, uint64_t command, uint64_t argument)
@@ -277,7 +223,7 @@ static const struct file_ops pipe_reader_ops = {
     .stat = local_stat,
     .ioctl = pipe_ioctl,
     .set_flags = local_set_flags,
-    .poll = pipe_poll,
+    .poll = local_poll,
     .waiters = local_waiters,
 };
 
@@ -287,7 +233,7 @@ static const struct file_ops pipe_writer_ops = {
     .stat = local_stat,
     .ioctl = pipe_ioctl,
     .set_flags = local_set_flags,
-    .poll = pipe_poll,
+    .poll = local_poll,
     .waiters = local_waiters,
 };
 
@@ -298,11 +244,6 @@ int64_t local_pipe_size(struct file *f)
 }
 
 /* ---- to the outside ---- */
-
-static bool pipe_readable(const struct local *l, int side)
-{
-    return side == READER && (((const struct pipe *)l)->used || !l->end[WRITER]);
-}
 
 static int pipe_make(const struct local *l, int fds[2])
 {
@@ -343,21 +284,14 @@ static void pipe_free(struct local *l)
         alloc_free(p->spare[--p->spares]);
 }
 
-static void *pipe_close(struct local *l, int side)
-{
-    (void)l, (void)side;
-    return NULL;
-}
-
 static const struct local_kind pipe_kind = {
     .link = "pipe:[%lu]",
     .host_ops = &host_file_ops,
     .device = 14,
     .mode = S_IFIFO | 0600,
-    .readable = pipe_readable,
+    .state = pipe_state,
     .make = pipe_make,
     .fill = pipe_fill,
-    .close = pipe_close,
     .free = pipe_free,
 };
 

@@ -33,6 +33,7 @@
 #define PAGE_UP(x) (((x) + PAGE_SIZE - 1) & ~(PAGE_SIZE - 1))
 #define PROTECTIONS (PROT_READ | PROT_WRITE | PROT_EXEC)
 #define LIBOS_MAX (1ul << 30)  /* the LibOS's own part at most */
+#define FILL_MOST 0x200000ul
 #define LIBOS_STEP 0x40000ul   /* mapped at a time */
 
 static struct {
@@ -135,6 +136,12 @@ static int64_t place(uint64_t hint, uint64_t length, int flags)
         return (int64_t)hint;
     uint64_t at = area_gap_below(t, length, t->high);
     return at ? (int64_t)at : -ENOMEM;
+}
+
+/* Of a long mapping the file may be a small part. */
+static int pages_for_file(uint64_t start, uint64_t end)
+{
+    return pages(end - start <= FILL_MOST ? PAGES_FILL : PAGES_MAP, start, end, PROT_READ | PROT_WRITE);
 }
 
 /* Contents of a private file mapping; the rest of its last page is zero, as are pages past the end. */
@@ -382,7 +389,7 @@ static int complete(uint64_t start, uint64_t end, bool writable)
         if (!error)
             push_same(a->absent, 0, UINT64_MAX);
         if (!error)
-            error = pages(PAGES_MAP, from, to, PROT_READ | PROT_WRITE);
+            error = pages_for_file(from, to);
         if (error)
             break;
         error = (int)fill(from, to - from, a->absent, a->offset + (from - a->start), true);
@@ -481,7 +488,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
             error = pages(PAGES_UNMAP, first, end, 0);
         /* Written through the program's own address, so it is writable first. */
         if (!error)
-            error = pages(PAGES_MAP, start, first, PROT_READ | PROT_WRITE);
+            error = pages_for_file(start, first);
         if (!error)
             error = (int)fill(start, first - start, file, offset, fresh);
         if (!error && a.shared && a.shared->shadow)

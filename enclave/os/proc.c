@@ -15,6 +15,7 @@
 #include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 
 #define TEXT_MAX 16384
@@ -284,7 +285,10 @@ static char *print_statm(struct thread *t, uint64_t *size)
 static char *host_text(const char *path, uint64_t *size)
 {
     char *out = alloc(TEXT_MAX);
-    int fd = out ? host_openat(AT_FDCWD, path, O_RDONLY, 0) : -1;
+    int fd;
+    do
+        fd = out ? host_openat(AT_FDCWD, path, O_RDONLY, 0) : -ENOMEM;
+    while (fd == -EINTR && !signal_pending());
     int64_t n = fd < 0 ? fd : host_pread(fd, out, TEXT_MAX - 1, 0);
     if (fd >= 0)
         host_close(fd);
@@ -344,9 +348,11 @@ static char *print_stat(struct thread *t, uint64_t *size)
     return out;
 }
 
-/* The value of a line of /proc/<pid>/status that is ours to tell. 0: the host's line stands. */
-static int status_line(struct thread *t, const char *key, uint64_t n, char *out, uint64_t room)
+/* A line of /proc/<pid>/status that is ours to tell. 0: the host's stands. */
+static int status_line(struct thread *t, const char *key, char *out, uint64_t room)
 {
+    const char *colon = strchr(key, ':');
+    uint64_t n = colon ? (uint64_t)(colon - key) : 0;
     static const char *const sizes[] = {"VmPeak", "VmSize", "VmHWM", "VmRSS", "RssAnon", "VmData"};
     struct memory_use use;
     uint64_t ignored = 0, caught = 0;
@@ -386,27 +392,48 @@ static int status_line(struct thread *t, const char *key, uint64_t n, char *out,
     return 0;
 }
 
-static char *print_status(struct thread *t, uint64_t *size)
+/* As above, of /proc/<pid>/limits: the host has some descriptors more, for itself. */
+static int limits_line(struct thread *t, const char *line, char *out, uint64_t room)
+{
+    static const char key[] = "Max open files";
+    const struct rlimit *limit = limit_nofile_both();
+    (void)t;
+    if (strncmp(line, key, strlen(key)))
+        return 0;
+    return print_format(out, room, "%-25s %-20lu %-20lu %-10s\n", key, limit->rlim_cur, limit->rlim_max, "files");
+}
+
+/* What the host says, but for the lines that `line` prints. */
+static char *print_lines(const char *path, int (*line)(struct thread *t, const char *line, char *out, uint64_t room),
+                         struct thread *t, uint64_t *size)
 {
     uint64_t n, at = 0;
-    char *host = host_text("/proc/self/status", &n), *out = alloc(TEXT_MAX);
+    char *host = host_text(path, &n), *out = alloc(TEXT_MAX);
     if (!host || !out) {
         alloc_free(host);
         alloc_free(out);
         return NULL;
     }
-    for (char *line = host; *line && at < TEXT_MAX - 128;) {
-        char *colon = strchr(line, ':'), *end = strchr(line, '\n');
-        uint64_t length = end ? (uint64_t)(end - line) + 1 : strlen(line);
-        int ours = 0;
-        if (colon && colon < line + length)
-            ours = status_line(t, line, (uint64_t)(colon - line), out + at, TEXT_MAX - at);
-        at = ours ? at + (uint64_t)ours : add(out, TEXT_MAX, at, line, length);
-        line += length;
+    for (char *from = host; *from && at < TEXT_MAX - 128;) {
+        char *end = strchr(from, '\n');
+        uint64_t length = end ? (uint64_t)(end - from) + 1 : strlen(from);
+        int ours = line(t, from, out + at, TEXT_MAX - at);
+        at = ours ? at + (uint64_t)ours : add(out, TEXT_MAX, at, from, length);
+        from += length;
     }
     alloc_free(host);
     *size = at;
     return out;
+}
+
+static char *print_status(struct thread *t, uint64_t *size)
+{
+    return print_lines("/proc/self/status", status_line, t, size);
+}
+
+static char *print_limits(struct thread *t, uint64_t *size)
+{
+    return print_lines("/proc/self/limits", limits_line, t, size);
 }
 
 static const struct {
@@ -416,7 +443,7 @@ static const struct {
     {"maps", print_maps},   {"status", print_status},   {"stat", print_stat},
     {"statm", print_statm}, {"cmdline", print_cmdline}, {"environ", print_environ},
     {"comm", print_comm},   {"auxv", print_auxv},       {"smaps", print_smaps},
-    {"smaps_rollup", print_smaps_rollup},
+    {"smaps_rollup", print_smaps_rollup}, {"limits", print_limits},
 };
 
 /* ---- directories ---- */
@@ -761,6 +788,8 @@ static int text_open(const struct place *p, const char *path, int flags, struct 
         return -ENOTDIR;
     uint64_t size = 0;
     char *bytes = texts[p->text].print(p->thread, &size);
+    if (!bytes && signal_pending()) /* which kept the host's from being read */
+        return RESTART_SYS;
     *out = text_file_new(bytes, size, path);
     return *out ? 0 : -ENOMEM;
 }

@@ -54,43 +54,61 @@ _Noreturn void process_end(int status)
     exit_process(status);
 }
 
-static uint64_t limit_get(int resource, struct rlimit *out)
-{
-    exit_checked(__NR_prlimit64, 0, 0, 0, (uint64_t)resource, 0, bounce().address, 0, 0);
-    return (uint64_t)untrusted_read(out, bounce(), sizeof *out);
-}
-
-/* The host process may have as many descriptors as it can, as some are not the program's: who has opened all that he may can
- * still fork. */
-static struct {
-    bool known;
-    uint64_t soft;
-} nofile;
-
+/* The host keeps descriptors open that are not the program's: rings, XSKs, the pipes of a fork. So its limit is above the
+ * program's, by as much; where it may not be raised, the program has so many less. Else who has opened all that he may
+ * could not fork, when pairs and pipes that are the enclave's own become the host's. */
+#define HOST_DESCRIPTORS 1280
+#define HOST_DESCRIPTORS_FEW 64
 #define NOFILE_MAX 1048576
 
-static int64_t nofile_set(const struct rlimit *limit)
+static struct {
+    bool known;
+    struct rlimit limit; /* the program's */
+    uint64_t host;       /* both of the host's */
+} nofile;
+
+static int64_t nofile_host(uint64_t count)
 {
-    const struct rlimit host = {.rlim_cur = limit->rlim_max, .rlim_max = limit->rlim_max};
-    if (limit->rlim_cur > limit->rlim_max)
-        return -EINVAL;
+    const struct rlimit host = {.rlim_cur = count, .rlim_max = count};
     untrusted_write(bounce(), &host, sizeof host);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, 0, RLIMIT_NOFILE, bounce().address, 0, 0, 0);
     if (!result)
-        nofile.soft = limit->rlim_cur;
+        nofile.host = count;
     return result;
+}
+
+static int64_t nofile_set(const struct rlimit *limit)
+{
+    uint64_t hard = limit->rlim_max;
+    if (limit->rlim_cur > hard)
+        return -EINVAL;
+    int64_t result = nofile_host(hard + MIN(UINT64_MAX - hard, (uint64_t)HOST_DESCRIPTORS));
+    if (result == -EPERM && hard <= nofile.limit.rlim_max)
+        result = nofile_host(nofile.host);
+    else if (result == -EPERM && hard > nofile.host)
+        result = nofile_host(hard);
+    if (!result)
+        nofile.limit = *limit;
+    return result;
+}
+
+const struct rlimit *limit_nofile_both(void)
+{
+    if (!nofile.known) {
+        exit_checked(__NR_prlimit64, 0, 0, 0, RLIMIT_NOFILE, 0, bounce().address, 0, 0);
+        untrusted_read(&nofile.limit, bounce(), sizeof nofile.limit);
+        nofile.host = nofile.limit.rlim_max;
+        nofile.known = true;
+        nofile_set(&nofile.limit);
+    }
+    return &nofile.limit;
 }
 
 uint64_t limit_nofile(void)
 {
-    struct rlimit limit;
-    if (!nofile.known) {
-        limit_get(RLIMIT_NOFILE, &limit);
-        nofile.soft = limit.rlim_cur;
-        nofile.known = true;
-        nofile_set(&limit);
-    }
-    return MIN(nofile.soft, NOFILE_MAX);
+    uint64_t soft = limit_nofile_both()->rlim_cur;
+    soft = MIN(soft, nofile.host - MIN(nofile.host / 8, (uint64_t)HOST_DESCRIPTORS_FEW));
+    return MIN(soft, (uint64_t)NOFILE_MAX);
 }
 
 SYSCALL(prlimit64)
@@ -102,21 +120,21 @@ SYSCALL(prlimit64)
         return -EFAULT;
     struct untrusted in = bounce(), out = untrusted_at(bounce(), 64);
     bool files = !other && (int)a1 == RLIMIT_NOFILE;
-    uint64_t soft = files ? (limit_nofile(), nofile.soft) : 0;
+    if (files) {
+        old = *limit_nofile_both();
+        int64_t error = a2 ? nofile_set(&new) : 0;
+        return !error && a3 ? user_put((void *)a3, &old) : error;
+    }
     if (a2)
         untrusted_write(in, &new, sizeof new);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1,
-                                  a2 && !files ? in.address : 0, out.address, 0, 0);
+                                  a2 ? in.address : 0, out.address, 0, 0);
     if (!result)
         untrusted_read(&old, out, sizeof old);
-    if (!result && files && a2)
-        result = nofile_set(&new);
     if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
-    if (files)
-        old.rlim_cur = soft;
     if (!other && (int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);

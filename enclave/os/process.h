@@ -4,6 +4,7 @@
 #define OS_PROCESS_H
 
 #include <stdint.h>
+#include <sys/resource.h>
 
 #include "enclave/lib/lock.h"
 #include "enclave/os/signal.h"
@@ -36,6 +37,7 @@ struct process {
 
     struct lock signal_lock; /* guards what follows, and the signals of all threads */
     struct signal_queue signals; /* directed at the process */
+    uint64_t signals_held;       /* so many wait that the host keeps more of these back; at least one of each waits here */
     struct signal_action actions[SIGNAL_COUNT + 1];
 };
 
@@ -43,7 +45,9 @@ extern struct process process;
 
 void process_start(void);
 
-/* RLIMIT_NOFILE's soft limit. */
+/* RLIMIT_NOFILE as the program has set it, */
+const struct rlimit *limit_nofile_both(void);
+/* and what the soft limit comes to here. */
 uint64_t limit_nofile(void);
 
 /* End the program: what waits for a kick leaves first. `status` as wait(2) encodes it. */

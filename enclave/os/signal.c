@@ -7,21 +7,18 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
-#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/entry.h"
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/boundary/log.h"
-#include "enclave/os/common.h"
 #include "enclave/os/crash.h"
 #include "enclave/os/process.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/time.h"
 #include "enclave/os/timer.h"
-#include "enclave/os/wait.h"
 #include "enclave/os/world.h"
 
 #include <asm/unistd_64.h>
@@ -99,6 +96,7 @@ void signal_forget(void)
     signal_queue_drop(&process.signals, UINT64_MAX);
     for (uint32_t i = 0; i < process.thread_count; i++)
         signal_queue_drop(&process.threads[i].signals, UINT64_MAX);
+    process.signals_held = 0;
     lock_release(&process.signal_lock);
 }
 
@@ -110,16 +108,14 @@ void signal_start(void)
     current()->mask = enclave.start.signals_blocked & ~UNBLOCKABLE;
 }
 
-/* Make a thread look at its signals. */
-static void nudge(struct thread *t)
+void signal_nudge(struct thread *t)
 {
     t->block->pending = TB_PENDING_SIGNAL;
     if (t != current())
         exit_checked(EXIT_INTERRUPT, 0, 0, t->index, 0, 0, 0, 0, 0);
 }
 
-/* Called with signal_lock held: a thread that does not block the signal, the current one if it will do. */
-static struct thread *receiver(int signal)
+struct thread *signal_receiver(int signal)
 {
     struct thread *me = current();
     if (!(me->mask & SIGNAL_BIT(signal)))
@@ -136,10 +132,10 @@ int signal_send_process(int signal, const struct signal_cause *cause)
 {
     lock_take(&process.signal_lock);
     int error = signal_queue_add(&process.signals, signal, cause);
-    struct thread *t = error ? NULL : receiver(signal);
+    struct thread *t = error ? NULL : signal_receiver(signal);
     lock_release(&process.signal_lock);
     if (t)
-        nudge(t);
+        signal_nudge(t);
     return error;
 }
 
@@ -149,7 +145,7 @@ int signal_send_thread(struct thread *t, int signal, const struct signal_cause *
     int error = signal_queue_add(&t->signals, signal, cause);
     lock_release(&process.signal_lock);
     if (!error)
-        nudge(t);
+        signal_nudge(t);
     return error;
 }
 
@@ -175,43 +171,6 @@ void signal_force(int signal, const struct signal_cause *cause)
 bool signal_blocked(int signal)
 {
     return current()->mask & SIGNAL_BIT(signal);
-}
-
-/* What the host tells of a signal, as far as it can be: none that only an exception has, no child that is
- * none. */
-static struct signal_cause noted_cause(int signal)
-{
-    struct signal_note note = exit_signal_note(signal);
-    struct signal_cause cause = {.code = (int32_t)note.code_and_pid,
-                                 .pid = (int32_t)(note.code_and_pid >> 32),
-                                 .uid = (uint32_t)note.uid_and_status,
-                                 .status = (int32_t)(note.uid_and_status >> 32),
-                                 .value = note.value};
-    bool child = signal == SIGCHLD && cause.code >= CLD_EXITED && cause.code <= CLD_CONTINUED;
-    if (cause.pid < 0 || (cause.code > 0 && cause.code != SI_KERNEL && !child) ||
-        (child && !children_have(cause.pid)))
-        cause = (struct signal_cause){.code = SI_USER};
-    return cause;
-}
-
-void signal_collect(void)
-{
-    struct thread_block *block = thread_block();
-    block->pending = 0;
-    uint64_t host = __atomic_exchange_n(&block->host_signals, 0, __ATOMIC_RELAXED);
-    if (host & SIGNAL_BIT(SIGNAL_LOOK)) {
-        timers_look();
-        order_before();
-        common_serve();
-    }
-    host &= ~SIGNAL_BIT(SIGNAL_LOOK);
-    if (host)
-        order_after();
-    for (; host; host &= host - 1) {
-        int signal = __builtin_ctzll(host) + 1;
-        struct signal_cause cause = noted_cause(signal);
-        signal_send_process(signal, &cause);
-    }
 }
 
 void signal_mask_temporary(const uint64_t *mask)
@@ -296,6 +255,8 @@ int signal_take(uint64_t mask, struct signal_cause *cause)
         if (!signal)
             signal = signal_queue_take(&process.signals, mask, cause);
         lock_release(&process.signal_lock);
+        if (signal)
+            signal_taken(signal);
         if (!signal || cause->code != SI_TIMER || timer_delivered(cause))
             return signal;
     }
@@ -532,6 +493,7 @@ SYSCALL(rt_sigaction)
     const void *new = (const void *)a1;
     void *old = (void *)a2;
     struct signal_action action, previous;
+    bool dropped = false;
     UNUSED_ARGUMENTS;
     if (signal < 1 || signal > SIGNAL_COUNT || a3 != 8)
         return -EINVAL;
@@ -545,12 +507,15 @@ SYSCALL(rt_sigaction)
         action.mask &= ~UNBLOCKABLE;
         process.actions[signal] = action;
         if (disposition(signal) == DISPOSITION_IGNORE) {
+            dropped = true;
             signal_queue_drop(&process.signals, SIGNAL_BIT(signal));
             for (uint32_t i = 0; i < process.thread_count; i++)
                 signal_queue_drop(&process.threads[i].signals, SIGNAL_BIT(signal));
         }
     }
     lock_release(&process.signal_lock);
+    if (dropped)
+        signal_dropped(signal);
     if (new)
         tell_host(signal, &previous, &action);
     return old && user_put(old, &previous) ? -EFAULT : 0;

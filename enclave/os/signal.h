@@ -56,6 +56,16 @@ bool signal_blocked(int signal);
 /* Takes over what the host reported for this thread. */
 void signal_collect(void);
 
+/* ---- between signal.c and signal_host.c ---- */
+
+/* Called with signal_lock held: a thread that does not block the signal, the current one if it will do. */
+struct thread *signal_receiver(int signal);
+/* Makes a thread look at its signals. */
+void signal_nudge(struct thread *t);
+/* One was taken out of a queue, or all were dropped: are there more that the host keeps back? */
+void signal_taken(int signal);
+void signal_dropped(int signal);
+
 /* Would anything that is pending run a handler or end the program? And may the call that it interrupted
  * be made again after (SA_RESTART)? What stops the process does so here, and the call goes on after. A point
  * where the world may stop: no locks are held. */

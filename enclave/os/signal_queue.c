@@ -6,7 +6,6 @@
 
 #include "enclave/lib/lib.h"
 
-#define REAL_TIME_FIRST 32 /* as the kernel counts: the C library keeps two of them */
 #define WAITING_MAX 16384  /* in all queues */
 
 struct signal_entry {
@@ -22,9 +21,11 @@ static const uint64_t synchronous = SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | S
 
 int signal_queue_add(struct signal_queue *q, int signal, const struct signal_cause *cause)
 {
-    bool real_time = signal >= REAL_TIME_FIRST;
-    if (!real_time && (q->pending & SIGNAL_BIT(signal)))
+    bool real_time = signal >= SIGNAL_COUNTED_FIRST;
+    if (!real_time && (q->pending & SIGNAL_BIT(signal))) {
+        q->spare++;
         return 0;
+    }
     struct signal_entry *e = waiting < WAITING_MAX ? alloc(sizeof *e) : NULL;
     if (!e && real_time)
         return -EAGAIN;
@@ -32,6 +33,7 @@ int signal_queue_add(struct signal_queue *q, int signal, const struct signal_cau
     if (!e)
         return 0;
     waiting++;
+    q->entries++;
     e->signal = signal;
     e->cause = *cause;
     if (!q->first)
@@ -49,6 +51,7 @@ static void unlink_entry(struct signal_queue *q, struct signal_entry **at)
     if (!e->next)
         q->end = at;
     waiting--;
+    q->entries--;
     alloc_free(e);
 }
 
@@ -73,6 +76,7 @@ int signal_queue_take(struct signal_queue *q, uint64_t mask, struct signal_cause
     }
     if (!more)
         q->pending &= ~SIGNAL_BIT(signal);
+    q->spare = 0;
     return signal;
 }
 

@@ -6,11 +6,15 @@
 
 #include "enclave/os/signal.h"
 
+#define SIGNAL_COUNTED_FIRST 32 /* the real-time ones, as the kernel counts: the C library keeps two of them */
+
 struct signal_entry;
 
 struct signal_queue {
     uint64_t pending; /* bit n-1: there is at least one signal n */
     struct signal_entry *first, **end;
+    uint32_t entries; /* that wait */
+    uint32_t spare;   /* came, since one was last taken, while the same signal waited already */
 };
 
 /* 0; -EAGAIN: a real-time signal, of which too many wait. A standard one that waits already is dropped;

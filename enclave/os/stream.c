@@ -3,22 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 
-#include <asm/unistd_64.h>
 
 #include "abi/exits.h"
 #include "abi/start.h"
-#include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
-#include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
-#include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -64,10 +59,10 @@ static void finish_if_done(struct stream *s)
 
 static void close_host(const struct stream *s)
 {
-    static const struct linger now = {1, 0};
     if (s->unread && !s->datagrams)
-        host_setsockopt(s->host_fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    host_close(s->host_fd);
+        stream_turn_away(s->host_fd);
+    else
+        host_close(s->host_fd);
 }
 
 static void stream_free(struct stream *s)

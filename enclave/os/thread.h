@@ -29,6 +29,7 @@ struct thread {
     /* signals: guarded by process.signal_lock but for the thread's own mask */
     uint64_t mask;         /* bit n-1: signal n is blocked */
     struct signal_queue signals; /* directed at this thread */
+    uint64_t held;               /* signals that its host thread is not sent for the time being */
     uint64_t saved_mask;   /* to restore after sigsuspend, ppoll, pselect, epoll_pwait */
     bool restore_mask;
     uint64_t waiting_for; /* in sigtimedwait */

@@ -143,6 +143,12 @@ static struct emu_tcs *tcs_add(struct machine *m, uint64_t offset, const struct 
     return tcs;
 }
 
+/* Pages one by one, as they are touched, would cost a fault each. Failing is no error. */
+static void will_write(void *at, uint64_t length)
+{
+    madvise(at, length, MADV_POPULATE_WRITE);
+}
+
 static int emu_add(struct machine *m, uint64_t offset, const void *contents, uint64_t length,
                    uint64_t flags, bool measure)
 {
@@ -170,6 +176,7 @@ static int emu_add(struct machine *m, uint64_t offset, const void *contents, uin
     if (contents) {
         if (mprotect(at, length, PROT_READ | PROT_WRITE))
             return -errno;
+        will_write(at, length);
         memcpy(at, contents, length);
     }
     if (mprotect(at, length, protection_of(flags)))
@@ -238,7 +245,10 @@ static int pages_move(void *at, void *source, uint64_t length, int protection)
     if (mprotect(source, length, protection) ||
         mremap(source, length, length, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, at) != at)
         return -errno;
-    return mprotect(source, length, PROT_READ | PROT_WRITE) ? -errno : 0;
+    if (mprotect(source, length, PROT_READ | PROT_WRITE))
+        return -errno;
+    will_write(source, length); /* on a CPU they are still there */
+    return 0;
 }
 
 static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t length, int protection, uint64_t source)
@@ -252,6 +262,11 @@ static int emu_pages(struct machine *m, int operation, uint64_t offset, uint64_t
     case PAGES_MAP:
     case PAGES_PROTECT:
         return mprotect(at, length, protection) ? -errno : 0;
+    case PAGES_FILL:
+        if (mprotect(at, length, protection))
+            return -errno;
+        will_write(at, length);
+        return 0;
     case PAGES_UNMAP:
         return mmap(at, length, PROT_NONE,
                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED

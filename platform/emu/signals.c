@@ -156,7 +156,7 @@ static void aex(struct emu_thread *t, int signal, siginfo_t *info, ucontext_t *u
     if (exception)
         t->handler(t->context, tcs->address - m->base);
     else if (handlers[signal])
-        handlers[signal](signal, info, NULL);
+        handlers[signal](signal, info, uc, true);
 
     /* ERESUME */
     tcs->cssa--;
@@ -204,7 +204,7 @@ static void handle(int signal, siginfo_t *info, void *context)
         if (is_exception(signal, info))
             die(signal);
         else if (handlers[signal])
-            handlers[signal](signal, info, uc);
+            handlers[signal](signal, info, uc, false);
         return;
     }
     struct emu_thread *t = uc->uc_stack.ss_sp;
@@ -225,7 +225,7 @@ static void handle(int signal, siginfo_t *info, void *context)
     } else if (is_exception(signal, info)) {
         die(signal);
     } else if (handlers[signal]) {
-        handlers[signal](signal, info, uc);
+        handlers[signal](signal, info, uc, false);
     }
     errno = saved_errno;
     write_bases(fs, gs);

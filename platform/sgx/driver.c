@@ -398,6 +398,7 @@ static int sgx_pages(struct machine *m, int operation, uint64_t offset, uint64_t
     pthread_mutex_lock(&m->lock);
     switch (operation) {
     case PAGES_MAP:
+    case PAGES_FILL:
         error = remove_trimmed(m, offset, length);
         if (!error)
             error = access_set(m, offset, length, protection);
@@ -511,7 +512,7 @@ static int sgx_enter(struct machine *m, uint64_t tcs_offset, struct machine_entr
 
 static void handle(int signal, siginfo_t *info, void *context)
 {
-    const ucontext_t *uc = context;
+    ucontext_t *uc = context;
     int saved_errno = errno;
     bool fault = info->si_code > 0 && (signal == SIGSEGV || signal == SIGBUS || signal == SIGILL ||
                                        signal == SIGFPE || signal == SIGTRAP);
@@ -526,7 +527,7 @@ static void handle(int signal, siginfo_t *info, void *context)
     else if (fault)
         sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL); /* the host's own */
     else if (handlers[signal])
-        handlers[signal](signal, info, inside ? NULL : context);
+        handlers[signal](signal, info, uc, inside);
     errno = saved_errno;
 }
 

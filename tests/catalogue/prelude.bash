@@ -72,9 +72,3 @@ authority() {
         -addext subjectAltName=DNS:localhost,IP:127.0.0.1,IP:10.77.0.1,IP:10.77.0.2 -addext basicConstraints=CA:FALSE
     chmod a+r k.pem
 }
-
-# What cannot be told without a network or a source: the line is skipped, and says why.
-skip() {
-    echo "skip: $*" >&2
-    exit 77
-}

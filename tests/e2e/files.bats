@@ -97,6 +97,45 @@ os.execv(sys.argv[1], sys.argv[1:])' "$RAKIS" run --log error -- "$BUILD/tests/f
     cat head tail | cmp - in
 }
 
+@test "who reads an inherited file, whoever had it before and has it next" {
+    local mode reader='import os, sys
+for size, count in zip(*[iter(map(int, sys.argv[1:]))] * 2):
+    for i in range(count):
+        os.read(0, size)
+'
+    seq 2000000 >file
+    each() { # the same by "$@": what is left of the file for the next
+        { "$@" /usr/bin/python3 -c "$reader" 1000 3000 77 500 20000 9; cksum; } <file
+        { head -c 100 >/dev/null; "$@" /usr/bin/python3 -c "$reader" 4096 300; head -c 200000 | cksum
+            "$@" /usr/bin/python3 -c "$reader" 512 1000; cksum; } <file
+        { "$@" bash -c 'read line; echo "$line"; head -c 5000 | cksum; read line; echo "$line"
+            dd bs=1000 count=700 status=none | cksum; exec cat' | cksum; cksum; } <file
+        { "$@" /usr/bin/python3 -c "$reader"'
+import subprocess
+print(subprocess.run(["head", "-c", "1000"], capture_output=True).stdout[:30], os.lseek(0, 0, os.SEEK_CUR))
+os.lseek(0, 5, os.SEEK_SET)
+for i in range(2000): os.read(0, 100)
+if not os.fork():
+    for i in range(100): os.read(0, 100)
+    os._exit(0)
+os.wait()
+print(os.read(0, 30), open("/proc/self/fdinfo/0").readline())' 1000 300; cksum; } <file
+        { "$@" /usr/bin/python3 -c "$reader"'
+os.kill(os.getpid(), 15)' 1000 300 || true; cksum; } <file
+        { "$@" /usr/bin/python3 -c "$reader"'
+import ctypes
+ctypes.string_at(0)' 1000 500 || true; cksum; } <file
+    }
+    each env 2>/dev/null >native
+    for mode in rings exits; do
+        IO=$mode each rakis -- 2>/dev/null >enclave
+        diff native enclave
+    done
+    rakis --stats stats.json -- dd bs=1000 of=to status=none <file
+    cmp file to
+    [ "$(field stats.json exits.total)" -lt 1000 ]
+}
+
 @test "a full file system is an error where it is one natively" {
     need_root
     mkdir full

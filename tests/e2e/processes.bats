@@ -445,6 +445,43 @@ END
     same /usr/bin/python3 epoll.py
 }
 
+@test "who has opened all that he may forks all the same, with and without privilege" {
+    cat >full.py <<'EOF'
+import os, resource, socket
+limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+print(limits, [line.split()[3:] for line in open("/proc/self/limits") if line.startswith("Max open files")])
+pairs, pipes = [], []
+try:
+    while True:
+        pairs.append(socket.socketpair())
+        pairs[-1][0].send(b"%d" % len(pairs))
+        if len(pairs) % 100 == 0:
+            pipes.append(os.pipe())
+except OSError as error:
+    print(error.strerror)
+for i in range(3):
+    if not os.fork():
+        os._exit([pair[1].recv(9) for pair in pairs[i::3]] != [b"%d" % n for n in range(i + 1, len(pairs) + 1, 3)])
+    print("child", i, os.wait()[1])
+pairs[-1][1].close()
+print(resource.getrlimit(resource.RLIMIT_NOFILE) == limits, socket.socket() and "one more")
+for soft, hard in ((100, 600), (600, 600), (700, 600), (50, 500)):
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        print(soft, hard, resource.getrlimit(resource.RLIMIT_NOFILE))
+    except (ValueError, OSError) as error:
+        print(soft, hard, error)
+try:
+    resource.setrlimit(resource.RLIMIT_NOFILE, (50, 550))
+    print("raised")
+except (ValueError, OSError) as error:
+    print(error)
+EOF
+    (ulimit -n 2000; same /usr/bin/python3 full.py)
+    [ "$(id -u)" != 0 ] || (ulimit -n 2000; same setpriv --bounding-set=-sys_resource --inh-caps=-sys_resource \
+        /usr/bin/python3 full.py)
+}
+
 @test "forks from many threads at once, and of large and of changed memory" {
     cat >many.py <<'END'
 import os, threading

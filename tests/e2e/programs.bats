@@ -155,3 +155,22 @@ time.sleep(30)' >out 3>&- &
     [ "$rewritten" -ge 40000 ]
     [ $((trapped * 1000)) -le $((rewritten + trapped)) ]
 }
+
+# Resident kilobytes of a process in mappings of files of this name that nobody has written to: resident PID NAME
+resident() {
+    awk -v name="$2" '/^[0-9a-f]+-[0-9a-f]+ /{ here = index($0, name) > 0; mapped += here }
+        here && /^(Shared|Private)_Clean:/{ sum += $2 } END { print mapped ? sum + 0 : "none" }' "/proc/$1/smaps"
+}
+
+@test "what only starting needed is not resident: code of libcrypto, symbols of the image" {
+    "$RAKIS" run --log error -- /usr/bin/python3 -c 'import time; print("ready", flush=True); time.sleep(30)' >out 3>&- &
+    local pid=$! crypto image
+    wait_for 'grep -q ready out'
+    crypto=$(resident $pid /libcrypto.)
+    image=$(resident $pid /rakis-enclave)
+    stop $pid
+    # Three megabytes are, if they are not given back. One that is not there at all is as good.
+    echo "libcrypto: $crypto kB, image: $image kB"
+    [ "$crypto" = none ] || [ "$crypto" -le 128 ]
+    [ "$image" = none ]
+}

@@ -415,6 +415,111 @@ static void a_position_that_is_shared_stays_with_the_host(void **state)
     outside_sees("shared", pattern, 10200);
 }
 
+static int64_t place_outside(int outside)
+{
+    return lseek(outside, 0, SEEK_CUR);
+}
+
+static void an_inherited_file_is_read_with_few_exits_and_its_position_is_right_whenever_one_looks(void **state)
+{
+    (void)state;
+    outside_makes("claimed", 4 << 20);
+    int outside, fd = inherited("claimed", O_RDONLY, &outside), other = create("other", O_WRONLY);
+    uint64_t before = world.exits;
+    read_pieces(fd, 0, 2000000, 1000);
+    assert_true(world.exits - before < 60);
+    for (size_t at = 2000000; at < 2500000; at += 50000) {
+        CALL(fsync, other); /* somebody could notice that */
+        assert_int_equal(place_outside(outside), at);
+        read_pieces(fd, at, at + 50000, 1000);
+    }
+    assert_int_equal(CALL(lseek, fd, 0, SEEK_CUR), 2500000);
+    assert_int_equal(CALL(lseek, fd, 17, SEEK_SET), 17);
+    read_pieces(fd, 17, 100017, 1000);
+    read_pieces(fd, 100017, 120017, 777);
+    read_pieces(fd, 120017, 820017, 70000);
+    CALL(fsync, other);
+    assert_int_equal(place_outside(outside), 820017);
+    assert_int_equal(lseek(outside, 1000, SEEK_SET), 1000); /* others may move it between */
+    read_pieces(fd, 1000, 51000, 500);
+    read_pieces(fd, 51000, 4 << 20, 5000); /* to the end */
+    assert_int_equal(CALL(read, fd, buffer, 100), 0);
+    assert_int_equal(place_outside(outside), 4 << 20);
+    assert_int_equal(lseek(outside, 100, SEEK_SET), 100);
+    read_pieces(fd, 100, 100100, 1000);
+    CALL(close, fd);
+    assert_int_equal(place_outside(outside), 100100);
+    close(outside);
+}
+
+static void who_acts_between_all_reads_is_not_kept_by_claims(void **state)
+{
+    (void)state;
+    outside_makes("between", 1 << 20);
+    int outside, fd = inherited("between", O_RDONLY, &outside), other = create("other", O_WRONLY);
+    uint64_t before = world.exits;
+    for (size_t at = 0; at < 500000; at += 500) {
+        read_pieces(fd, at, at + 500, 500);
+        CALL(fsync, other);
+    }
+    assert_true(world.exits - before < 2100); /* two each, and some tries */
+    CALL(close, fd);
+    close(outside);
+}
+
+/* Two that read at one position without waiting for each other: each number is read by one of them. */
+static void what_is_read_at_a_position_is_read_once(void **state)
+{
+    (void)state;
+    static uint32_t numbers[1 << 20], got[1000];
+    static uint8_t seen[1 << 20];
+    int outside, fd = inherited("once", O_RDWR | O_TRUNC, &outside), n;
+    for (uint32_t i = 0; i < 1 << 20; i++)
+        numbers[i] = i;
+    assert_int_equal(write(outside, numbers, sizeof numbers), sizeof numbers);
+    CALL(close, fd);
+    close(outside);
+    memset(seen, 0, sizeof seen);
+    fd = inherited("once", O_RDONLY, &outside);
+    int noticed = create("other", O_WRONLY);
+    uint64_t before = world.exits;
+    for (int i = 1; i; i++) {
+        bool other = i > 100 && i % 37 == 0;
+        n = other ? (int)read(outside, got, 3000) : (int)CALL(read, fd, got, 1000);
+        for (int at = 0; at < n / 4; at++)
+            assert_int_equal(seen[got[at]]++, 0);
+        if (n <= 0 && !other)
+            break;
+        if (i == 2000)
+            CALL(fsync, noticed);
+    }
+    assert_null(memchr(seen, 0, sizeof seen));
+    assert_true(world.exits - before > 1000); /* it was found out */
+    CALL(close, fd);
+    close(outside);
+}
+
+static void a_buffer_that_cannot_be_written_takes_nothing(void **state)
+{
+    (void)state;
+    world_catch_faults();
+    outside_makes("fault", 1 << 20);
+    int outside, fd = inherited("fault", O_RDONLY, &outside), other = create("other", O_WRONLY);
+    read_pieces(fd, 0, 50000, 1000);
+    assert_int_equal(CALL(read, fd, 4096, 1000), -EFAULT);
+    CALL(fsync, other);
+    assert_int_equal(place_outside(outside), 50000);
+    read_pieces(fd, 50000, 90000, 1000);
+    assert_int_equal(truncate(path_of("fault"), 95000), 0); /* what was claimed is not there any more */
+    world.per_ms = 0;
+    read_pieces(fd, 90000, 95000, 1000);
+    assert_int_equal(CALL(read, fd, buffer, 1000), 0);
+    CALL(fsync, other);
+    assert_int_equal(place_outside(outside), 95000);
+    CALL(close, fd);
+    close(outside);
+}
+
 static void a_file_that_is_given_away_keeps_its_position(void **state)
 {
     (void)state;
@@ -872,6 +977,10 @@ int main(void)
         T(an_error_that_is_none_is_an_io_error),
         T(appends_go_to_the_end),
         T(a_position_that_is_shared_stays_with_the_host),
+        T(an_inherited_file_is_read_with_few_exits_and_its_position_is_right_whenever_one_looks),
+        T(who_acts_between_all_reads_is_not_kept_by_claims),
+        T(what_is_read_at_a_position_is_read_once),
+        T(a_buffer_that_cannot_be_written_takes_nothing),
         T(a_file_that_is_given_away_keeps_its_position),
         T(both_go_on_after_a_fork),
         T(calls_that_use_the_position_find_it),

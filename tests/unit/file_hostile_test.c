@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "enclave/enclave.h"
+#include "enclave/os/files.h"
 #include "tests/unit/files_world.h"
 
 #define SEEDS 400
@@ -91,6 +92,7 @@ static void use_cached_files(void)
     enclave.rings = true;
     world_catch_faults();
     int f = (int)CALL(open, path, O_RDWR), g = (int)CALL(open, path, O_RDWR);
+    int readable = open(path, O_RDONLY);
     unlink(path);
     for (int n = 0; n < 2000; n++)
         CALL(write, f, buffer, n % 300);
@@ -107,6 +109,14 @@ static void use_cached_files(void)
     for (int n = 0; n < 100; n++)
         CALL(write, f, buffer, 5000);
     CALL(sendfile, g, f, NULL, 1000);
+    struct file *adopted = host_file_adopt(readable); /* as a shell hands it over */
+    int r = adopted ? file_install(adopted, 0, false) : -1;
+    for (int n = 0; n < 300; n++) {
+        CALL(read, r, buffer, 1 + n * 7);
+        if (n % 50 == 0)
+            CALL(fsync, f);
+    }
+    CALL(close, r);
     CALL(fsync, f);
     CALL(fstat, g, &s);
     CALL(close, g);

@@ -216,6 +216,8 @@ static int64_t serve_own(uint64_t number, const uint64_t a[6])
         return file_facts((int)a[0], a[1]);
     case EXIT_FILE_SIZE:
         return file_size((int)a[0]);
+    case EXIT_FILE_MOVE:
+        return file_move((int)a[0], a[1], (int64_t)a[2]);
     case EXIT_FILE_MAP:
         return file_map(a[0], a[1], a[2], a[3]);
     case EXIT_EXTENT_OPEN:
@@ -482,6 +484,13 @@ uint64_t limit_nofile(void)
     return world.no_file;
 }
 
+const struct rlimit *limit_nofile_both(void)
+{
+    static struct rlimit limit;
+    limit = (struct rlimit){world.no_file, world.no_file};
+    return &limit;
+}
+
 struct thread *thread_find(int tid)
 {
     uint32_t index = (uint32_t)(tid - process.pid);
@@ -691,6 +700,18 @@ struct ring_watch *ring_watch_start(struct uring *u, int host_fd, uint32_t event
     (void)u, (void)host_fd, (void)events;
     fail_msg("there is no io_uring to watch in");
     return NULL;
+}
+
+bool ring_watch_mine(const struct ring_watch *w)
+{
+    (void)w;
+    return false;
+}
+
+uint32_t ring_watch_reported(const struct ring_watch *w)
+{
+    (void)w;
+    return 0;
 }
 
 uint32_t ring_watch_end(struct ring_watch *w)

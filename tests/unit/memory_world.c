@@ -61,11 +61,12 @@ int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t
     assert_in_range(enclave.base + a1, enclave.dynamic, enclave.image);
     assert_true(a2 <= enclave.image - (enclave.base + a1));
     world.exits++;
-    if (world.page_error && a0 == PAGES_MAP)
+    if (world.page_error && (a0 == PAGES_MAP || a0 == PAGES_FILL))
         return world.page_error;
     void *at = (void *)(enclave.base + a1);
     switch (a0) {
     case PAGES_MAP:
+    case PAGES_FILL:
     case PAGES_PROTECT:
         return mprotect(at, a2, (int)a3) ? -errno : 0;
     case PAGES_UNMAP:

@@ -238,6 +238,70 @@ static void what_was_looked_at_is_what_comes_next(void **state)
     file_put(f);
 }
 
+/* The host's was looked at, then something comes by the XSK: it is not first for that. */
+static void what_the_host_has_shown_comes_next(void **state)
+{
+    (void)state;
+    char bytes[8];
+    struct file *f = bound_socket();
+    struct world_host_socket *h = &world.host[f->host_fd - WORLD_FIRST_DESCRIPTOR];
+    world_host_receive(f->host_fd, PEER_ADDRESS, PEER_PORT, "first", 5);
+    assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+    arrive("second");
+    socket_of(f)->host_looked = udp_ticks(); /* it is not due to be looked at */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+        assert_memory_equal(bytes, "first", 5);
+    }
+    expect(f, "first");
+    socket_of(f)->host_looked = udp_ticks();
+    int asked = h->receives;
+    expect(f, "second");
+    arrive("third");
+    expect(f, "third");
+    assert_int_equal(h->receives, asked); /* nothing is known to be there any more */
+
+    /* Who shares the host's socket has taken it meanwhile. */
+    world_host_receive(f->host_fd, PEER_ADDRESS, PEER_PORT, "taken", 5);
+    socket_of(f)->host_looked = 0;
+    assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+    h->queued = 0;
+    arrive("fourth");
+    expect(f, "fourth");
+    arrive("fifth");
+    socket_of(f)->host_looked = udp_ticks();
+    asked = h->receives;
+    expect(f, "fifth");
+    assert_int_equal(h->receives, asked);
+    file_put(f);
+}
+
+/* As in the kernel it is told before all that waits, by whatever call. */
+static void an_error_comes_before_what_was_looked_at(void **state)
+{
+    (void)state;
+    char bytes[8];
+    struct file *f = bound_socket();
+    struct world_host_socket *h = &world.host[f->host_fd - WORLD_FIRST_DESCRIPTOR];
+    for (int flags = 0; flags <= MSG_PEEK; flags += MSG_PEEK) {
+        arrive("first");
+        assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+        world_host_receive(f->host_fd, PEER_ADDRESS, PEER_PORT, "second", 6);
+        h->error = -ECONNREFUSED;
+        socket_of(f)->host_reported = POLLIN | POLLERR;
+        assert_int_equal(receive(f, bytes, sizeof bytes, flags), -ECONNREFUSED);
+        assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5); /* once */
+        expect(f, "first");
+        expect(f, "second");
+    }
+    /* One that the host reports and has not got costs nothing. */
+    arrive("third");
+    assert_int_equal(receive(f, bytes, sizeof bytes, MSG_PEEK), 5);
+    socket_of(f)->host_reported = POLLERR;
+    expect(f, "third");
+    file_put(f);
+}
+
 /* Where several came with each sleep, one naps. How fast this machine is decides when, but not whether. */
 static void who_gets_many_at_once_naps(void **state)
 {
@@ -383,6 +447,8 @@ int main(void)
         TEST(what_is_shared_with_a_child_comes_by_the_host),
         TEST(a_child_has_none_of_what_the_parent_received),
         TEST(what_was_looked_at_is_what_comes_next),
+        TEST(what_the_host_has_shown_comes_next),
+        TEST(an_error_comes_before_what_was_looked_at),
         TEST(who_gets_many_at_once_naps),
         TEST(what_may_be_fragmented_is_numbered),
         TEST(memory_that_cannot_be_read_is_not_sent),

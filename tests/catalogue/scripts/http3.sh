@@ -1,13 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 # HTTP/3 over AF_XDP, by a curl that is built for it.
 #   http3.sh caddy: caddy is the program under test, http3.sh curl: curl is
-"$SCRIPTS/../curl-http3" "$BUILT/curl-http3" 2>why || {
-    status=$?
-    [ "$status" != 77 ] || skip "$(tail -n 1 why | sed 's/^curl-http3: //')"
-    cat why >&2
-    exit "$status"
-}
-rm why
 curl=$BUILT/curl-http3/curl
 pair
 authority

@@ -28,14 +28,10 @@
 #include <time.h>
 #include <unistd.h>
 
-/* One line: where, the case, a result. */
-extern const char *where;
-void say(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A result of a call: its value, or the name of its error. */
-void say_result(const char *name, long result);
-/* The same, with the bytes that it received. */
+#include "../say.h"
+
+/* A result of a call, with the bytes that it received. */
 void say_bytes(const char *name, long result, const char *bytes);
-const char *error_name(int error);
 
 /* Memory that there is none of, and that may not be written. */
 extern char *nowhere, *read_only;

@@ -2,37 +2,11 @@
 /* call_cases: prints all cases. Files are made in the current directory, and removed. */
 #include "cases.h"
 
-#include <stdarg.h>
 #include <sys/mman.h>
 
-const char *where;
 char *nowhere, *read_only;
 const char *const way_names[WAYS] = {"fresh", "served", "blocking", "local"};
 static volatile sig_atomic_t pipes;
-
-void say(const char *name, const char *format, ...)
-{
-    char text[2000];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    printf("%s: %s: %s\n", where, name, text);
-    fflush(stdout);
-}
-
-const char *error_name(int error)
-{
-    return error ? strerrorname_np(error) : "none";
-}
-
-void say_result(const char *name, long result)
-{
-    if (result < 0)
-        say(name, "%s", error_name(errno));
-    else
-        say(name, "%ld", result);
-}
 
 void say_bytes(const char *name, long result, const char *bytes)
 {

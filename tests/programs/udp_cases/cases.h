@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../say.h"
+
 /* The peer's ports. On PORT_CLOSED nobody listens. */
 #define PORT_ECHO 9001
 #define PORT_SEE 9002   /* answers with what it saw of a datagram */
@@ -44,12 +46,6 @@ struct way {
 };
 
 extern const struct way *way;
-
-/* One line: the way, the case, a result. */
-void say(const char *name, const char *format, ...) __attribute__((format(printf, 2, 3)));
-/* A result of a call: its value, or the name of its error. */
-void say_result(const char *name, long result);
-const char *error_name(int error);
 
 /* ---- addresses ---- */
 

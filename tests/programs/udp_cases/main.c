@@ -9,30 +9,6 @@
 
 const struct way *way;
 
-void say(const char *name, const char *format, ...)
-{
-    char text[2000];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
-    va_end(arguments);
-    printf("%s: %s\n", name, text);
-    fflush(stdout);
-}
-
-const char *error_name(int error)
-{
-    return error ? strerrorname_np(error) : "none";
-}
-
-void say_result(const char *name, long result)
-{
-    if (result < 0)
-        say(name, "%s", error_name(errno));
-    else
-        say(name, "%ld", result);
-}
-
 /* ---- addresses ---- */
 
 struct address address_of(const char *text, int port)
