@@ -37,12 +37,15 @@
 
 static uintptr_t known(const struct file *f)
 {
-    return (uintptr_t)f->data;
+    return (uintptr_t)__atomic_load_n(&f->data, __ATOMIC_RELAXED);
 }
 
 static void know(struct file *f, uintptr_t clear, uintptr_t set)
 {
-    f->data = (void *)((known(f) & ~clear) | set);
+    void *before = __atomic_load_n(&f->data, __ATOMIC_RELAXED);
+    while (!__atomic_compare_exchange_n(&f->data, &before, (void *)(((uintptr_t)before & ~clear) | set), false,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+        ; /* other threads use the socket too */
 }
 
 static int type_of(struct file *f)
