@@ -350,7 +350,7 @@ static void start_one(void)
         what.opcode = IORING_OP_SENDMSG;
         what.address = (uint64_t)arena;
         what.length = 1;
-        result = uring_send_message(model.u, &k->op, what.fd, (struct untrusted){what.address}, take16(input), 0);
+        result = uring_send_message(model.u, &k->op, what.fd, (struct untrusted){what.address}, take16(input), 0, how & 0x80);
         break;
     case 0:
         result = uring_receive_multishot(model.u, &k->op, what.fd);

@@ -65,6 +65,7 @@ struct uring {
     bool taking;   /* completions are being taken */
     uint32_t sending; /* sends in flight, */
     uint32_t messages; /* of them datagrams */
+    bool own;       /* since the last enter one was started that is for this process itself */
     uint32_t sends; /* quiet ones since the last enter, and whatever else completes at once */
     uint32_t came;  /* completions of others that the last enter brought */
     struct expectation expectation;
@@ -384,7 +385,7 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
 }
 
 int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct untrusted header, uint32_t length,
-                       int flags)
+                       int flags, bool own)
 {
     struct io_uring_sqe sqe = {.opcode = IORING_OP_SENDMSG,
                                .fd = host_fd,
@@ -394,6 +395,7 @@ int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct
     op->limit = length;
     op->sends = op->message = true;
     u->sends++;
+    u->own |= own;
     return start(u, op, &sqe);
 }
 
@@ -517,6 +519,7 @@ static void submit_deferred(struct uring *u)
 static int64_t wake(struct uring *u)
 {
     uring_ring_show(&u->ring);
+    u->own = false;
     if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(u->sq_flags))
         return 0;
     return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
@@ -530,6 +533,7 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
     uint64_t flags = IORING_ENTER_GETEVENTS, argument = 0, size = 0;
     struct expectation_wait w = {0, 0};
     uring_ring_show(&u->ring);
+    u->own = false;
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
         w = expectation_next(&u->expectation, u->setup.sqpoll ? 0 : u->sends);
@@ -586,7 +590,7 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
 
 bool uring_enter_if_news(struct uring *u)
 {
-    if (!u->setup.sqpoll && u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
+    if (!u->own && !u->setup.sqpoll && u->exits == __atomic_load_n(&order.exits, __ATOMIC_RELAXED) &&
         __builtin_ia32_rdtsc() - u->last < all.per_ms / STALE_PART)
         return false;
     uring_enter(u, 0);

@@ -63,9 +63,10 @@ int uring_send(struct uring *u, struct uring_op *op, int host_fd, struct untrust
 int uring_poll(struct uring *u, struct uring_op *op, int host_fd, uint32_t events);
 /* Datagrams, each in a buffer as boundary/datagram.h has it; only after uring_datagrams. */
 int uring_receive_datagrams(struct uring *u, struct uring_op *op, int host_fd);
-/* One datagram of `length` bytes, of which a struct msghdr tells. All stays where it is until it completes. flags: MSG_CONFIRM or 0. */
+/* One datagram of `length` bytes, of which a struct msghdr tells. All stays where it is until it completes. flags: MSG_CONFIRM
+ * or 0. own: for a socket of this process: that is news. */
 int uring_send_message(struct uring *u, struct uring_op *op, int host_fd, struct untrusted header, uint32_t length,
-                       int flags);
+                       int flags, bool own);
 /* Ask for its end; its last completion tells. */
 int uring_cancel(struct uring *u, struct uring_op *op);
 

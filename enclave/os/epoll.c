@@ -863,9 +863,20 @@ static int sleep_inside(uint64_t left, bool *over)
 
 /* ---- sleeping in a ring ---- */
 
-/* With the lock held: the host's side of the set is among what this thread's ring waits for. False: it cannot be. */
+/* With the lock held: the host's side of the set has something, and is not watched any more. */
+static bool watch_over(struct epoll *p)
+{
+    if (!p->watch || !ring_watch_reported(p->watch))
+        return false;
+    ring_watch_end(p->watch);
+    p->watch = NULL;
+    return true;
+}
+
+/* With the lock held: that side is among what this thread's ring waits for. False: it cannot be. */
 static bool watch_start(struct epoll *p)
 {
+    watch_over(p);
     if (!p->watch)
         p->watch = ring_watch_start(uring_existing(), p->sleep >= 0 ? p->sleep : p->host, POLLIN);
     return p->watch && ring_watch_mine(p->watch);
@@ -875,11 +886,7 @@ static bool watch_start(struct epoll *p)
 static bool watch_fired(struct epoll *p)
 {
     lock_take(&p->lock);
-    bool fired = p->watch && ring_watch_reported(p->watch);
-    if (fired) {
-        ring_watch_end(p->watch);
-        p->watch = NULL;
-    }
+    bool fired = watch_over(p);
     lock_release(&p->lock);
     return fired;
 }

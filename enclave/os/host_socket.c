@@ -37,15 +37,15 @@
 
 static uintptr_t known(const struct file *f)
 {
-    return (uintptr_t)f->data;
+    return (uintptr_t)__atomic_load_n(&f->data, __ATOMIC_RELAXED);
 }
 
 static void know(struct file *f, uintptr_t clear, uintptr_t set)
 {
-    void *before = f->data;
+    void *before = __atomic_load_n(&f->data, __ATOMIC_RELAXED);
     while (!__atomic_compare_exchange_n(&f->data, &before, (void *)(((uintptr_t)before & ~clear) | set), false,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-        ;
+        ; /* other threads use the socket too */
 }
 
 static int type_of(struct file *f)
@@ -82,7 +82,7 @@ static void note_datagram(struct file *f, bool sent)
     uintptr_t now = (uint32_t)(__builtin_ia32_rdtsc() >> TICK_SHIFT), before = known(f) >> TICK_AT;
     uintptr_t run = (uint32_t)(now - before) <= 2 ? (known(f) & SMALL_RUN) / SMALL_ONE + 1 : 0;
     know(f, SMALL_RUN | ~0ul << TICK_AT, MIN(run, (uintptr_t)DATAGRAMS_FROM) * SMALL_ONE | now << TICK_AT);
-    if (run < DATAGRAMS_FROM || !(known(f) & MADE_HERE) || known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT | NO_RING))
+    if (run < DATAGRAMS_FROM || !(known(f) & MADE_HERE) || known(f) & NO_RING)
         return;
     know(f, SMALL_RUN, 0);
     stream_offer_datagrams(f, sent);

@@ -17,6 +17,7 @@
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 #include "enclave/os/wait.h"
 
 static struct {
@@ -182,6 +183,8 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
     }
     if (datagrams) {
         bool joined = datagrams_join(s);
+        datagrams_learn_timeouts(s);
+        datagrams_learn_names(s);
         lock_take(&s->lock);
         s->joined = joined;
         lock_release(&s->lock);
@@ -521,18 +524,28 @@ void stream_release(struct file *f)
     uring_enter(u, 0); /* as a rule that was all, and s is gone */
 }
 
-int64_t stream_wait(struct uring *u)
+int64_t stream_wait_until(struct uring *u, uint64_t deadline)
 {
     const uint32_t *left = &all.left[thread_block()->index], before = *left;
+    bool limited = deadline != NO_TIMEOUT;
+    uint64_t now = limited ? time_monotonic_ns() : 0;
+    int64_t interrupted = limited ? -EINTR : RESTART_SYS;
+    if (limited && now >= deadline)
+        return -EAGAIN;
     io_flush_along_for_ring();
     if (signal_pending())
-        return RESTART_SYS;
+        return interrupted;
     if (*left != before)
         return 0; /* it may be what is waited for: nothing comes by the ring then */
     streams_listen();
-    int error = uring_enter(u, NO_TIMEOUT);
+    int error = uring_enter(u, limited ? deadline - now : NO_TIMEOUT);
     streams_service();
-    return error && signal_pending() ? RESTART_SYS : 0;
+    return error && signal_pending() ? interrupted : 0;
+}
+
+int64_t stream_wait(struct uring *u)
+{
+    return stream_wait_until(u, NO_TIMEOUT);
 }
 
 /* ---- its state ---- */

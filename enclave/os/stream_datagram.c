@@ -8,7 +8,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sys/time.h>
 
+#include "abi/start.h"
 #include "enclave/boundary/datagram.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
@@ -16,6 +18,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/stream_parts.h"
+#include "enclave/os/time.h"
 
 #define CHARGE 512u          /* what a datagram counts for beyond its bytes */
 #define PAUSE (256u << 10)   /* so much waits inside: the rest is the kernel's to keep, or to drop */
@@ -100,6 +103,22 @@ struct datagrams *datagrams_new(struct file *f)
     if (host_getsockopt(f->host_fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &n) || protocol != IPPROTO_UDP)
         return NULL;
     return alloc(sizeof(struct datagrams));
+}
+
+static uint64_t timeout_of(const struct stream *s, int name)
+{
+    struct timeval time = {0, 0};
+    socklen_t n = sizeof time;
+    if (host_getsockopt(s->host_fd, SOL_SOCKET, name, &time, &n) || n != sizeof time || time.tv_sec < 0 ||
+        time.tv_sec > INT32_MAX || (!time.tv_sec && !time.tv_usec))
+        return NO_TIMEOUT;
+    return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_usec % 1000000 * 1000;
+}
+
+void datagrams_learn_timeouts(struct stream *s)
+{
+    s->receive_timeout = timeout_of(s, SO_RCVTIMEO);
+    s->send_timeout = timeout_of(s, SO_SNDTIMEO);
 }
 
 void datagrams_free(struct datagrams *d)
@@ -363,6 +382,8 @@ int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
 {
     struct stream *s = f->stream;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), asked = false;
+    bool limited = wait && s->receive_timeout != NO_TIMEOUT;
+    uint64_t deadline = limited ? time_monotonic_ns() + s->receive_timeout : NO_TIMEOUT;
     if (flags & MSG_ERRQUEUE)
         return STREAM_NOT;
     if (flags & ~RECEIVE_FLAGS) {
@@ -375,7 +396,7 @@ int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
         stream_looked(f, stream_home(s) && resumes(s));
         if (result != -EAGAIN)
             return result;
-        result = stream_look_later(f, wait, &asked);
+        result = limited && stream_home(s) ? stream_wait_until(s->ring, deadline) : stream_look_later(f, wait, &asked);
         if (result)
             return result;
     }

@@ -18,6 +18,7 @@
 #include "enclave/os/files.h"
 #include "enclave/os/stream_parts.h"
 #include "enclave/os/thread.h"
+#include "enclave/os/time.h"
 
 #define SENDS 64u
 #define SPACE 4096u
@@ -45,6 +46,34 @@ struct sends {
 };
 
 static struct sends *of_thread[THREADS_MAX];
+
+/* Ports of sockets that are, or were, on a ring: what goes to one of those may be for this process itself, and is there
+ * natively when the call returns. */
+static uint64_t own_ports[0x10000 / 64];
+
+static uint16_t port_of(const void *name, socklen_t n)
+{
+    const uint8_t *p = name;
+    return n >= 4 ? (uint16_t)(p[2] << 8 | p[3]) : 0;
+}
+
+void datagrams_learn_names(struct stream *s)
+{
+    struct sockaddr_storage a = {0};
+    socklen_t n = sizeof a;
+    if (!host_getsockname(s->host_fd, &a, &n)) {
+        uint16_t port = port_of(&a, n);
+        __atomic_or_fetch(&own_ports[port / 64], 1ull << port % 64, __ATOMIC_RELAXED);
+    }
+    n = sizeof a;
+    s->peer_port = host_getpeername(s->host_fd, &a, &n) ? 0 : port_of(&a, n);
+}
+
+static bool is_own(const struct stream *s, const struct msghdr *m)
+{
+    uint16_t port = m->msg_namelen ? port_of(m->msg_name, m->msg_namelen) : s->peer_port;
+    return __atomic_load_n(&own_ports[port / 64], __ATOMIC_RELAXED) >> port % 64 & 1;
+}
 
 static void sends_free(struct sends **all)
 {
@@ -179,19 +208,29 @@ static int64_t admit(struct stream *s, const struct msghdr *m, int flags, uint64
     return error ? -error : good ? 0 : STREAM_NOT;
 }
 
+/* Where a device is slower than the program, exits are no slower, and keep the order that a ring does not while several
+ * wait for room. */
+#define SLOW_NS 1000000000ull
+
 /* While some wait for room in the socket no others go, or they might overtake those. 0, or what the call returns. */
 static int64_t wait_for_room(struct file *f, int flags)
 {
     struct stream *s = f->stream;
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), looked = false;
+    uint64_t deadline = s->send_timeout;
     while (s->outgoing && uring_submitted(s->ring)) {
         int64_t result = 0;
-        if (!looked)
+        if (!looked) {
             uring_enter(s->ring, 0);
-        else if (!wait)
+            if (deadline != NO_TIMEOUT)
+                deadline += time_monotonic_ns();
+        } else if (wait) {
+            result = stream_wait_until(s->ring, deadline);
+        } else {
             result = -EAGAIN;
-        else
-            result = stream_wait(s->ring);
+        }
+        if (looked)
+            s->slow_until = time_monotonic_ns() + SLOW_NS;
         looked = true;
         s->was_full |= result == -EAGAIN;
         if (result)
@@ -217,7 +256,8 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
         return full;
     if (s->state != STREAM_ACTIVE)
         return STREAM_NOT; /* it has left meanwhile */
-    if (result || !(p = take(s->ring))) {
+    bool slow = s->slow_until && time_monotonic_ns() < s->slow_until;
+    if (result || slow || !(p = take(s->ring))) {
         uring_submit(); /* what is ahead of it */
         return STREAM_NOT;
     }
@@ -227,7 +267,8 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
     }
     order_before();
     p->stream = s;
-    if (uring_send_message(s->ring, &p->op, s->host_fd, p->at, (uint32_t)length, flags & MSG_CONFIRM)) {
+    if (uring_send_message(s->ring, &p->op, s->host_fd, p->at, (uint32_t)length, flags & MSG_CONFIRM,
+                           is_own(s, m))) {
         give(p);
         return STREAM_NOT;
     }

@@ -50,6 +50,9 @@ struct stream {
     struct datagrams *datagrams; /* UDP; NULL: bytes or connections */
     uint32_t outgoing; /* datagrams in flight */
     bool joined;       /* the kernel may join datagrams that come */
+    uint64_t slow_until; /* datagrams go by exits until then: there was no room for them */
+    uint16_t peer_port; /* of whom it is connected to */
+    uint64_t receive_timeout, send_timeout; /* of datagrams: ns, NO_TIMEOUT: none */
     bool by_sending;   /* it was taken over because much was sent by it, */
     bool not_by_sending; /* which is not to happen again: another thread receives */
     bool local;        /* a Unix socket, whose end is told at once */
@@ -85,6 +88,8 @@ bool stream_in_flight(const struct stream *s);
 bool stream_holds(const struct stream *s);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
+/* The same up to a time of the monotonic clock: -EAGAIN: it has come. */
+int64_t stream_wait_until(struct uring *u, uint64_t deadline);
 
 /* ---- stream_accept.c; the lock is held ---- */
 
@@ -135,6 +140,8 @@ bool datagrams_full(const struct stream *s);
 void datagrams_resume(struct file *f);
 /* POLLIN... that hold. */
 uint32_t datagrams_state(const struct stream *s);
+/* SO_RCVTIMEO and SO_SNDTIMEO as the host knows them. */
+void datagrams_learn_timeouts(struct stream *s);
 /* May a datagram that goes there be sent after the call that asks for it has returned? note: one came from there, or
  * one of so many bytes was sent there. */
 bool datagrams_known(const struct datagrams *d, const void *name, socklen_t n, uint64_t length);
@@ -153,6 +160,8 @@ void datagrams_part(struct stream *s);
 
 /* ---- stream_datagram_send.c ---- */
 
+/* Which port it has, and is connected to. */
+void datagrams_learn_names(struct stream *s);
 /* The thread's ring goes; nothing is in flight. */
 void datagrams_end(void);
 /* In a process that has the memory of another. */

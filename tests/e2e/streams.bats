@@ -74,3 +74,50 @@ exits_of() {
     stop $pid
     [ "$(field stats.json host_violations)" -eq 0 ]
 }
+
+@test "what is ready all the time does not hide what a peer sends" {
+    cat >peer.py <<'PYTHON'
+import socket, time
+server = socket.socket()
+server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+server.bind(("127.0.0.1", 7417))
+server.listen()
+print("ready", flush=True)
+s, _ = server.accept()
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+while got := s.recv(10):
+    s.sendall(got)
+    if got == b"now":
+        time.sleep(0.05)
+        s.sendall(b"later")
+PYTHON
+    cat >client.py <<'PYTHON'
+import os, select, socket, time
+s = socket.create_connection(("127.0.0.1", 7417))
+s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+read_end, write_end = os.pipe()
+for i in range(50):
+    s.sendall(b"question")
+    assert s.recv(10) == b"question"
+p, e = select.poll(), select.epoll()
+for set in p, e:
+    set.register(s, select.POLLIN)
+    set.register(write_end, select.POLLOUT)
+ways = [lambda: s in select.select([s], [write_end], [], 0)[0],
+        lambda: any(fd == s.fileno() for fd, _ in p.poll(0)),
+        lambda: any(fd == s.fileno() for fd, _ in e.poll(0))]
+for way in ways * 3:
+    s.sendall(b"now")
+    assert s.recv(10) == b"now"
+    start = time.monotonic()
+    while not way():
+        assert time.monotonic() < start + 5, ways.index(way)
+    assert s.recv(10) == b"later"
+print("heard of all")
+PYTHON
+    timeout 60 /usr/bin/python3 peer.py >ready 3>&- &
+    local pid=$!
+    wait_for "grep -q ready ready"
+    [ "$(rakis -- /usr/bin/python3 client.py)" = "heard of all" ]
+    wait $pid
+}

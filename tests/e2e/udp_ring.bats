@@ -77,6 +77,8 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
     [ "$(field stats.json exits.by_name.sendto)" -lt 1500 ]
 }
 
+@test "a receive timeout is kept; what one sends to oneself is there at once" { compare limits && by_ring 1000; }
+
 @test "what one thread sends another receives, in order" {
     compare stream
     [ "$(field stats.json exits.by_name.sendto)" -lt 1000 ]

@@ -618,6 +618,32 @@ static void answers(int from)
     close(fd);
 }
 
+/* ---- times that are limited, and what one has sent to oneself ---- */
+
+static void limits(int from)
+{
+    int fd = busy_socket(from, 0), missing = 0;
+    struct timeval limit = {.tv_usec = 200000};
+    struct timespec before, after;
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    make_busy(fd, from);
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    printf("recv %zd", recv(fd, bytes, sizeof bytes, 0));
+    printf(" %s", strerrorname_np(errno));
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    long ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+    printf(" in time: %d\n", ms >= 190 && ms < 2000);
+    send_to(from, fd, "y", 1);
+    printf("then %zd\n", recv(fd, bytes, sizeof bytes, 0));
+    for (int i = 0; i < 1000; i++) {
+        send_to(from, fd, &i, sizeof i);
+        missing += recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) != sizeof i;
+        missing += recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) >= 0;
+    }
+    printf("%d missing\n", missing);
+    close(fd);
+}
+
 /* ---- one thread sends, another receives ---- */
 
 static void *sender(void *from)
@@ -673,7 +699,8 @@ int main(int count, char **arguments)
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
                  {"control", control}, {"answers", answers},      {"idle", idle},
-                 {"rows", rows},       {"stream", stream},        {"crowd", crowd}};
+                 {"rows", rows},       {"stream", stream},      {"limits", limits},
+                 {"crowd", crowd}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)

@@ -155,6 +155,10 @@ static void an_access_that_is_not_allowed_is_refused(void **state)
     common_protect(address(12), address(13), PROT_READ); /* while it is here, and written to */
     assert_int_equal(fill(12, 97), FAULT + SEGV_ACCERR);
     assert_int_equal(look(12), 98);
+    common_protect(address(12), address(13), PROT_WRITE);
+    assert_int_equal(fill(12, 96), 0);
+    common_protect(address(12), address(13), PROT_READ);
+    assert_int_equal(look(12), 96);
 }
 
 static void a_page_that_has_come_stays_a_moment(void **state)

@@ -194,6 +194,7 @@ static int64_t machine(uint64_t operation, uint64_t offset, uint64_t length, int
         check(operation == PAGES_UNMAP);
         /* Nobody can have written to it since it was copied. */
         check(process.threads_live == 1 || !(world.usable[p] & PROT_WRITE));
+        check(count > 1 || world.usable[p] != PROT_WRITE); /* nor could it be copied */
         set(p, RW);
         memset(world.program + p * PAGE, 0, PAGE);
         set(p, PROT_NONE);

@@ -451,7 +451,7 @@ static void datagrams_have_buffers_of_their_own(void **state)
 static void a_message_is_sent_by_its_header(void **state)
 {
     (void)state;
-    assert_int_equal(uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, MSG_CONFIRM), 0);
+    assert_int_equal(uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, MSG_CONFIRM, false), 0);
     claimed = 4; /* more than it has */
     kernel.work = lies_of_result;
     uring_enter(ring, 0);
@@ -468,7 +468,7 @@ static void datagrams_are_not_flushed_at_once(void **state)
     (void)state;
     uring_enter(ring, 0);
     unsigned enters = kernel.enters;
-    uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, 0);
+    uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, 0, false);
     uring_flush_streams();
     assert_int_equal(kernel.enters, enters);
     uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3, true);
@@ -477,6 +477,17 @@ static void datagrams_are_not_flushed_at_once(void **state)
     assert_int_equal(kernel.enters, enters + 1);
     uring_flush_streams();
     assert_int_equal(kernel.enters, enters + 1);
+}
+
+static void what_is_for_oneself_is_news(void **state)
+{
+    (void)state;
+    uring_enter(ring, 0);
+    uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, 0, false);
+    assert_false(uring_enter_if_news(ring));
+    uring_send_message(ring, &two.op, SOCKET, (struct untrusted){4096}, 3, 0, true);
+    assert_true(uring_enter_if_news(ring));
+    assert_false(uring_enter_if_news(ring));
 }
 
 struct later {
@@ -702,6 +713,7 @@ int main(void)
         TEST(datagrams_have_buffers_of_their_own),
         TEST(a_message_is_sent_by_its_header),
         TEST(datagrams_are_not_flushed_at_once),
+        TEST(what_is_for_oneself_is_news),
         TEST(one_enter_submits_and_brings_back),
         TEST(buffers_go_round),
         TEST(what_nobody_waits_for_is_dropped),
