@@ -448,6 +448,7 @@ static void crowd(int from)
             pthread_join(t[i], NULL);
         close(shared);
     }
+    total = 0;
     printf("%d of %d received, %d wrong\n", all, TRIALS * MESSAGES, strange);
 }
 
