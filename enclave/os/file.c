@@ -423,6 +423,8 @@ static int64_t lock_command(struct file *f, int command, uint64_t user)
     /* A lock is what processes that map a file wait for before they look at it, and after they changed it. */
     if (!get && memory_shares())
         memory_push_file(f, 0, UINT64_MAX);
+    if ((command == F_SETLK || command == F_SETLKW) && l.l_type != F_UNLCK)
+        memory_complete_file(f);
     int64_t result = host_fd_struct(__NR_fcntl, wait ? EXIT_INTERRUPTIBLE : 0, fd,
                                     (uint64_t)command, &l, sizeof l, get ? sizeof l : 0);
     if (!result && get && user_put((void *)user, &l))

@@ -420,16 +420,16 @@ static int complete(uint64_t start, uint64_t end, bool writable)
 
 /* A file that can be written to through a mapping has none to come: what was written would have to be pushed first, in
  * the middle of whatever call touches it. */
-static int complete_file(const struct shared *s)
+static int complete_file(uint64_t device, uint64_t inode)
 {
-    uint64_t device, inode;
+    uint64_t its_device, its_inode;
     int error = 0;
     for (uint64_t at = memory.table.low; !error;) {
         const struct area *a = area_absent(&memory.table, at, memory.table.high);
         if (!a)
             break;
         at = a->end;
-        if (!file_identity(a->absent, &device, &inode) && shared_is_of(s, device, inode))
+        if (!file_identity(a->absent, &its_device, &its_inode) && its_device == device && its_inode == inode)
             error = complete(a->start, at, false);
     }
     return error;
@@ -511,7 +511,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
             goto out;
         }
         if (shared_can_write(a.shared))
-            error = complete_file(a.shared);
+            error = complete_file(a.shared->device, a.shared->inode);
         if (!error)
             error = area_reserve(&memory.table, 4);
         if (error) {
@@ -583,6 +583,15 @@ out:
     error = pages_here(PAGES_PROTECT, start, end, protection);
     lock_release(&memory.lock);
     return error ? error : result;
+}
+
+void memory_complete_file(struct file *f)
+{
+    uint64_t device, inode;
+    lock_take(&memory.lock);
+    if (area_absent(&memory.table, memory.table.low, memory.table.high) && !file_identity(f, &device, &inode))
+        complete_file(device, inode); /* what cannot be read now is tried again when it is touched */
+    lock_release(&memory.lock);
 }
 
 int memory_complete(uint64_t address, uint64_t length)

@@ -93,6 +93,9 @@ int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes the
 
 /* What of [address, +length) was to come when touched comes now, and can be written. 0 or -errno. */
 int memory_complete(uint64_t address, uint64_t length);
+/* The same of all mappings of this file: once all has come descriptors are closed, and as on any close of a file the
+ * process's locks of it end (fcntl(2)), so that is to be before one is taken. */
+void memory_complete_file(struct file *f);
 
 /* order.bring: [address, +length), where other processes have it too, for the LibOS, which cannot be interrupted half
  * way. Not with a lock held that an exit may want. */

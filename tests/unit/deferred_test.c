@@ -234,6 +234,18 @@ static void what_is_written_by_a_mapping_comes_whole(void **state)
     assert_int_equal(world.fetches, fetches);
 }
 
+static void a_file_may_be_wanted_whole(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0), other = map_large(LENGTH, PROT_NONE, 0);
+    memory_complete_file(&file);
+    assert_false(here(at + LENGTH - 1));
+    memory_complete_file(&large);
+    assert_int_equal(large.references, 1); /* its descriptor would be closed now */
+    check_large(at, LENGTH, 0);
+    assert_false(here(other + LENGTH - 1));
+}
+
 /* Each time another thread was first; or it never comes. */
 static void a_page_may_be_missed_often(void **state)
 {
@@ -410,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup(what_becomes_writable_appears_with_its_contents, fresh),
         cmocka_unit_test_setup(what_others_write_is_no_matter_when_a_part_comes, fresh),
         cmocka_unit_test_setup(what_is_written_by_a_mapping_comes_whole, fresh),
+        cmocka_unit_test_setup(a_file_may_be_wanted_whole, fresh),
         cmocka_unit_test_setup(a_page_may_be_missed_often, fresh),
         cmocka_unit_test_setup(a_file_that_cannot_be_read_is_tried_again, fresh),
         cmocka_unit_test_setup(it_moves_with_what_has_come_and_what_has_not, fresh),
