@@ -42,6 +42,8 @@ setup() { cd "$BATS_TEST_TMPDIR"; }
 
 @test "threads as natively" { same "$BUILD/tests/threads"; }
 
+@test "mapped files that come when they are touched" { cd "$BATS_TEST_TMPDIR" && same "$BUILD/tests/mapped"; }
+
 @test "exit status of a program killed by a signal" {
     run rakis -- /usr/bin/python3 -c 'import os; os.abort()'
     [ "$status" = 134 ]
