@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -28,12 +29,13 @@
 #define RINGS_MAX 1024
 #define SQPOLL_IDLE_MS 1 /* without anything to submit the kernel's thread sleeps after so long */
 
-/* For the check of law 4: where the SQEs of each ring are. */
+/* For the check of law 4: where the SQEs of each ring are. And where all of it is. */
 struct ring {
     int fd; /* -1: free */
     const uint32_t *head, *tail;
     const struct io_uring_sqe *sqes;
     uint32_t mask;
+    uint64_t ring_offset, ring_space, sqes_space; /* of the arena */
 };
 
 static struct {
@@ -97,6 +99,9 @@ static int remember(int fd, const struct uring_setup *s)
         .head = (const uint32_t *)(base + s->sq_head),
         .tail = (const uint32_t *)(base + s->sq_tail),
         .sqes = (const struct io_uring_sqe *)(host.arena + s->sqes_offset),
+        .ring_offset = s->ring_offset,
+        .ring_space = s->ring_space,
+        .sqes_space = s->sqes_space,
         .mask = (uint32_t)s->sq_entries - 1,
     };
     if (i == all.count)
@@ -243,11 +248,21 @@ void uring_forked(void)
     pthread_mutex_init(&all.lock, NULL);
 }
 
+/* The kernel ends a ring some time after it was closed, and may yet write its indices then. So it keeps the pages that
+ * it has, and whoever gets the place next has others. */
+static void pages_part(const struct ring *r)
+{
+    madvise(host.arena + r->ring_offset, r->ring_space, MADV_DONTNEED);
+    madvise((void *)(uintptr_t)r->sqes, r->sqes_space, MADV_DONTNEED);
+}
+
 void uring_closed(int fd)
 {
     if (atomic_load(&self->ring) == fd + 1)
         atomic_store(&self->ring, 0);
     for (uint32_t i = 0; i < __atomic_load_n(&all.count, __ATOMIC_ACQUIRE); i++)
-        if (all.ring[i].fd == fd)
+        if (all.ring[i].fd == fd) {
+            pages_part(&all.ring[i]);
             all.ring[i].fd = -1;
+        }
 }

@@ -38,13 +38,19 @@ int64_t user_string(char *to, const char *from, size_t size)
     if (user_range(from, 1))
         return -EFAULT;
     uint64_t room = enclave.program_end - (uint64_t)from;
-    size_t limit = size < room ? size : room;
-    int64_t length = ORDER_COPY(copy_string(to, from, limit), from, limit < PAGE_SIZE ? limit : PAGE_SIZE, false);
-    if (length < 0)
-        return length;
-    if ((uint64_t)length == limit)
-        return limit == size ? -ENAMETOOLONG : -EFAULT;
-    return length;
+    size_t limit = size < room ? size : room, done = 0;
+    /* A page at a time: what lies behind its end may be wanted elsewhere, and is not brought. */
+    while (done < limit) {
+        const char *at = from + done;
+        size_t left = PAGE_SIZE - (uint64_t)at % PAGE_SIZE, most = left < limit - done ? left : limit - done;
+        int64_t n = ORDER_COPY(copy_string(to + done, at, most), at, 1, false);
+        if (n < 0)
+            return n;
+        done += (size_t)n;
+        if ((size_t)n < most)
+            return (int64_t)done;
+    }
+    return limit == size ? -ENAMETOOLONG : -EFAULT;
 }
 
 int user_exchange(uint32_t *user, uint32_t *expected, uint32_t new)

@@ -127,6 +127,16 @@ void claim_return(struct claim *c, uint64_t length)
     lock_release(&all.lock);
 }
 
+bool claim_rest(struct claim *c)
+{
+    lock_take(&all.lock);
+    if (c->held)
+        give_back(c);
+    bool rest = c->end > c->at;
+    lock_release(&all.lock);
+    return rest;
+}
+
 void claim_release(struct claim *c)
 {
     lock_take(&all.lock);

@@ -92,7 +92,7 @@ void deferred_part(const struct area *a, uint64_t address, uint64_t *start, uint
     *end = MIN(a->end, (address & ~(part - 1)) + part);
 }
 
-int deferred_fetch(const struct area *a, uint64_t start, uint64_t end)
+int deferred_fetch(const struct area *a, uint64_t start, uint64_t end, int protection)
 {
     uint64_t length = end - start, offset = a->offset + (start - a->start);
     int64_t n = host_fetch(a->absent->host_fd, deferred.staging, length, offset);
@@ -101,5 +101,5 @@ int deferred_fetch(const struct area *a, uint64_t start, uint64_t end)
         memset(deferred.staging, 0, length);
         return (int)n;
     }
-    return pages_install(start, deferred.staging, length, a->protection);
+    return pages_install(start, deferred.staging, length, protection);
 }

@@ -27,8 +27,8 @@ void deferred_files(void (*visit)(struct file *f));
 
 /* What comes when `address` in the absent area is touched: *start to *end, whole pages. */
 void deferred_part(const struct area *a, uint64_t address, uint64_t *start, uint64_t *end);
-/* Makes that part appear at once, with what is in it and the area's protection; the table is the caller's to change. The
+/* Makes that part, FETCH_MAX bytes at most, appear at once, with what is in it; the table is the caller's to change. The
  * bounce buffer stays as it is. 0 or -errno. */
-int deferred_fetch(const struct area *a, uint64_t start, uint64_t end);
+int deferred_fetch(const struct area *a, uint64_t start, uint64_t end, int protection);
 
 #endif

@@ -95,6 +95,7 @@ struct file {
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     bool inherited;   /* others may use it too: it was got by fork, or passed on */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
+    uint32_t receivers; /* threads that receive by a socket of the host, of datagrams, and no ring */
     struct local *local; /* of a pipe, counter or pair that is, or was, the enclave's own: see local.h */
     bool identified;  /* the next two are known */
     bool locked;      /* a lock by F_SETLK was taken through it */

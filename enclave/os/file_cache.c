@@ -265,8 +265,18 @@ void file_cache_surrender(struct file *f)
     lock_take(&c->lock);
     extent_settle(c->extent.device, c->extent.inode);
     position_give(f, c);
-    f->caching = CACHING_SHARED;
+    if (f->caching != CACHING_CLAIMS || !claim_rest(&c->claim)) /* else it is read first */
+        f->caching = CACHING_SHARED;
     lock_release(&c->lock);
+}
+
+void file_cache_disown(struct file *f)
+{
+    if (f->caching != CACHING_CLAIMS)
+        return;
+    f->caching = CACHING_SHARED;
+    if (f->cache)
+        f->cache->claim = (struct claim){.host_fd = f->host_fd};
 }
 
 void file_cache_restart(void)

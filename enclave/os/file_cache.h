@@ -44,6 +44,8 @@ void file_cache_surrender(struct file *f);
 /* In a process that got this one's memory by fork, before anything else that touches files. They
  * were surrendered before, and its host has called extents_forked. */
 void file_cache_restart(void);
+/* There too, of every file: what is still the other process's to read is not this one's. */
+void file_cache_disown(struct file *f);
 
 /* A write that was accepted failed later: its error as a negative errno, told once. 0: none. Any
  * file. What was gathered is with the host when this returns. */

@@ -284,6 +284,7 @@ static void become_child(void)
     common_forked();
     timers_forget(true);
     file_cache_restart();
+    files_visit(file_cache_disown);
     streams_forked();
     uring_forked();
     segments_forked();

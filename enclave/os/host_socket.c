@@ -327,31 +327,52 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
     return (int64_t)done;
 }
 
+/* Before and after the host is asked for datagrams. False: a ring receives them, which it did not before. */
+static bool receive_begin(struct file *f, int flags)
+{
+    if (type_of(f) != SOCK_DGRAM || flags & MSG_ERRQUEUE)
+        return true;
+    __atomic_add_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
+    if (!stream_by_ring(f))
+        return true;
+    __atomic_sub_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
+    return false;
+}
+
+static void receive_end(struct file *f, int flags)
+{
+    if (type_of(f) == SOCK_DGRAM && !(flags & MSG_ERRQUEUE))
+        __atomic_sub_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
+}
+
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
     bool bytes_alone = !m->msg_controllen;
     if (!bytes_alone && type_of(f) == SOCK_STREAM)
         no_ring(f);
-    if (stream_on(f) && stream_datagrams(f)) {
-        int64_t result = datagrams_receive(f, m, flags);
-        if (result != STREAM_NOT)
-            return result;
-    } else if (stream_on(f)) {
-        int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
-        if (result != STREAM_NOT) {
-            m->msg_namelen = 0;
-            m->msg_controllen = 0;
-            m->msg_flags = flags & MSG_CMSG_CLOEXEC;
-            return result;
+    do {
+        if (stream_on(f) && stream_datagrams(f)) {
+            int64_t result = datagrams_receive(f, m, flags);
+            if (result != STREAM_NOT)
+                return result;
+        } else if (stream_on(f)) {
+            int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
+            if (result != STREAM_NOT) {
+                m->msg_namelen = 0;
+                m->msg_controllen = 0;
+                m->msg_flags = flags & MSG_CMSG_CLOEXEC;
+                return result;
+            }
         }
-    }
-    may_sleep(f, flags);
-    int64_t refused = place_refused(f, m->msg_iov, (int)m->msg_iovlen, flags);
-    if (refused)
-        return refused;
+        may_sleep(f, flags);
+        int64_t refused = place_refused(f, m->msg_iov, (int)m->msg_iovlen, flags);
+        if (refused)
+            return refused;
+    } while (!receive_begin(f, flags));
     int64_t r =
         host_recvmsg(f->host_fd, m, 0, flags | MSG_CMSG_CLOEXEC, EXIT_INTERRUPTIBLE, &asked);
+    receive_end(f, flags);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
     m->msg_flags = (m->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
@@ -365,17 +386,20 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags)
 {
     uint64_t asked;
-    if (stream_on(f)) {
-        struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
-        int64_t result = stream_datagrams(f) ? datagrams_receive(f, &m, flags) : stream_receive(f, v, count, flags);
-        if (result != STREAM_NOT)
-            return result;
-    }
-    may_sleep(f, flags);
-    int64_t refused = place_refused(f, v, count, flags);
-    if (refused)
-        return refused;
+    do {
+        if (stream_on(f)) {
+            struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
+            int64_t result = stream_datagrams(f) ? datagrams_receive(f, &m, flags) : stream_receive(f, v, count, flags);
+            if (result != STREAM_NOT)
+                return result;
+        }
+        may_sleep(f, flags);
+        int64_t refused = place_refused(f, v, count, flags);
+        if (refused)
+            return refused;
+    } while (!receive_begin(f, flags));
     int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
+    receive_end(f, flags);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))

@@ -12,6 +12,7 @@
 
 #include "abi/exits.h"
 #include "enclave/boundary/exit.h"
+#include "enclave/boundary/hostcall_fetch.h"
 #include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
@@ -46,6 +47,8 @@ static struct {
 
 uint32_t memory_shared_files;
 
+static uint64_t changes; /* of pages, made so far */
+
 /* The LibOS's own pages, at the top of the enclave: a lock of their own, as the table lives there. */
 static struct {
     struct lock lock;
@@ -62,6 +65,7 @@ static int pages(enum pages_operation operation, uint64_t start, uint64_t end, i
 {
     if (start == end)
         return 0;
+    __atomic_add_fetch(&changes, 1, __ATOMIC_RELAXED);
     return (int)exit_checked(EXIT_PAGES, 0, 0, operation, start - enclave.base, end - start,
                              (uint64_t)protection, 0, 0);
 }
@@ -304,6 +308,20 @@ static void push_same(struct file *file, uint64_t from, uint64_t to)
     }
 }
 
+/* Can the file be written to through a shared mapping? */
+static bool written_by_mapping(struct file *file)
+{
+    uint64_t device, inode;
+    if (!memory.shared || file_identity(file, &device, &inode))
+        return false;
+    for (uint32_t i = 0; i < memory.table.count; i++) {
+        const struct shared *s = memory.table.area[i].shared;
+        if (s && shared_can_write(s) && shared_is_of(s, device, inode))
+            return true;
+    }
+    return false;
+}
+
 void memory_push_file(struct file *f, uint64_t from, uint64_t to)
 {
     lock_take(&memory.lock);
@@ -363,6 +381,7 @@ static void appear(uint64_t start, uint64_t end)
     area_insert(&memory.table, &a);
     if (last)
         deferred_sweep(&memory.table);
+    __atomic_add_fetch(&changes, 1, __ATOMIC_RELAXED);
 }
 
 /* 0 or -errno. */
@@ -370,35 +389,48 @@ static int bring_part(const struct area *a, uint64_t address)
 {
     uint64_t start, end;
     deferred_part(a, address, &start, &end);
-    push_same(a->absent, 0, UINT64_MAX);
-    int error = deferred_fetch(a, start, end);
+    int error = deferred_fetch(a, start, end, a->protection);
     if (!error)
         appear(start, end);
     return error;
 }
 
-/* All of [start, end); `writable`: its pages can be written, for who changes it next, else are as the table has it. */
+/* All of [start, end), which other threads may be reading; `writable`: its pages can be written, for who changes it
+ * next, else are as the table has it. */
 static int complete(uint64_t start, uint64_t end, bool writable)
 {
     const struct area *a;
     int error = 0;
     while (!error && (a = area_absent(&memory.table, start, end))) {
-        uint64_t from = MAX(a->start, start), to = MIN(a->end, end);
+        uint64_t from = MAX(a->start, start), to = MIN(MIN(a->end, end), from + FETCH_MAX);
         error = area_reserve(&memory.table, 3);
-        a = area_find(&memory.table, from);
-        if (!error)
-            push_same(a->absent, 0, UINT64_MAX);
-        if (!error)
-            error = pages_for_file(from, to);
         if (error)
             break;
-        error = (int)fill(from, to - from, a->absent, a->offset + (from - a->start), true);
-        if (!error && !writable)
-            error = pages(PAGES_PROTECT, from, to, a->protection);
+        a = area_find(&memory.table, from);
+        int protection = a->protection;
+        error = deferred_fetch(a, from, to, writable ? PROT_READ | PROT_WRITE : protection ? protection : PROT_READ);
         if (error)
-            pages(PAGES_UNMAP, from, to, 0);
-        else
-            appear(from, to);
+            break;
+        appear(from, to);
+        if (!writable && !protection)
+            error = pages(PAGES_PROTECT, from, to, protection);
+    }
+    return error;
+}
+
+/* A file that can be written to through a mapping has none to come: what was written would have to be pushed first, in
+ * the middle of whatever call touches it. */
+static int complete_file(const struct shared *s)
+{
+    uint64_t device, inode;
+    int error = 0;
+    for (uint64_t at = memory.table.low; !error;) {
+        const struct area *a = area_absent(&memory.table, at, memory.table.high);
+        if (!a)
+            break;
+        at = a->end;
+        if (!file_identity(a->absent, &device, &inode) && shared_is_of(s, device, inode))
+            error = complete(a->start, at, false);
     }
     return error;
 }
@@ -456,6 +488,7 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
 
     struct area a = {0};
     lock_take(&memory.lock);
+    deferred = deferred && !written_by_mapping(file);
     result = area_reserve(&memory.table, 4);
     if (!result)
         result = place(hint, length, flags);
@@ -477,6 +510,16 @@ int64_t memory_map(uint64_t hint, uint64_t length, int protection, int flags, st
             result = error;
             goto out;
         }
+        if (shared_can_write(a.shared))
+            error = complete_file(a.shared);
+        if (!error)
+            error = area_reserve(&memory.table, 4);
+        if (error) {
+            shared_drop(a.shared);
+            result = error;
+            goto out;
+        }
+        fresh = !area_used(&memory.table, start, end);
     }
     leave(start, end);
     common_forget(start, end);
@@ -697,6 +740,7 @@ int memory_fault(uint64_t address, uint64_t error)
     if (code >= 0)
         return code;
     lock_take(&memory.lock);
+    uint64_t changed = __atomic_load_n(&changes, __ATOMIC_RELAXED);
     const struct area *a = area_find(&memory.table, address);
     /* The stack's guard page is nobody's, as far as the program is told. */
     int protection = !a || (a->kind == AREA_STACK && !a->protection) ? -1 : a->protection;
@@ -712,10 +756,12 @@ int memory_fault(uint64_t address, uint64_t error)
     if (!(protection & need))
         return SEGV_ACCERR;
     /* The table allows it: a page added on demand that is to be accepted, or another thread has just
-     * changed it. The same address over and over is neither. */
+     * changed it. The same address over and over, and nothing has changed, is neither. */
     struct thread *t = current();
-    t->fault_repeats = t->fault_address == address ? t->fault_repeats + 1 : 0;
+    bool same = t->fault_address == address && t->fault_changes == changed;
+    t->fault_repeats = same ? t->fault_repeats + 1 : 0;
     t->fault_address = address;
+    t->fault_changes = changed;
     if (t->fault_repeats > FAULT_REPEATS)
         return SEGV_ACCERR;
     uint64_t page = address & ~(PAGE_SIZE - 1);

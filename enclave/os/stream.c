@@ -23,6 +23,7 @@
 static struct {
     struct list of_thread[THREADS_MAX]; /* each its thread's own */
     bool requested[THREADS_MAX];        /* a thread is asked for something */
+    uint32_t left[THREADS_MAX]; /* how many streams have: each its thread's own */
     bool deaf[THREADS_MAX];             /* its streams do not receive since a fork */
 } all;
 
@@ -111,37 +112,48 @@ static bool suits(struct file *f, bool *local)
     return !error && low <= 1;
 }
 
-/* What a socket that is offered for the first time gets; NULL: it does not suit, or no memory. */
+/* What a socket that is offered for the first time gets; NULL: it does not suit, no memory, or another thread was first. */
 static struct stream *make(struct file *f, bool datagrams)
 {
     bool local = false;
-    struct stream *s = datagrams || suits(f, &local) ? alloc(sizeof *s) : NULL;
+    struct stream *s = datagrams || suits(f, &local) ? alloc(sizeof *s) : NULL, *none = NULL;
     if (s && datagrams && !(s->datagrams = datagrams_new(f))) {
         alloc_free(s);
         return NULL;
     }
-    if (s)
-        s->local = local;
-    return s;
+    if (!s)
+        return NULL;
+    s->state = STREAM_OFF;
+    s->local = local;
+    s->last = &s->first;
+    s->chunk_last = &s->chunk;
+    list_init(&s->of_thread);
+    list_init(&s->arm.in_ring);
+    list_init(&s->push.in_ring);
+    if (__atomic_compare_exchange_n(&f->stream, &none, s, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        return s;
+    stream_free(s);
+    return NULL;
+}
+
+/* Do other threads receive by the host, asleep there perhaps? They get what is the ring's to take apart. */
+static bool shared_by_threads(const struct file *f)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST); /* who begins to says so, then looks whether it is a ring's */
+    return __atomic_load_n(&f->receivers, __ATOMIC_RELAXED);
 }
 
 static void offer(struct file *f, bool datagrams, bool listening, int accept_flags)
 {
     struct stream *s = f->stream;
     bool watched = epoll_watched(f);
-    if (f->inherited || (s && (s->state != STREAM_OFF || s->contested)))
+    if (f->inherited || (s && (s->state != STREAM_OFF || s->contested)) || (datagrams && shared_by_threads(f)))
         return;
     struct uring *u = uring_mine();
     if (!u || (datagrams && !uring_datagrams(u)))
         return;
-    if (!s) {
-        if (!(s = make(f, datagrams)))
-            return;
-        s->state = STREAM_OFF;
-        list_init(&s->of_thread);
-        list_init(&s->arm.in_ring);
-        list_init(&s->push.in_ring);
-    }
+    if (!s && !(s = make(f, datagrams)))
+        return;
     lock_take(&s->lock);
     if (s->state != STREAM_OFF || s->first || s->file) {
         lock_release(&s->lock);
@@ -164,10 +176,9 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
     s->state = STREAM_ACTIVE;
     list_append(streams_mine(), &s->of_thread);
     lock_release(&s->lock);
-    __atomic_store_n(&f->stream, s, __ATOMIC_RELEASE);
-    if (watched && epoll_answers_inside(f)) {
+    if ((watched && epoll_answers_inside(f)) || (datagrams && shared_by_threads(f))) {
         stream_leave(f);
-        s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
+        s->contested = datagrams; /* several have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
     if (datagrams) {
@@ -250,6 +261,7 @@ static void leave_here(struct stream *s)
         lock_take(&s->lock);
     }
     thread_block()->pending = TB_PENDING_SIGNAL;
+    all.left[thread_block()->index]++;
     list_remove(&s->of_thread);
     lock_take(&s->lock);
     leave_ring(s);
@@ -291,6 +303,12 @@ static bool is_off(struct stream *s)
     bool off = s->state == STREAM_OFF && !s->file;
     lock_release(&s->lock);
     return off;
+}
+
+bool stream_by_ring(const struct file *f)
+{
+    struct stream *s = __atomic_load_n(&f->stream, __ATOMIC_ACQUIRE);
+    return s && !is_off(s);
 }
 
 void stream_leave(struct file *f)
@@ -458,6 +476,7 @@ static void forget_rest(struct file *f)
 {
     struct stream *s = f->stream;
     f->inherited = true;
+    f->receivers = 0;
     if (!s)
         return;
     s->file = f;
@@ -507,6 +526,7 @@ void stream_release(struct file *f)
 
 int64_t stream_wait_until(struct uring *u, uint64_t deadline)
 {
+    const uint32_t *left = &all.left[thread_block()->index], before = *left;
     bool limited = deadline != NO_TIMEOUT;
     uint64_t now = limited ? time_monotonic_ns() : 0;
     int64_t interrupted = limited ? -EINTR : RESTART_SYS;
@@ -515,6 +535,8 @@ int64_t stream_wait_until(struct uring *u, uint64_t deadline)
     io_flush_along_for_ring();
     if (signal_pending())
         return interrupted;
+    if (*left != before)
+        return 0; /* it may be what is waited for: nothing comes by the ring then */
     streams_listen();
     int error = uring_enter(u, limited ? deadline - now : NO_TIMEOUT);
     streams_service();

@@ -30,6 +30,9 @@ static inline bool stream_on(const struct file *f)
     return __atomic_load_n(&f->stream, __ATOMIC_ACQUIRE);
 }
 
+/* Is it a thread's ring that receives by it, not the host's socket? */
+bool stream_by_ring(const struct file *f);
+
 /* As accept4: a descriptor of the host, or STREAM_NOT. */
 int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n);
 /* As recvmsg and sendmsg on a connected socket; or STREAM_NOT. */

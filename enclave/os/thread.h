@@ -39,7 +39,8 @@ struct thread {
     uint64_t robust_list;
     uint64_t robust_list_size;
 
-    uint64_t fault_address; /* of the last page fault that was to be tried again */
+    uint64_t fault_address; /* of the last page fault that was to be tried again, */
+    uint64_t fault_changes; /* after so many changes of pages */
     uint32_t fault_repeats;
 
     /* sleeping: see wait.h */

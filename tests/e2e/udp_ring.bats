@@ -53,6 +53,17 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
 
 @test "threads share a socket, or inherit one, and nothing is lost" { compare threads heirs; }
 
+@test "threads that sleep on a socket share it, and none gets what is a ring's to take apart" { compare crowd; }
+
+@test "many threads come and go, and their rings: none takes what one before it left" {
+    local i
+    timeout 60 "$RING" crowd threads heirs >native
+    for i in $(seq 12); do
+        timeout 60 "$RAKIS" run --log error -- "$RING" crowd threads heirs >enclave
+        diff native enclave
+    done
+}
+
 @test "a child receives what comes after the fork, and so does who gets a socket passed" { compare family passing; }
 
 @test "a port is free when its socket is closed; shutdown leaves what had come" { compare ends; }

@@ -394,6 +394,63 @@ static void threads(int from)
     close(shared);
 }
 
+/* Several threads sleep on a socket before any ring can have it, and rows come: each datagram to one of them. */
+#define CROWD 4
+#define ROW 4
+
+struct numbered {
+    int number;
+    char rest[36];
+};
+
+static int strange;
+
+static void *one_of_crowd(void *unused)
+{
+    struct numbered m[ROW];
+    (void)unused;
+    for (;;) {
+        ssize_t n = recv(shared, m, sizeof m, 0);
+        if (n == 1)
+            return NULL;
+        if (n != sizeof *m)
+            __atomic_add_fetch(&strange, 1, __ATOMIC_SEQ_CST);
+        else
+            __atomic_add_fetch(&total, 1, __ATOMIC_SEQ_CST);
+    }
+}
+
+static void crowd(int from)
+{
+    enum { TRIALS = 30, MESSAGES = 400 };
+    const struct timespec moment = {.tv_nsec = 100000};
+    pthread_t t[CROWD];
+    int rows = sizeof(struct numbered), none = 0, all = 0;
+    for (int trial = 0; trial < TRIALS; trial++) {
+        struct numbered row[ROW] = {0};
+        shared = bound_to(0, 0);
+        total = 0;
+        for (int i = 0; i < CROWD; i++)
+            pthread_create(&t[i], NULL, one_of_crowd, NULL);
+        setsockopt(from, IPPROTO_UDP, UDP_SEGMENT, &rows, sizeof rows);
+        for (int sent = 0; sent < MESSAGES; sent += ROW) {
+            send_to(from, shared, row, sizeof row);
+            for (int k = 0; k < 1000 && __atomic_load_n(&total, __ATOMIC_SEQ_CST) < sent - 50; k++)
+                nanosleep(&moment, NULL);
+        }
+        for (int k = 0; k < 20000 && __atomic_load_n(&total, __ATOMIC_SEQ_CST) < MESSAGES; k++)
+            nanosleep(&moment, NULL);
+        all += total;
+        setsockopt(from, IPPROTO_UDP, UDP_SEGMENT, &none, sizeof none);
+        for (int i = 0; i < CROWD; i++)
+            send_to(from, shared, "q", 1);
+        for (int i = 0; i < CROWD; i++)
+            pthread_join(t[i], NULL);
+        close(shared);
+    }
+    printf("%d of %d received, %d wrong\n", all, TRIALS * MESSAGES, strange);
+}
+
 /* A thread that has received much ends, another goes on. */
 static void *first_thread(void *from)
 {
@@ -642,7 +699,7 @@ int main(int count, char **arguments)
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
                  {"control", control}, {"answers", answers},      {"idle", idle},
-                 {"rows", rows},       {"stream", stream},      {"limits", limits}};
+                 {"rows", rows},       {"stream", stream},      {"limits", limits},   {"crowd", crowd}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)

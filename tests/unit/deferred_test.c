@@ -175,6 +175,85 @@ static void the_libos_brings_what_it_copies(void **state)
     assert_false(memory_bring(at, LENGTH, false));
 }
 
+/* Or another thread, which may read all that time, would see zeros. */
+static void what_becomes_writable_appears_with_its_contents(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0);
+    int reads = world.reads;
+    world.page_error = -EIO; /* of pages that appear empty */
+    assert_int_equal(sys_mprotect(at + 0x20000, 0x40000, RW, 0, 0, 0), 0);
+    assert_int_equal(world.reads, reads);
+    check_large(at + 0x20000, 0x40000, 0x20000);
+    assert_int_equal(memory_complete(at, LENGTH), 0);
+    assert_int_equal(world.reads, reads);
+    check_large(at, LENGTH, 0);
+    world.page_error = 0;
+    at = map_large(LENGTH, PROT_READ, 0x1000);
+    world.page_error = -EIO;
+    assert_int_equal(sys_mprotect(at, LENGTH, PROT_NONE, 0, 0, 0), 0);
+    assert_int_equal(sys_mremap(at, LENGTH, LENGTH, 0, 0, 0), at);
+    assert_false(here(at + LENGTH - 1));
+    world.page_error = 0;
+    assert_int_equal(sys_mprotect(at, LENGTH, PROT_READ, 0, 0, 0), 0);
+    check_large(at, LENGTH, 0x1000);
+}
+
+/* In the middle of a call, which has something in the bounce buffer: nothing may be asked but for the part. */
+static void what_others_write_is_no_matter_when_a_part_comes(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0);
+    uint8_t *shared = (uint8_t *)map(0, FILE_LENGTH, RW, MAP_SHARED, 5, 0);
+    shared[77] = 78;
+    int asked = world.asked;
+    assert_true(memory_bring(at + 0x30000, 1, false));
+    assert_int_equal(memory_fault(at + 0x60000, READ), 0);
+    assert_int_equal(world.asked, asked);
+    assert_int_equal(world.written, 0);
+    assert_int_equal(sys_munmap((uint64_t)shared, FILE_LENGTH, 0, 0, 0, 0), 0);
+}
+
+static void what_is_written_by_a_mapping_comes_whole(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0), other = map_large(LENGTH, PROT_NONE, 0x1000);
+    map(0, FILE_LENGTH, RW, MAP_SHARED, 5, 0);
+    assert_false(here(at + LENGTH - 1)); /* that was another file */
+    large.flags = O_RDWR;
+    /* Over a part that has not come: the file's end lies in it. */
+    uint64_t offset = LARGE_LENGTH & ~(PAGE_SIZE - 1), third = map_large(LENGTH, PROT_READ, offset - 0x20000);
+    uint64_t over = map(third + 0x20000, PAGE_SIZE, RW, MAP_SHARED | MAP_FIXED, 6, offset);
+    check_large(over, PAGE_SIZE, offset);
+    assert_true(here(at + LENGTH - 1) && !here(other + LENGTH - 1));
+    int fetches = world.fetches;
+    check_large(at, LENGTH, 0);
+    assert_int_equal(sys_mprotect(other, LENGTH, PROT_READ, 0, 0, 0), 0);
+    check_large(other, LENGTH, 0x1000);
+    assert_true(here(map_large(LENGTH, PROT_READ, 0) + LENGTH - 1));
+    assert_int_equal(world.fetches, fetches);
+}
+
+/* Each time another thread was first; or it never comes. */
+static void a_page_may_be_missed_often(void **state)
+{
+    (void)state;
+    uint64_t address = 0;
+    for (int i = 0; i < 100; i++) {
+        uint64_t at = map_large(LENGTH, PROT_READ, 0);
+        assert_true(!address || address == at + 0x30000);
+        address = at + 0x30000;
+        assert_true(memory_bring(address, 1, false)); /* the other's */
+        assert_int_equal(memory_fault(address, READ), 0);
+        assert_int_equal(sys_munmap(at, LENGTH, 0, 0, 0, 0), 0);
+    }
+    uint64_t at = map_large(LENGTH, PROT_READ, 0);
+    int tries = 0;
+    while (!memory_fault(at, READ) && tries < 1000)
+        tries++;
+    assert_in_range(tries, 2, 100);
+}
+
 static void a_file_that_cannot_be_read_is_tried_again(void **state)
 {
     (void)state;
@@ -328,6 +407,10 @@ int main(void)
         cmocka_unit_test_setup(a_mapping_over_what_has_not_come, fresh),
         cmocka_unit_test_setup(what_is_unmapped_is_let_go, fresh),
         cmocka_unit_test_setup(the_libos_brings_what_it_copies, fresh),
+        cmocka_unit_test_setup(what_becomes_writable_appears_with_its_contents, fresh),
+        cmocka_unit_test_setup(what_others_write_is_no_matter_when_a_part_comes, fresh),
+        cmocka_unit_test_setup(what_is_written_by_a_mapping_comes_whole, fresh),
+        cmocka_unit_test_setup(a_page_may_be_missed_often, fresh),
         cmocka_unit_test_setup(a_file_that_cannot_be_read_is_tried_again, fresh),
         cmocka_unit_test_setup(it_moves_with_what_has_come_and_what_has_not, fresh),
         cmocka_unit_test_setup(a_cpu_has_the_enclave_copy, fresh),

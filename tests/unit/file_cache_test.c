@@ -574,6 +574,36 @@ static void both_go_on_after_a_fork(void **state)
     outside_sees("forked too", pattern, 2000);
 }
 
+/* Others have gone past what is claimed: it is read by this process, whatever others it makes. */
+static void what_is_claimed_is_not_lost_by_a_fork(void **state)
+{
+    (void)state;
+    int status, outside, fd, other = create("other", O_WRONLY);
+    outside_makes("rest", 1 << 20);
+    fd = inherited("rest", O_RDONLY, &outside);
+    read_pieces(fd, 0, 100000, 1000);
+    size_t end = (size_t)place_outside(outside);
+    assert_true(end >= 110000);
+    assert_int_equal(read(outside, buffer, 1000), 1000);
+    CALL(fsync, other); /* it would be given back if it could */
+    assert_int_equal(place_outside(outside), end + 1000);
+    files_surrender();
+    pid_t child = fork();
+    if (!child) {
+        extents_forked();
+        file_cache_restart();
+        files_visit(file_cache_disown);
+        read_pieces(fd, end + 1000, end + 2000, 100);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+    read_pieces(fd, 100000, end, 1000);
+    read_pieces(fd, end + 2000, end + 3000, 1000);
+    CALL(close, fd);
+    close(outside);
+}
+
 static void calls_that_use_the_position_find_it(void **state)
 {
     (void)state;
@@ -979,6 +1009,7 @@ int main(void)
         T(a_position_that_is_shared_stays_with_the_host),
         T(an_inherited_file_is_read_with_few_exits_and_its_position_is_right_whenever_one_looks),
         T(who_acts_between_all_reads_is_not_kept_by_claims),
+        T(what_is_claimed_is_not_lost_by_a_fork),
         T(what_is_read_at_a_position_is_read_once),
         T(a_buffer_that_cannot_be_written_takes_nothing),
         T(a_file_that_is_given_away_keeps_its_position),

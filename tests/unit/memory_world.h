@@ -59,6 +59,7 @@ struct memory_world {
     int read_error;  /* of the file */
     int write_error;
     int synced, opened_again, reads, fetches;
+    int asked; /* which file it is */
     uint64_t fetched; /* bytes asked for */
     bool move_lies;   /* pages are said to have come that have not */
     jmp_buf violated;
