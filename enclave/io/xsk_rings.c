@@ -127,6 +127,20 @@ void xsk_rx_refill(struct xsk_rx *x)
         ring_advance(&x->fill, n);
 }
 
+/* What a descriptor names, if the kernel has it. */
+/*@ requires \valid(x) && xsk_rx_is_valid(x) && \valid(out) && \separated(x, out);
+    assigns x->frames.owner[0 .. FRAMES_MAX - 1], *out;
+    ensures xsk_rx_is_valid(x);
+    ensures \result != 0 ==> xsk_packet_is_held(x, out) && \old(x->frames.owner)[out->frame] == FRAME_KERNEL &&
+            frames_others_keep{Pre, Post}(&x->frames, out->frame);
+    ensures \result != 0 ==> out->length == length && address == out->frame * x->frame_size + out->offset;
+    ensures \result == 0 ==> frames_others_keep{Pre, Post}(&x->frames, -1); */
+static inline bool accept_packet(struct xsk_rx *x, uint64_t address, uint32_t length, struct xsk_packet *out)
+{
+    out->length = length;
+    return frames_accept(&x->frames, address, length, x->frame_size, 0, &out->frame, &out->offset);
+}
+
 /* The i-th packet from our index on. */
 /*@ requires \valid(x) && xsk_rx_is_valid(x) && \valid(out) && \separated(x, out);
     requires i < index_distance(x->rx.own, x->rx.other);
@@ -140,8 +154,7 @@ static inline bool take_packet(struct xsk_rx *x, uint32_t i, struct xsk_packet *
     uint64_t address;
     uint32_t length;
     read_descriptor(&x->rx, i, &address, &length);
-    out->length = length;
-    return frames_accept(&x->frames, address, length, x->frame_size, 0, &out->frame, &out->offset);
+    return accept_packet(x, address, length, out);
 }
 
 uint32_t xsk_rx_take(struct xsk_rx *x, struct xsk_packet *out, uint32_t count)
@@ -198,6 +211,25 @@ void xsk_tx_start(struct xsk_tx *x, uint32_t frame_size)
     frames_start(&x->frames, XSK_TX_BYTES / frame_size);
 }
 
+/* The frame that a completion names, if the kernel has it: it is free. -1: it has not. */
+/*@ requires \valid(x) && xsk_tx_is_valid(x);
+    assigns x->frames.free_count, x->frames.free[0 .. FRAMES_MAX - 1], x->frames.owner[0 .. FRAMES_MAX - 1];
+    ensures xsk_tx_is_valid(x);
+    ensures \result == -1 || (x->first <= \result < x->first + x->frames.count &&
+            \old(x->frames.owner)[\result - x->first] == FRAME_KERNEL &&
+            frames_others_keep{Pre, Post}(&x->frames, \result - x->first));
+    ensures \result != -1 && x->frame_size == 2048 ==> 0 <= address - \result * 2048 <= 2048;
+    ensures \result != -1 && x->frame_size == 4096 ==> 0 <= address - \result * 4096 <= 4096;
+    ensures \result == -1 ==> frames_others_keep{Pre, Post}(&x->frames, -1); */
+static inline int32_t accept_completion(struct xsk_tx *x, uint64_t address)
+{
+    uint32_t frame, offset;
+    if (!frames_accept(&x->frames, address, 0, x->frame_size, x->first, &frame, &offset))
+        return -1;
+    frames_give(&x->frames, frame);
+    return (int32_t)(x->first + frame);
+}
+
 void xsk_tx_reap(struct xsk_tx *x)
 {
     uint32_t n = ring_ready(&x->completion, x->completion.entries), bad = 0;
@@ -208,10 +240,7 @@ void xsk_tx_reap(struct xsk_tx *x)
                      x->frames.owner[0 .. FRAMES_MAX - 1];
         loop variant n - i; */
     for (uint32_t i = 0; i < n; i++) {
-        uint32_t frame, offset;
-        if (frames_accept(&x->frames, read_address(&x->completion, i), 0, x->frame_size, x->first, &frame, &offset)) {
-            frames_give(&x->frames, frame);
-        } else {
+        if (accept_completion(x, read_address(&x->completion, i)) < 0) {
             violation_count();
             bad++;
         }
