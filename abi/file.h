@@ -40,7 +40,7 @@ struct extent_shared {
 
 #define EXTENTS_MAX 8
 #define EXTENT_DATA 0x1000ul
-#define EXTENT_BYTES 0x100000ul
+#define EXTENT_BYTES 0x80000ul /* more would not stay in the cache of a core, where it is copied to and from */
 #define EXTENT_SIZE (EXTENT_DATA + EXTENT_BYTES)
 #define EXTENT_AT_POSITION UINT64_MAX
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -147,12 +148,12 @@ class Program:
         return self.process.returncode is not None
 
     def _wait(self, seconds):
-        deadline = time.monotonic() + seconds
-        while not self._poll():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(0.005)
-        return True
+        if self._poll():
+            return True
+        end = os.pidfd_open(self.process.pid)
+        select.select([end], [], [], seconds)
+        os.close(end)
+        return self._poll()
 
     def _end(self):
         for number in (signal.SIGTERM, signal.SIGKILL):

@@ -54,7 +54,7 @@ static json_t *syscalls(const struct statistics *s)
     uint64_t rewritten_total = 0, trapped_total = 0;
     for (uint64_t number = 0; number < STATISTICS_SYSCALLS; number++) {
         uint64_t rewritten = 0, trapped = 0;
-        for (uint64_t thread = 0; thread < host.image.threads; thread++) {
+        for (uint64_t thread = 0; thread < threads_started(); thread++) {
             rewritten += s->thread[thread].rewritten[number];
             trapped += s->thread[thread].trapped[number];
         }

@@ -51,6 +51,11 @@ struct host_thread *host_thread(uint32_t index)
     return index < host.image.threads ? &table[index] : NULL;
 }
 
+uint32_t threads_started(void)
+{
+    return atomic_load(&started);
+}
+
 /* Does its io_uring have something that it must come for? */
 static bool ring_has_work(struct host_thread *t)
 {

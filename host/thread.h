@@ -33,6 +33,7 @@ struct host_thread {
 };
 
 struct host_thread *host_thread(uint32_t index); /* NULL: no such thread area */
+uint32_t threads_started(void); /* areas from this one on never had a thread */
 extern __thread struct host_thread *self;
 
 int threads_start(void); /* makes the table */

@@ -593,6 +593,11 @@ bool uring_enter_if_news(struct uring *u)
     return true;
 }
 
+bool uring_submitted(const struct uring *u)
+{
+    return !waits(u);
+}
+
 void uring_submit(void)
 {
     struct uring *u = uring_existing();

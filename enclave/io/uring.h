@@ -81,6 +81,8 @@ int uring_enter(struct uring *u, uint64_t timeout_ns);
 /* The same, without sleeping, if there may be something that the last has not brought: it was a while ago, or
  * a thread of the process has heard something from outside since. Was there an enter? */
 bool uring_enter_if_news(struct uring *u);
+/* Has the kernel all that was started, as far as is known? What has not completed then waits for something. */
+bool uring_submitted(const struct uring *u);
 /* Submit, if there is something to submit. */
 void uring_submit(void);
 /* The same before this thread waits elsewhere, where what is being sent would wait with it. */

@@ -172,18 +172,25 @@ static void slot_seal(const struct region *r, uint64_t index, uint64_t version)
 
 /* ---- giving and taking; with the lock held ---- */
 
+/* What is in common.slot is the page's, which is not here any more. */
+static void hand_out(struct region *r, struct common_page *p)
+{
+    uint64_t index = (uint64_t)(p - r->page);
+    slot_seal(r, index, ++p->version);
+    untrusted_write(arena_at(common.arena), common.slot, sizeof *common.slot);
+    p->state = PAGE_ABSENT;
+    ask(COMMON_GIVE, 0, r, index, common.arena);
+}
+
 static void give(struct region *r, struct common_page *p)
 {
-    uint64_t index = (uint64_t)(p - r->page), at = r->start + index * PAGE_SIZE;
+    uint64_t at = r->start + (uint64_t)(p - r->page) * PAGE_SIZE;
     /* Other threads are not to write to it meanwhile. */
     if (process.threads_live > 1 || !(p->protection & PROT_READ))
         pages(PAGES_PROTECT, at, at + PAGE_SIZE, PROT_READ);
     memcpy(common.slot->bytes, (const void *)at, PAGE_SIZE);
     pages(PAGES_UNMAP, at, at + PAGE_SIZE, 0);
-    slot_seal(r, index, ++p->version);
-    untrusted_write(arena_at(common.arena), common.slot, sizeof *common.slot);
-    p->state = PAGE_ABSENT;
-    ask(COMMON_GIVE, 0, r, index, common.arena);
+    hand_out(r, p);
 }
 
 static void give_all(void)
@@ -192,6 +199,23 @@ static void give_all(void)
         for (uint64_t i = 0; i < (r->end - r->start) / PAGE_SIZE; i++)
             if (r->page[i].state == PAGE_HERE)
                 give(r, &r->page[i]);
+}
+
+/* The same with the world stopped: pages that follow each other go from here in one exit. */
+static void give_all_stopped(void)
+{
+    for (struct region *r = common.regions; r; r = r->next)
+        for (uint64_t i = 0, next, count = (r->end - r->start) / PAGE_SIZE; i < count; i = next + 1) {
+            for (next = i; next < count && r->page[next].state == PAGE_HERE; next++) {
+                uint64_t at = r->start + next * PAGE_SIZE;
+                if (!(r->page[next].protection & PROT_READ))
+                    pages(PAGES_PROTECT, at, at + PAGE_SIZE, PROT_READ);
+                memcpy(common.slot->bytes, (const void *)at, PAGE_SIZE);
+                hand_out(r, &r->page[next]);
+            }
+            if (next > i)
+                pages(PAGES_UNMAP, r->start + i * PAGE_SIZE, r->start + next * PAGE_SIZE, 0);
+        }
 }
 
 /* The page appears at once with what is in it: other threads may touch it. */
@@ -435,7 +459,8 @@ static int region_make(uint64_t start, uint64_t end, const struct area *a)
         p->state = PAGE_ABSENT;
         if (!a->used || page_zero(start + i * PAGE_SIZE))
             continue;
-        give(r, p);
+        memcpy(common.slot->bytes, (const void *)(start + i * PAGE_SIZE), PAGE_SIZE);
+        hand_out(r, p);
     }
     pages(PAGES_UNMAP, start, end, 0);
     r->next = common.regions;
@@ -467,10 +492,15 @@ void common_before_fork(void)
 {
     order_before();
     memory_visit(make_common, NULL);
+    common_before_vfork();
+}
+
+void common_before_vfork(void)
+{
     if (common_any())
         memory_release_common();
     lock_take(&common.lock);
-    give_all();
+    give_all_stopped();
     lock_release(&common.lock);
 }
 

@@ -16,6 +16,8 @@
 
 /* With the world stopped, before it is copied: what is mapped for sharing becomes common, and none of it is here. */
 void common_before_fork(void);
+/* The same before a vfork whose child shares all memory, and tells what it changed: what is not common yet stays so. */
+void common_before_vfork(void);
 /* In the child. */
 void common_forked(void);
 /* Has this process any? */

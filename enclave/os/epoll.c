@@ -23,7 +23,6 @@
 #include <asm/unistd_64.h>
 
 #include "abi/exits.h"
-#include "abi/start.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
@@ -35,7 +34,7 @@
 #include "enclave/net/net.h"
 #include "enclave/os/files.h"
 #include "enclave/os/poll.h"
-#include "enclave/os/process.h"
+#include "enclave/os/ring_watch.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
@@ -93,20 +92,12 @@ struct epoll {
     uint32_t tellers;              /* items that tell and are streams, */
     uint32_t locals;               /* and that are the enclave's own */
     struct list changed;           /* those of both that may be ready */
-    uint64_t round;                /* number of the last collect_first */
+    uint64_t round;                /* number of the last look at all that is inside */
     uint32_t owed;                 /* looks at the host's part that come before what is ready inside */
     bool plain;                    /* it is waited for in ways that a ring knows nothing of */
-    struct ring_poll *ring_poll;   /* of the host's epoll, in the ring of a thread that sleeps here */
+    struct ring_watch *watch;      /* of the host's epoll, in the ring of a thread that sleeps here */
     struct waiters waiters;        /* threads in epoll_wait of it, or in poll */
     struct file *file;             /* that it is the data of */
-};
-
-/* A poll of a set's host epoll, on a ring. It lives until its completion, which may be after the set. */
-struct ring_poll {
-    struct uring_op op;
-    struct uring *ring;
-    bool fired;
-    bool orphan; /* the set is gone */
 };
 
 /* file->watchers: the items of a file. */
@@ -274,12 +265,6 @@ static void host_remove(struct item *i)
     if (i->own_fd)
         host_close(i->host_fd);
     i->host_fd = -1;
-}
-
-/* Threads that sleep on what the set was before look again. */
-static void sleepers_wake(struct epoll *p)
-{
-    waiters_wake_all(&p->waiters);
 }
 
 /* ---- epoll_ctl; watch_lock and the set's lock are held ---- */
@@ -501,7 +486,7 @@ SYSCALL(epoll_ctl)
         lock_release(&p->lock);
         lock_release(&watch_lock);
         if (look)
-            sleepers_wake(p);
+            waiters_wake_all(&p->waiters);
     }
     file_put(f);
     file_put(set);
@@ -878,55 +863,23 @@ static int sleep_inside(uint64_t left, bool *over)
 
 /* ---- sleeping in a ring ---- */
 
-static void ring_poll_done(struct uring_op *op, int32_t result, uint32_t buffer, bool more)
+/* With the lock held: the host's side of the set is among what this thread's ring waits for. False: it cannot be. */
+static bool watch_start(struct epoll *p)
 {
-    struct ring_poll *r = container_of(op, struct ring_poll, op);
-    (void)result, (void)buffer, (void)more;
-    r->fired = true;
-    if (r->orphan)
-        alloc_free(r);
-}
-
-/* The host's side of the set is among what this thread's ring waits for. False: it cannot be. */
-static bool ring_poll_arm(struct epoll *p, struct uring *u)
-{
-    struct ring_poll *r = p->ring_poll;
-    if (!r) {
-        if (!(r = alloc(sizeof *r)))
-            return false;
-        r->op.done = ring_poll_done;
-        r->ring = u;
-        p->ring_poll = r;
-    }
-    if (r->op.slot)
-        return r->ring == u;
-    r->ring = u;
-    return !uring_poll(u, &r->op, p->sleep >= 0 ? p->sleep : p->host, POLLIN);
-}
-
-static void ring_poll_drop(struct epoll *p)
-{
-    struct ring_poll *r = p->ring_poll;
-    if (!r)
-        return;
-    p->ring_poll = NULL;
-    if (!r->op.slot) {
-        alloc_free(r);
-        return;
-    }
-    /* Only its thread can cancel it; else it goes with the ring. */
-    r->orphan = true;
-    if (r->ring == uring_existing())
-        uring_cancel(r->ring, &r->op);
+    if (!p->watch)
+        p->watch = ring_watch_start(uring_existing(), p->sleep >= 0 ? p->sleep : p->host, POLLIN);
+    return p->watch && ring_watch_mine(p->watch);
 }
 
 /* Has anything of the host's come? */
-static bool ring_poll_fired(struct epoll *p)
+static bool watch_fired(struct epoll *p)
 {
     lock_take(&p->lock);
-    bool fired = p->ring_poll && p->ring_poll->fired;
-    if (fired)
-        p->ring_poll->fired = false;
+    bool fired = p->watch && ring_watch_reported(p->watch);
+    if (fired) {
+        ring_watch_end(p->watch);
+        p->watch = NULL;
+    }
     lock_release(&p->lock);
     return fired;
 }
@@ -939,7 +892,7 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     bool armed = true;
     if (k->hosts || k->mixed) {
         lock_take(&p->lock);
-        armed = ring_poll_arm(p, u);
+        armed = watch_start(p);
         lock_release(&p->lock);
     }
     if (!armed)
@@ -954,7 +907,7 @@ static int sleep_ring(struct epoll *p, struct epoll_event *out, int maximum, uin
     streams_service();
     *over = !woken && (!left || (before && !error && time_monotonic_ns() - before >= left));
     int found = 0;
-    if (ring_poll_fired(p)) {
+    if (watch_fired(p)) {
         if (p->sleep >= 0)
             return sleep_mixed(p, out, maximum, 0, k, &unused);
         found = look(p, out, maximum);
@@ -969,12 +922,12 @@ static int collect_news(struct epoll *p, struct epoll_event *out, int maximum, b
     lock_take(&p->lock);
     uint64_t round = p->round;
     if (hosts)
-        ring_poll_arm(p, u);
+        watch_start(p);
     lock_release(&p->lock);
     if (!maximum || !uring_enter_if_news(u))
         return 0;
     streams_service();
-    int n = hosts && ring_poll_fired(p) ? look(p, out, maximum) : 0;
+    int n = hosts && watch_fired(p) ? look(p, out, maximum) : 0;
     bool local = false;
     lock_take(&p->lock);
     n += collect(p, out + n, maximum - n, round, 0, &local);
@@ -1009,13 +962,6 @@ static int sleep_somehow(struct epoll *p, struct epoll_event *out, int maximum, 
     return sleep_inside(left, over);
 }
 
-/* There was no room for what the host may have to tell. */
-static void owe_look(struct epoll *p)
-{
-    if (!__atomic_load_n(&p->owed, __ATOMIC_RELAXED))
-        __atomic_store_n(&p->owed, 1, __ATOMIC_RELAXED);
-}
-
 /* One look, and one sleep if there is nothing. Events found; 0: look again, *over: or the time is up. */
 static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint64_t deadline, bool whole_ms,
                      bool signalled, bool *over)
@@ -1032,8 +978,9 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
     if (n && !first && k.hosts && (k.local || !look_is_fresh(set_key(p))))
         n += look(p, out + n, maximum - n);
     if (n) {
-        if (k.hosts && n == maximum && !first) /* each part in its turn */
-            owe_look(p);
+        /* There was no room for what the host may have to tell: each part in its turn. */
+        if (k.hosts && n == maximum && !first && !__atomic_load_n(&p->owed, __ATOMIC_RELAXED))
+            __atomic_store_n(&p->owed, 1, __ATOMIC_RELAXED);
         if (k.rings)
             uring_flush_streams(); /* the next call may not sleep either */
         return n;
@@ -1066,9 +1013,11 @@ static int64_t wait_events(struct epoll *p, struct epoll_event *out, int maximum
         /* Before anything is asked: what interrupts after that must still interrupt the sleep. It may be a point
          * of the world, where nobody is in a list. */
         bool signalled = signal_pending(), over = false;
-        struct waiter w;
-        thread_sleep_prepare();
-        waiters_add(&p->waiters, &w, POLLIN, false);
+        struct waiter w = {.in = NULL};
+        if (deadline != DEADLINE_NOW) {
+            thread_sleep_prepare();
+            waiters_add(&p->waiters, &w, POLLIN, false);
+        }
         int n = wait_once(p, out, maximum, deadline, whole_ms, signalled, &over);
         waiter_remove(&w);
         if (n || over || deadline == DEADLINE_NOW)
@@ -1174,7 +1123,8 @@ static void epoll_release(struct file *f)
         alloc_free(i);
     }
     lock_release(&watch_lock);
-    ring_poll_drop(p);
+    if (p->watch)
+        ring_watch_end(p->watch);
     if (p->sleep >= 0)
         host_close(p->sleep);
     host_close(p->host);

@@ -173,12 +173,15 @@ static int64_t child_make(struct channel *c, struct forked_thread *t, const stru
 
 /* What goes by memory shared with the kernel stays this process's. So nothing may be on its way there that is the
  * child's as well, and nothing may come by it that the child could ask for. */
-static int share_all(void)
+static int share_all(const struct process_request *q)
 {
     net_threads_pause();
     world_suspend();
     memory_push_all();
-    common_before_fork();
+    if (q->flags & CLONE_VM)
+        common_before_vfork();
+    else
+        common_before_fork();
     io_flush_all();
     udp_sockets_share();
     files_visit(file_cache_surrender);
@@ -197,7 +200,7 @@ int64_t process_create(const struct process_request *q)
         world_stop(true);
         making.channel = room;
         making.thread = t;
-        int error = share_all();
+        int error = share_all(q);
         uint64_t at = ((uint64_t)room + CHANNEL_ALIGNMENT - 1) & ~(CHANNEL_ALIGNMENT - 1);
         struct channel *c = (struct channel *)at;
         result = error ? -EAGAIN : child_make(c, t, q);

@@ -73,8 +73,8 @@ static void note_receive(struct file *f, int64_t received)
     stream_offer(f);
 }
 
-/* Receives datagrams as servers do: many in a short time. */
-static void note_datagram(struct file *f)
+/* Datagrams come, or go, as with servers: many in a short time. */
+static void note_datagram(struct file *f, bool sent)
 {
     uintptr_t now = (uint32_t)(__builtin_ia32_rdtsc() >> TICK_SHIFT), before = known(f) >> TICK_AT;
     uintptr_t run = (uint32_t)(now - before) <= 2 ? (known(f) & SMALL_RUN) / SMALL_ONE + 1 : 0;
@@ -82,7 +82,7 @@ static void note_datagram(struct file *f)
     if (run < DATAGRAMS_FROM || !(known(f) & MADE_HERE) || known(f) & (RECEIVE_TIMEOUT | SEND_TIMEOUT | NO_RING))
         return;
     know(f, SMALL_RUN, 0);
-    stream_offer_datagrams(f);
+    stream_offer_datagrams(f, sent);
 }
 
 /* Options that a ring needs to know nothing of: they change how the kernel sends, whom it lets in, or what comes as
@@ -256,6 +256,8 @@ static int host_socket_setsockopt(struct file *f, int level, int name, const voi
 
 static int host_socket_getsockopt(struct file *f, int level, int name, void *value, socklen_t *n)
 {
+    if (stream_on(f) && level == IPPROTO_UDP && name == UDP_GRO)
+        datagrams_leave(f, false); /* the ring has set it for itself */
     int error = host_getsockopt(f->host_fd, level, name, value, n);
     if (!error && stream_on(f) && level == SOL_SOCKET && name == SO_ERROR && *n == sizeof(int)) {
         int own = stream_error(f);
@@ -288,6 +290,8 @@ static int64_t host_socket_sendmsg(struct file *f, const struct msghdr *m, int f
             stream_leave(f); /* only the host knows when there is room again */
         if (datagrams && r >= 0)
             datagrams_sent(f, m, total);
+        else if (r >= 0 && type_of(f) == SOCK_DGRAM)
+            note_datagram(f, true);
         if (r == -EAGAIN && stream_on(f) && !datagrams) {
             int64_t result = stream_send(f, m, flags, false);
             return result == STREAM_NOT ? -EAGAIN : result;
@@ -323,7 +327,8 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
 {
     uint64_t asked;
-    if (m->msg_controllen && type_of(f) == SOCK_STREAM)
+    bool bytes_alone = !m->msg_controllen;
+    if (!bytes_alone && type_of(f) == SOCK_STREAM)
         no_ring(f);
     if (stream_on(f) && stream_datagrams(f)) {
         int64_t result = datagrams_receive(f, m, flags);
@@ -348,7 +353,9 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
     m->msg_flags = (m->msg_flags & ~MSG_CMSG_CLOEXEC) | (flags & MSG_CMSG_CLOEXEC);
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-        note_datagram(f);
+        note_datagram(f, false);
+    else if (bytes_alone && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
+        note_receive(f, r);
     return (uint64_t)r == asked ? receive_rest(f, m->msg_iov, (int)m->msg_iovlen, asked, flags) : r;
 }
 
@@ -369,7 +376,7 @@ int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, in
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
-        note_datagram(f);
+        note_datagram(f, false);
     else if (!(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
         note_receive(f, r);
     return (uint64_t)r == asked ? receive_rest(f, v, count, asked, flags) : r;

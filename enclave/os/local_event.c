@@ -13,7 +13,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
-#include "enclave/os/syscalls.h"
 
 #define ROOM (UINT64_MAX - 1) /* the most that it counts to */
 

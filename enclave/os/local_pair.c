@@ -19,7 +19,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/process.h"
-#include "enclave/os/syscalls.h"
 
 static int64_t pair_read(struct file *f, const struct iovec *v, int count, int64_t offset, int flags)
 {

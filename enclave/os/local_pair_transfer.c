@@ -10,12 +10,10 @@
 #include <signal.h>
 
 #include "enclave/boundary/hostcall.h"
-#include "enclave/boundary/user.h"
 #include "enclave/enclave.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/signal.h"
-#include "enclave/os/syscalls.h"
 
 #define DATAGRAM_MAX (SEND_BUFFER - 32)
 #define CHUNK_MAX 36544u /* of a stream in one message */

@@ -18,7 +18,6 @@
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
 #include "enclave/os/signal.h"
-#include "enclave/os/syscalls.h"
 
 #define SLOTS 16u
 #define READER 0

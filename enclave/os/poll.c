@@ -8,7 +8,6 @@
 #include <time.h>
 
 #include "abi/start.h"
-#include "abi/stats.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"

@@ -15,6 +15,7 @@
 #include "enclave/os/local.h"
 #include "enclave/os/memory.h"
 #include "enclave/os/process.h"
+#include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
 
 #define TEXT_MAX 16384
@@ -284,7 +285,10 @@ static char *print_statm(struct thread *t, uint64_t *size)
 static char *host_text(const char *path, uint64_t *size)
 {
     char *out = alloc(TEXT_MAX);
-    int fd = out ? host_openat(AT_FDCWD, path, O_RDONLY, 0) : -1;
+    int fd;
+    do
+        fd = out ? host_openat(AT_FDCWD, path, O_RDONLY, 0) : -ENOMEM;
+    while (fd == -EINTR && !signal_pending());
     int64_t n = fd < 0 ? fd : host_pread(fd, out, TEXT_MAX - 1, 0);
     if (fd >= 0)
         host_close(fd);
@@ -784,6 +788,8 @@ static int text_open(const struct place *p, const char *path, int flags, struct 
         return -ENOTDIR;
     uint64_t size = 0;
     char *bytes = texts[p->text].print(p->thread, &size);
+    if (!bytes && signal_pending()) /* which kept the host's from being read */
+        return RESTART_SYS;
     *out = text_file_new(bytes, size, path);
     return *out ? 0 : -ENOMEM;
 }

@@ -3,22 +3,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 
-#include <asm/unistd_64.h>
 
 #include "abi/exits.h"
 #include "abi/start.h"
-#include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
-#include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
-#include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -63,10 +58,10 @@ static void finish_if_done(struct stream *s)
 
 static void close_host(const struct stream *s)
 {
-    static const struct linger now = {1, 0};
     if (s->unread && !s->datagrams)
-        host_setsockopt(s->host_fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    host_close(s->host_fd);
+        stream_turn_away(s->host_fd);
+    else
+        host_close(s->host_fd);
 }
 
 static void stream_free(struct stream *s)
@@ -174,6 +169,12 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
         s->contested = datagrams; /* several sets have it: so it stays, as a rule, and nobody is to try again and again */
         return;
     }
+    if (datagrams) {
+        bool joined = datagrams_join(s);
+        lock_take(&s->lock);
+        s->joined = joined;
+        lock_release(&s->lock);
+    }
     uring_defer(u, &s->arm);
 }
 
@@ -196,10 +197,13 @@ void stream_offer_listening(struct file *f, int flags)
 }
 
 /* While there are children datagrams are whoever's that asks for them. */
-void stream_offer_datagrams(struct file *f)
+void stream_offer_datagrams(struct file *f, bool sends)
 {
-    if (!children_any())
-        offer(f, true, false, 0);
+    if (children_any() || (sends && f->stream && f->stream->not_by_sending))
+        return;
+    offer(f, true, false, 0);
+    if (f->stream)
+        f->stream->by_sending = sends;
 }
 
 bool stream_datagrams(const struct file *f)
@@ -246,6 +250,12 @@ static void leave_here(struct stream *s)
     list_remove(&s->of_thread);
     lock_take(&s->lock);
     leave_ring(s);
+    bool joined = s->joined;
+    lock_release(&s->lock);
+    if (joined)
+        datagrams_part(s);
+    lock_take(&s->lock);
+    s->joined = false;
     bool lingering = s->lingering = stream_holds(s);
     lock_release(&s->lock);
     /* The host knows nothing of what has arrived here: it answers when that has been read. */
@@ -266,7 +276,8 @@ void stream_leave_soon(struct stream *s)
 
 static void ask_to_leave(struct stream *s)
 {
-    __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
+    /* Who sends much by one thread may receive much by another, whose ring it is to be on then. */
+    __atomic_store_n(s->by_sending ? &s->not_by_sending : &s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }

@@ -22,8 +22,8 @@
 void stream_offer(struct file *f);
 /* A listening socket of the host has accepted several connections, with these flags: the same. */
 void stream_offer_listening(struct file *f, int flags);
-/* A UDP socket of the host has received much in a short time: the same. */
-void stream_offer_datagrams(struct file *f);
+/* A UDP socket of the host has received, or sent, much in a short time: the same. */
+void stream_offer_datagrams(struct file *f, bool sends);
 /* Does it go over a ring, or is there something left of it inside? */
 static inline bool stream_on(const struct file *f)
 {

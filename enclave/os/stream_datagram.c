@@ -124,24 +124,59 @@ static struct datagram head_of(const struct piece *p)
     return d;
 }
 
-/* A piece with what is in a buffer: its payload too if it is to be inside. NULL: no memory. */
+static struct piece *piece_make(const struct datagram *d, uint32_t inside)
+{
+    uint32_t head = (uint32_t)HEAD + d->control_length;
+    struct piece *p = alloc(sizeof *p + head + inside);
+    if (!p)
+        return NULL;
+    *p = (struct piece){.buffer = URING_NO_BUFFER, .offset = head, .length = d->length, .charge = d->length + CHARGE};
+    return p;
+}
+
+/* With the control data there: is it a row? */
+static void piece_finish(struct piece *p, const struct datagram *d, bool joined)
+{
+    struct datagram known = *d;
+    uint16_t row = joined && d->control_length ? datagram_row(p->bytes + HEAD, &known.control_length) : 0;
+    p->row = row;
+    memcpy(p->bytes, &known, HEAD);
+}
+
+/* What is in a buffer: its payload too if it is to be inside. NULL: no memory. */
 static struct piece *piece_of(const struct stream *s, uint32_t buffer, const struct datagram *d, bool inside)
 {
     struct untrusted from = uring_datagram(s->ring, buffer);
-    uint32_t head = (uint32_t)HEAD + d->control_length;
-    struct piece *p = alloc(sizeof *p + head + (inside ? d->length : 0));
+    struct piece *p = piece_make(d, inside ? d->length : 0);
     if (!p)
         return NULL;
-    *p = (struct piece){.buffer = inside ? URING_NO_BUFFER : buffer,
-                        .offset = inside ? head : DATAGRAM_PAYLOAD,
-                        .length = d->length,
-                        .charge = d->length + CHARGE};
-    memcpy(p->bytes, d, HEAD);
     if (d->control_length)
         (void)untrusted_read(p->bytes + HEAD, untrusted_at(from, DATAGRAM_HEAD + DATAGRAM_NAME), d->control_length);
-    if (inside)
-        (void)untrusted_read(p->bytes + head, untrusted_at(from, DATAGRAM_PAYLOAD), d->length);
+    if (inside) {
+        (void)untrusted_read(p->bytes + p->offset, untrusted_at(from, DATAGRAM_PAYLOAD), d->length);
+    } else {
+        p->buffer = buffer;
+        p->offset = DATAGRAM_PAYLOAD;
+    }
+    piece_finish(p, d, s->joined);
     return p;
+}
+
+struct piece *datagrams_piece(const struct datagram *d, const uint8_t *control, const uint8_t *payload)
+{
+    struct piece *p = piece_make(d, d->length);
+    if (!p)
+        return NULL;
+    __builtin_memcpy(p->bytes + HEAD, control, d->control_length);
+    __builtin_memcpy(p->bytes + p->offset, payload, d->length);
+    piece_finish(p, d, true);
+    return p;
+}
+
+/* Of the datagram that is first in a piece. */
+static uint32_t length_of(const struct piece *p)
+{
+    return p->row ? MIN(p->row, p->length) : p->length;
 }
 
 int datagrams_move_inside(struct stream *s)
@@ -231,9 +266,9 @@ static int copy_part(const struct stream *s, const struct piece *p, uint32_t ski
 /* How much of it there was room for, or -EFAULT. */
 static int64_t copy_payload(const struct stream *s, const struct piece *p, const struct msghdr *m)
 {
-    uint32_t done = 0;
-    for (size_t i = 0; i < m->msg_iovlen && done < p->length; i++) {
-        uint32_t n = (uint32_t)MIN(m->msg_iov[i].iov_len, (size_t)(p->length - done));
+    uint32_t done = 0, length = length_of(p);
+    for (size_t i = 0; i < m->msg_iovlen && done < length; i++) {
+        uint32_t n = (uint32_t)MIN(m->msg_iov[i].iov_len, (size_t)(length - done));
         if (n && copy_part(s, p, done, m->msg_iov[i].iov_base, n))
             return -EFAULT;
         done += n;
@@ -267,6 +302,16 @@ static void give_control(struct msghdr *m, const uint8_t *control, uint32_t leng
     }
 }
 
+/* It has been received, and is no more. */
+static void take_first(struct stream *s, struct piece *p)
+{
+    uint32_t length = length_of(p);
+    p->offset += length;
+    p->length -= length;
+    if (!p->row || !p->length)
+        stream_piece_pop(s);
+}
+
 /* With the lock held: what the call returns now; -EAGAIN: wait; STREAM_NOT. Errors come first, as in the kernel. */
 static int64_t receive_now(struct stream *s, struct msghdr *m, int flags)
 {
@@ -277,23 +322,23 @@ static int64_t receive_now(struct stream *s, struct msghdr *m, int flags)
         return -told;
     }
     if (!s->first)
-        return s->state == STREAM_OFF ? STREAM_NOT : -EAGAIN;
+        return s->state == STREAM_OFF && !s->joined ? STREAM_NOT : -EAGAIN;
     if ((flags & MSG_PEEK) && datagrams_move_inside(s)) /* what is looked at twice lies inside */
         return -ENOMEM;
     struct piece *p = s->first;
     struct datagram d = head_of(p);
-    int64_t result = copy_payload(s, p, m);
+    int64_t result = copy_payload(s, p, m), length = length_of(p);
     m->msg_flags = (flags & MSG_CMSG_CLOEXEC) | (d.cut ? MSG_CTRUNC : 0);
-    if (result >= 0 && result < p->length)
+    if (result >= 0 && result < length)
         m->msg_flags |= MSG_TRUNC;
     if (result >= 0 && (flags & MSG_TRUNC))
-        result = p->length;
+        result = length;
     if (m->msg_name)
         __builtin_memcpy(m->msg_name, d.name, MIN(d.name_length, m->msg_namelen));
     m->msg_namelen = m->msg_name ? d.name_length : 0;
     give_control(m, p->bytes + HEAD, d.control_length);
     if (!(flags & MSG_PEEK))
-        stream_piece_pop(s);
+        take_first(s, p);
     datagrams_note(s->datagrams, d.name, d.name_length, ALWAYS_SENT);
     return result;
 }
@@ -338,7 +383,7 @@ int64_t datagrams_receive(struct file *f, struct msghdr *m, int flags)
 
 uint32_t datagrams_state(const struct stream *s)
 {
-    uint32_t now = POLLOUT | POLLWRNORM | POLLWRBAND;
+    uint32_t now = s->was_full ? 0 : POLLOUT | POLLWRNORM | POLLWRBAND;
     if (s->first)
         now |= POLLIN | POLLRDNORM;
     if (s->receive_error || s->send_error)
@@ -350,7 +395,7 @@ int datagrams_first_length(struct file *f)
 {
     struct stream *s = f->stream;
     lock_take(&s->lock);
-    int length = s->first ? (int)s->first->length : -1;
+    int length = s->first ? (int)length_of(s->first) : -1;
     lock_release(&s->lock);
     return length;
 }

@@ -5,6 +5,7 @@
  * or where one as long has been sent. All others go by an exit, after those that wait.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
 
@@ -79,14 +80,15 @@ static void sent(struct uring_op *op, int32_t result, uint32_t buffer, bool more
     give(p);
     lock_take(&s->lock);
     s->outgoing--;
-    bool tell = result < 0 && result != -ECANCELED;
-    if (tell) {
+    bool failed = result < 0 && result != -ECANCELED, room = s->was_full && !s->outgoing;
+    if (failed)
         s->send_error = -result;
-        s->arrivals++;
-    }
+    if (room)
+        s->was_full = false;
+    s->arrivals += failed || room;
     struct file *f = s->file;
-    if (stream_completed(s) && f && tell)
-        epoll_changed(f, POLLERR);
+    if (stream_completed(s) && f && (failed || room))
+        epoll_changed(f, POLLERR | POLLOUT | POLLWRNORM | POLLWRBAND);
 }
 
 static struct sends *sends_make(void)
@@ -126,11 +128,13 @@ static bool control_suits(const struct msghdr *m)
     const struct cmsghdr *c = m->msg_control;
     if (!m->msg_controllen)
         return true;
-    if (m->msg_controllen < sizeof *c || m->msg_controllen > CONTROL_MOST || CMSG_ALIGN(c->cmsg_len) < m->msg_controllen)
+    if (m->msg_controllen < sizeof *c || m->msg_controllen > CONTROL_MOST)
         return false;
-    return (c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO && c->cmsg_len == CMSG_LEN(sizeof(struct in_pktinfo))) ||
-           (c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO &&
-            c->cmsg_len == CMSG_LEN(sizeof(struct in6_pktinfo)));
+    bool four = c->cmsg_level == IPPROTO_IP && c->cmsg_type == IP_PKTINFO;
+    bool six = c->cmsg_level == IPPROTO_IPV6 && c->cmsg_type == IPV6_PKTINFO;
+    size_t length = four ? CMSG_LEN(sizeof(struct in_pktinfo)) : CMSG_LEN(sizeof(struct in6_pktinfo));
+    return (four || six) && c->cmsg_len == length && m->msg_controllen >= length &&
+           m->msg_controllen <= CMSG_ALIGN(length);
 }
 
 static int fill(const struct send *p, const struct msghdr *m, uint64_t length)
@@ -175,6 +179,27 @@ static int64_t admit(struct stream *s, const struct msghdr *m, int flags, uint64
     return error ? -error : good ? 0 : STREAM_NOT;
 }
 
+/* While some wait for room in the socket no others go, or they might overtake those. 0, or what the call returns. */
+static int64_t wait_for_room(struct file *f, int flags)
+{
+    struct stream *s = f->stream;
+    bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT), looked = false;
+    while (s->outgoing && uring_submitted(s->ring)) {
+        int64_t result = 0;
+        if (!looked)
+            uring_enter(s->ring, 0);
+        else if (!wait)
+            result = -EAGAIN;
+        else
+            result = stream_wait(s->ring);
+        looked = true;
+        s->was_full |= result == -EAGAIN;
+        if (result)
+            return result;
+    }
+    return 0;
+}
+
 int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
 {
     struct stream *s = f->stream;
@@ -187,6 +212,11 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags)
     }
     if (!stream_home(s))
         return STREAM_NOT;
+    int64_t full = wait_for_room(f, flags);
+    if (full)
+        return full;
+    if (s->state != STREAM_ACTIVE)
+        return STREAM_NOT; /* it has left meanwhile */
     if (result || !(p = take(s->ring))) {
         uring_submit(); /* what is ahead of it */
         return STREAM_NOT;

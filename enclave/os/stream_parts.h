@@ -25,6 +25,7 @@ struct piece {
     uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
     uint32_t offset, length;
     uint32_t charge; /* what it counts for */
+    uint32_t row;    /* 0: it is one datagram, else a row of such that are so long, and a last one */
     uint8_t bytes[]; /* of a datagram: first what goes with it */
 };
 
@@ -48,6 +49,9 @@ struct stream {
     int accept_flags;  /* with these: SOCK_NONBLOCK or 0 */
     struct datagrams *datagrams; /* UDP; NULL: bytes or connections */
     uint32_t outgoing; /* datagrams in flight */
+    bool joined;       /* the kernel may join datagrams that come */
+    bool by_sending;   /* it was taken over because much was sent by it, */
+    bool not_by_sending; /* which is not to happen again: another thread receives */
     bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */
@@ -135,6 +139,17 @@ uint32_t datagrams_state(const struct stream *s);
  * one of so many bytes was sent there. */
 bool datagrams_known(const struct datagrams *d, const void *name, socklen_t n, uint64_t length);
 void datagrams_note(struct datagrams *d, const void *name, socklen_t n, uint64_t length);
+
+/* One that lies inside: with its control data and payload. NULL: no memory. */
+struct datagram;
+struct piece *datagrams_piece(const struct datagram *d, const uint8_t *control, const uint8_t *payload);
+
+/* ---- stream_datagram_row.c ---- */
+
+/* Have the kernel join them: does it? */
+bool datagrams_join(const struct stream *s);
+/* No more: what is joined already comes inside. Nothing is in flight; without the lock. */
+void datagrams_part(struct stream *s);
 
 /* ---- stream_datagram_send.c ---- */
 

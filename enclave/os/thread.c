@@ -189,27 +189,42 @@ static void thread_unclaim(struct thread *t)
     world_left();
 }
 
+/* What each begins with: returns its registers, to be filled in; FS is its block's. */
+static struct registers *thread_prepare(struct thread *t)
+{
+    struct thread_block *block = t->block;
+    lock_alone = false;
+    thread_block_prepare(block, t->index);
+    block->pending = 0;
+    block->host_signals = 0;
+    block->thread = t;
+    block->xsave_mask = current()->block->xsave_mask;
+    fpu_save(block);
+    return (struct registers *)block->stack_top - 1;
+}
+
+/* The host's part. 0 or -errno. */
+static int64_t thread_launch(struct thread *t, bool background)
+{
+    __atomic_store_n(&t->block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
+    int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, background, 0, 0, 0, 0);
+    if (error)
+        __atomic_store_n(&t->block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
+    return error;
+}
+
 int thread_start_background(void (*main)(uint64_t argument), uint64_t argument)
 {
     struct thread *t = thread_claim();
     if (!t)
         return -EAGAIN;
-    struct thread_block *block = t->block;
-    lock_alone = false;
-    thread_block_prepare(block, t->index);
-    block->thread = t;
-    block->xsave_mask = current()->block->xsave_mask;
-    fpu_save(block);
     /* It begins as a thread of the program does, but in the LibOS, on what is left of the LibOS's stack. */
-    struct registers *r = (struct registers *)block->stack_top - 1;
+    struct registers *r = thread_prepare(t);
     *r = (struct registers){.rip = (uint64_t)main, .rdi = argument, .rflags = 0x202, .number = UINT64_MAX};
     r->rsp = ((uint64_t)r & ~15ull) - 8;
     t->mask = UINT64_MAX;
-    __atomic_store_n(&block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
+    int64_t error = thread_launch(t, true);
     thread_unclaim(t); /* its area is not free for that: its state says so */
-    int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, 1, 0, 0, 0, 0);
-    if (error)
-        __atomic_store_n(&block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
     return (int)error;
 }
 
@@ -234,16 +249,9 @@ static int64_t thread_create(const struct clone_request *q)
         log_warning("all %u threads of the enclave are in use", process.thread_count);
         return -EAGAIN;
     }
-    struct thread_block *block = t->block;
-    lock_alone = false;
-    thread_block_prepare(block, t->index);
-    block->pending = 0;
-    block->host_signals = 0;
-    block->thread = t;
-    block->xsave_mask = me->block->xsave_mask;
-    block->fs = q->flags & CLONE_SETTLS ? q->tls : (uint64_t)block;
-    fpu_save(block);
-    struct registers *r = (struct registers *)block->stack_top - 1;
+    struct registers *r = thread_prepare(t);
+    if (q->flags & CLONE_SETTLS)
+        t->block->fs = q->tls;
     *r = *((struct registers *)me->block->stack_top - 1);
     r->rax = 0;
     r->rsp = q->stack;
@@ -259,16 +267,11 @@ static int64_t thread_create(const struct clone_request *q)
         result = -EFAULT;
     if ((q->flags & CLONE_CHILD_SETTID) && user_put((void *)q->child_tid, &t->tid))
         result = -EFAULT;
-    if (result > 0) {
-        __atomic_store_n(&block->state, TB_STATE_STARTING, __ATOMIC_RELEASE);
-        int64_t error = exit_checked(EXIT_THREAD_START, 0, 0, t->index, 0, 0, 0, 0, 0);
-        if (error) {
-            __atomic_store_n(&block->state, TB_STATE_UNUSED, __ATOMIC_RELEASE);
-            result = error;
-        }
-    }
-    if (result < 0)
+    int64_t error = result > 0 ? thread_launch(t, false) : result;
+    if (error) {
         thread_unclaim(t);
+        result = error;
+    }
     return result;
 }
 

@@ -52,9 +52,9 @@ exits_of() {
     field stats.json exits.total
 }
 
-@test "threads that wait in recv, or in poll, answer a request in one exit" {
+@test "threads that wait in recv, in recvfrom, or in poll, answer a request in one exit" {
     local way
-    for way in threads polls; do
+    for way in threads names polls; do
         exits_of $way 5000 >exits
         echo "$way: $(cat exits) exits"
         [ "$(cat exits)" -lt 6000 ]

@@ -45,6 +45,8 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
 
 @test "looking, lengths, short buffers, FIONREAD" { compare asking; }
 
+@test "rows of datagrams are received one by one, also when the socket leaves its ring" { compare rows; }
+
 @test "errors come before what waits, to whichever call is next" { compare errors; }
 
 @test "epoll by levels, by edges, once, and by two descriptors" { compare levels; }
@@ -62,6 +64,11 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
 @test "answers go where they belong, and few of them by exits" {
     compare answers
     [ "$(field stats.json exits.by_name.sendto)" -lt 1500 ]
+}
+
+@test "what one thread sends another receives, in order" {
+    compare stream
+    [ "$(field stats.json exits.by_name.sendto)" -lt 1000 ]
 }
 
 @test "nothing wakes up while nothing comes" {

@@ -5,6 +5,7 @@
  *     connections serve PORT           a server by epoll: what comes is sent back, until a connection says "stop"
  *     connections threads PORT         the same by a thread for each connection, which waits in recv
  *     connections polls PORT           the same, each thread waits in poll
+ *     connections names PORT           the same, each thread waits in recvfrom, and asks who sent it
  *     connections hold PORT COUNT      so many at once, all served twice; they stay until a line comes on standard input
  *     connections pass PORT COUNT      so many, sixteen at a time: each is served once and closed, one way or another
  *     connections ping PORT COUNT      so many requests, one at a time
@@ -114,7 +115,7 @@ static void serve(void)
     }
 }
 
-static int by_poll;
+static int by_poll, by_name;
 
 static void *serve_one(void *context)
 {
@@ -124,7 +125,12 @@ static void *serve_one(void *context)
     for (;;) {
         if (by_poll)
             CHECK(poll(&p, 1, -1));
-        ssize_t n = recv(fd, bytes, sizeof bytes, 0);
+        struct sockaddr_in from;
+        socklen_t length = sizeof from;
+        ssize_t n = by_name ? recvfrom(fd, bytes, sizeof bytes, 0, (struct sockaddr *)&from, &length)
+                            : recv(fd, bytes, sizeof bytes, 0);
+        if (by_name && n > 0 && length) /* TCP does not say */
+            break;
         if (n == 4 && !memcmp(bytes, "stop", 4))
             exit(0);
         if (n <= 0 || send(fd, bytes, (size_t)n, MSG_NOSIGNAL) != n)
@@ -258,7 +264,8 @@ int main(int argc, char **words)
     many_descriptors();
     if (!strcmp(what, "serve"))
         serve();
-    else if (!strcmp(what, "threads") || (by_poll = !strcmp(what, "polls")))
+    else if (!strcmp(what, "threads") || (by_poll = !strcmp(what, "polls")) ||
+             (by_name = !strcmp(what, "names")))
         serve_by_threads();
     else if (!strcmp(what, "ping"))
         ping(count);

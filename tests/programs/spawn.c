@@ -80,6 +80,33 @@ static void sharing(void)
 }
 
 /* The others go on while one thread's child has not executed anything: what they write is not undone. */
+/* Memory for all children is one for vfork's too, before a fork and after. */
+static void mapped(void)
+{
+    volatile int *both = mmap(NULL, 20 * 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    both[0] = 1;
+    both[5 * 1024] = 5;
+    for (int round = 0; round < 2; round++) {
+        pid_t pid = vfork();
+        if (pid == 0) {
+            both[1024] += both[0];
+            both[5 * 1024]++;
+            _exit(both[5 * 1024]);
+        }
+        printf("mapped: %d", status_of(pid));
+        printf(" %d %d\n", both[1024], both[5 * 1024]);
+        fflush(stdout);
+        if (!(pid = fork())) {
+            both[2048] = both[1024] + 10;
+            _exit(0);
+        }
+        printf("forked: %d", status_of(pid));
+        printf(" %d %d\n", both[2048], both[5 * 1024]);
+        both[0]++;
+        fflush(stdout);
+    }
+}
+
 static _Atomic int counter, stop;
 
 static void *count(void *unused)
@@ -114,6 +141,7 @@ int main(void)
     char line[100];
     spawning();
     sharing();
+    mapped();
     others();
     fflush(stdout);
     printf("system: %d\n", WEXITSTATUS(system("exit 7")));

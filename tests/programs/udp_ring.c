@@ -198,6 +198,77 @@ static void asking(int from)
     close(fd);
 }
 
+/* ---- rows: what is sent as one, and may arrive as one, is received one by one ---- */
+
+static void send_row(int from, int fd, uint16_t size, size_t n)
+{
+    struct sockaddr_in a = address_of(fd);
+    union {
+        struct cmsghdr header;
+        char room[CMSG_SPACE(sizeof size)];
+    } row = {.header = {CMSG_LEN(sizeof size), IPPROTO_UDP, UDP_SEGMENT}};
+    struct iovec v = {bytes, n};
+    struct msghdr m = {.msg_name = &a, .msg_namelen = sizeof a, .msg_iov = &v, .msg_iovlen = 1,
+                       .msg_control = &row, .msg_controllen = sizeof row.room};
+    memcpy(CMSG_DATA(&row.header), &size, sizeof size);
+    for (size_t i = 0; i < n; i++)
+        bytes[i] = (char)('a' + i / size);
+    if (sendmsg(from, &m, 0) != (ssize_t)n)
+        perror("sendmsg");
+}
+
+/* All that is there: how many of which length, each of bytes that are alike. */
+static void say_row(const char *name, int fd)
+{
+    ssize_t last = -2, n = -1;
+    int count = 0, mixed = 0;
+    printf("%s:", name);
+    do {
+        n = recv(fd, bytes, sizeof bytes, MSG_DONTWAIT);
+        for (ssize_t i = 1; i < n; i++)
+            mixed += bytes[i] != bytes[0];
+        if (n != last && count)
+            printf(" %d of %zd", count, last);
+        count = n == last ? count + 1 : 1;
+        last = n;
+    } while (n >= 0);
+    printf(", %d mixed\n", mixed);
+}
+
+static void rows(int from)
+{
+    int fd = busy_socket(from, 0), on = 1, value = -1;
+    socklen_t n = sizeof value;
+    send_row(from, fd, 100, 1030);
+    say_row("a row", fd);
+    for (int i = 0; i < 3; i++) /* as much as there is room for natively */
+        send_row(from, fd, 1000, 20000 + 500 * (size_t)(i % 2));
+    printf("lengths %zd %zd", recv(fd, bytes, 2, MSG_PEEK | MSG_TRUNC), recv(fd, bytes, 2, MSG_TRUNC));
+    ioctl(fd, FIONREAD, &value);
+    printf(" FIONREAD %d\n", value);
+    say_row("some rows", fd);
+    for (int i = 0; i < 6; i++)
+        send_row(from, fd, 300, 3100);
+    ready(fd, 1000);
+    for (int i = 0; i < 6; i++)
+        send_row(from, fd, 300, 3100);
+    printf("the option %d", getsockopt(fd, IPPROTO_UDP, UDP_GRO, &value, &n));
+    printf(" %d\n", value);
+    say_row("after it has left", fd);
+    make_busy(fd, from);
+    setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
+    make_busy(fd, from);
+    send_row(from, fd, 100, 1030);
+    for (int way = 0; way < 2; way++) {
+        char space[100];
+        struct iovec v = {bytes, sizeof bytes};
+        struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = space, .msg_controllen = sizeof space};
+        printf("the program's own row %zd", recvmsg(fd, &m, way ? 0 : MSG_PEEK));
+        printf(", control %zu, of %d\n", m.msg_controllen, m.msg_controllen ? *(int *)CMSG_DATA(CMSG_FIRSTHDR(&m)) : 0);
+    }
+    close(fd);
+}
+
 /* ---- errors ---- */
 
 static void errors(int from)
@@ -490,6 +561,33 @@ static void answers(int from)
     close(fd);
 }
 
+/* ---- one thread sends, another receives ---- */
+
+static void *sender(void *from)
+{
+    for (int i = 0; i < 4000; i++) {
+        send_to(*(int *)from, shared, &i, sizeof i);
+        while (__atomic_load_n(&total, __ATOMIC_SEQ_CST) < i - 50)
+            sched_yield();
+    }
+    return NULL;
+}
+
+static void stream(int from)
+{
+    pthread_t t;
+    int disorder = 0;
+    shared = bound_to(0, 0);
+    pthread_create(&t, NULL, sender, &from);
+    for (total = 0; total < 4000; __atomic_fetch_add(&total, 1, __ATOMIC_SEQ_CST)) {
+        int got = -1;
+        disorder += recv(shared, &got, sizeof got, 0) != sizeof got || got != total;
+    }
+    pthread_join(t, NULL);
+    printf("%d received, %d out of order\n", total, disorder);
+    close(shared);
+}
+
 /* ---- nothing comes, for a second: for the test to count what is done meanwhile ---- */
 
 static void idle(int from)
@@ -517,7 +615,8 @@ int main(int count, char **arguments)
     } table[] = {{"lengths", lengths}, {"sockets", many_sockets}, {"flood", flood},   {"asking", asking},
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
-                 {"control", control}, {"answers", answers},      {"idle", idle}};
+                 {"control", control}, {"answers", answers},      {"idle", idle},
+                 {"rows", rows},       {"stream", stream}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)

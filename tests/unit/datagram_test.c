@@ -458,6 +458,56 @@ static void rows_are_told_by_an_element_that_is_taken_out(void **state)
     }
 }
 
+/* As the kernel joins them: a row of `size`. */
+static void row_arrives(uint32_t buffer, const char *text, uint32_t length, uint32_t size)
+{
+    const uint64_t control[6] = {20, IPPROTO_UDP | (uint64_t)UDP_GRO << 32, size, 20, 0, 8};
+    datagrams_received(&stream.receiving, fill(buffer, text, length, control, sizeof control), buffer, true);
+}
+
+static void a_row_is_received_one_by_one(void **state)
+{
+    (void)state;
+    stream.joined = true;
+    row_arrives(6, "aaabbbccd", 9, 3);
+    assert_int_equal(datagrams_first_length(&file), 3);
+    assert_memory_equal(receive(MSG_PEEK).bytes, "aaa", 3); /* it lies inside now */
+    memset(buffers[6], 'x', sizeof buffers[6]);
+    struct got g = receive_with(100, 200, 0);
+    assert_int_equal(g.result, 3);
+    assert_memory_equal(g.bytes, "aaa", 3);
+    assert_int_equal(g.m.msg_controllen, 24); /* what the program did not ask for is not there */
+    g = receive_with(1, 0, MSG_TRUNC);
+    assert_int_equal(g.result, 3);
+    assert_int_equal(g.m.msg_flags & MSG_TRUNC, MSG_TRUNC);
+    g = receive(0);
+    assert_int_equal(g.result, 3);
+    assert_memory_equal(g.bytes, "ccd", 3);
+    assert_int_equal(receive(0).result, -EAGAIN);
+    row_arrives(7, "aaabb", 5, 3);
+    assert_int_equal(receive(0).result, 3);
+    assert_int_equal(given[7], 0);
+    assert_int_equal(datagrams_first_length(&file), 2);
+    assert_int_equal(receive(0).result, 2);
+    assert_int_equal(given[7], 1);
+}
+
+static void a_row_that_cannot_be_is_one_datagram(void **state)
+{
+    static const uint32_t sizes[] = {0, 9, 10, 65535, 65536, UINT32_MAX};
+    (void)state;
+    stream.joined = true;
+    for (unsigned i = 0; i < ARRAY_SIZE(sizes); i++) {
+        row_arrives(i, "aaabbbccd", 9, sizes[i]);
+        assert_int_equal(receive(0).result, 9);
+    }
+    stream.joined = false; /* the program's own */
+    row_arrives(9, "aaabbbccd", 9, 3);
+    struct got g = receive_with(100, 200, 0);
+    assert_int_equal(g.result, 9);
+    assert_int_equal(g.m.msg_controllen, 48);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -474,6 +524,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(control_data_is_given_as_far_as_it_holds_up, fresh, over),
         cmocka_unit_test_setup_teardown(control_data_is_cut_to_the_room, fresh, over),
         cmocka_unit_test_setup_teardown(places_are_known_by_what_came_and_went, fresh, over),
+        cmocka_unit_test_setup_teardown(a_row_is_received_one_by_one, fresh, over),
+        cmocka_unit_test_setup_teardown(a_row_that_cannot_be_is_one_datagram, fresh, over),
         cmocka_unit_test(rows_are_told_by_an_element_that_is_taken_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

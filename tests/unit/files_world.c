@@ -702,6 +702,18 @@ struct ring_watch *ring_watch_start(struct uring *u, int host_fd, uint32_t event
     return NULL;
 }
 
+bool ring_watch_mine(const struct ring_watch *w)
+{
+    (void)w;
+    return false;
+}
+
+uint32_t ring_watch_reported(const struct ring_watch *w)
+{
+    (void)w;
+    return 0;
+}
+
 uint32_t ring_watch_end(struct ring_watch *w)
 {
     (void)w;
@@ -739,9 +751,9 @@ void stream_offer_listening(struct file *f, int flags)
     (void)f, (void)flags;
 }
 
-void stream_offer_datagrams(struct file *f)
+void stream_offer_datagrams(struct file *f, bool sends)
 {
-    (void)f;
+    (void)f, (void)sends;
 }
 
 int64_t stream_accept(struct file *f, int flags, struct sockaddr_storage *a, socklen_t *n)

@@ -18,6 +18,7 @@
 #include "abi/exits.h"
 #include "abi/uring.h"
 #include "enclave/boundary/arena.h"
+#include "enclave/boundary/datagram.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/order.h"
@@ -408,6 +409,76 @@ static void a_buffer_that_is_not_the_kernels_is_not_taken(void **state)
     assert_int_equal(uring_buffers_left(ring), URING_BUFFERS - 1);
 }
 
+static void fills_a_datagram(void)
+{
+    post(name_of(0), DATAGRAM_BUFFER, IORING_CQE_F_BUFFER | IORING_CQE_F_MORE | claimed_buffer << 16);
+}
+
+/* Those of datagrams are others than those of bytes, though they have the same numbers. */
+static void datagrams_have_buffers_of_their_own(void **state)
+{
+    (void)state;
+    assert_true(uring_datagrams(ring));
+    const struct io_uring_buf_ring *r = (const void *)kernel.setup.datagrams_offset;
+    assert_int_equal(uring_receive_datagrams(ring, &one.op, SOCKET), 0);
+    claimed_buffer = 3;
+    kernel.work = fills_a_datagram;
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.last[0].opcode, IORING_OP_RECVMSG);
+    assert_int_equal(kernel.last[0].buf_group, URING_DATAGRAM_GROUP);
+    const struct msghdr *room = (const void *)kernel.last[0].addr;
+    assert_int_equal(room->msg_namelen, DATAGRAM_NAME);
+    assert_int_equal(room->msg_controllen, DATAGRAM_CONTROL);
+    assert_int_equal(one.result, DATAGRAM_BUFFER);
+    assert_int_equal(one.buffer, 3);
+    assert_int_equal(uring_datagrams_left(ring), URING_DATAGRAMS - 1);
+    assert_int_equal(uring_buffers_left(ring), URING_BUFFERS);
+    assert_int_equal(r->bufs[3].addr, uring_datagram(ring, 3).address);
+    assert_int_equal(r->bufs[3].len, DATAGRAM_BUFFER);
+    kernel.work = fills_a_datagram; /* it is ours, and being read */
+    uring_enter(ring, 0);
+    assert_int_equal(one.buffer, URING_NO_BUFFER);
+    assert_int_equal(kernel.violations, 1);
+    uring_datagram_give(ring, 3);
+    assert_int_equal(uring_datagrams_left(ring), URING_DATAGRAMS);
+    claimed_buffer = URING_DATAGRAMS; /* there is such a one, of the others */
+    kernel.work = fills_a_datagram;
+    uring_enter(ring, 0);
+    assert_int_equal(one.result, -EIO);
+    assert_int_equal(kernel.violations, 2);
+}
+
+static void a_message_is_sent_by_its_header(void **state)
+{
+    (void)state;
+    assert_int_equal(uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, MSG_CONFIRM), 0);
+    claimed = 4; /* more than it has */
+    kernel.work = lies_of_result;
+    uring_enter(ring, 0);
+    assert_int_equal(kernel.last[0].opcode, IORING_OP_SENDMSG);
+    assert_int_equal(kernel.last[0].addr, 4096);
+    assert_int_equal(kernel.last[0].msg_flags, MSG_CONFIRM | MSG_NOSIGNAL);
+    assert_int_equal(one.result, -EIO);
+    assert_int_equal(kernel.violations, 1);
+}
+
+/* Datagrams that were just sent wait for others; bytes do not. */
+static void datagrams_are_not_flushed_at_once(void **state)
+{
+    (void)state;
+    uring_enter(ring, 0);
+    unsigned enters = kernel.enters;
+    uring_send_message(ring, &one.op, SOCKET, (struct untrusted){4096}, 3, 0);
+    uring_flush_streams();
+    assert_int_equal(kernel.enters, enters);
+    uring_send(ring, &two.op, SOCKET, (struct untrusted){4096}, 3, true);
+    kernel.work = both_end;
+    uring_flush_streams();
+    assert_int_equal(kernel.enters, enters + 1);
+    uring_flush_streams();
+    assert_int_equal(kernel.enters, enters + 1);
+}
+
 struct later {
     struct uring_deferred d;
     unsigned submits;
@@ -628,6 +699,9 @@ static void where_it_is_refused_it_is_not_asked_for_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(datagrams_have_buffers_of_their_own),
+        TEST(a_message_is_sent_by_its_header),
+        TEST(datagrams_are_not_flushed_at_once),
         TEST(one_enter_submits_and_brings_back),
         TEST(buffers_go_round),
         TEST(what_nobody_waits_for_is_dropped),

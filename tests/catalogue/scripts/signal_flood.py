@@ -51,6 +51,13 @@ while len(values) < 3000:
         pass
 os.waitpid(child, 0)
 print("read", values == list(range(3000)))
+# the LibOS asks the host, too, while signals come
+came = []
+signal.signal(signal.SIGRTMIN + 15, lambda number, frame: came.append(number))
+child = send(2000, [signal.SIGRTMIN + 15, signal.SIGWINCH])
+texts = [open("/proc/self/" + name, "rb").read() for i in range(500) for name in ("status", "stat", "limits")]
+os.waitpid(child, 0)
+print("files of /proc", all(texts), len(texts), len(came) > 0)
 # standard ones are one, however often they are sent, and are none when they are ignored meanwhile
 for round in range(2):
     os.waitpid(send(1000, [signal.SIGUSR1]), 0)
