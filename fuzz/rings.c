@@ -27,7 +27,7 @@
 
 /* ---- the enclave's surroundings; offsets in the arena are addresses here ---- */
 
-static _Alignas(4096) uint8_t umem[RX_BYTES + TX_BYTES];
+static _Alignas(4096) uint8_t umem[XSK_UMEM_BYTES];
 static _Alignas(4096) uint8_t ring_space_at[XSK_RINGS][0xa000];
 static uint64_t bounce_buffer[256];
 static struct statistics statistics;
@@ -133,7 +133,7 @@ static struct {
     struct xsk *x;
     uint8_t whose[FRAMES];
     uint32_t fill_seen, tx_seen;              /* what the enclave has put into its rings and was looked at */
-    uint64_t fill[RX_ENTRIES], tx[TX_ENTRIES]; /* addresses that the kernel has from there */
+    uint64_t fill[XSK_RX_ENTRIES], tx[XSK_TX_ENTRIES]; /* addresses that the kernel has from there */
     uint32_t fill_first, fill_last, tx_first, tx_last;
     uint32_t user[HELD_MAX]; /* frames of the users', in any order */
     uint32_t users, received; /* all of them; those among them that were received */
@@ -165,12 +165,12 @@ static void users_remove(uint32_t frame, enum whose now)
 /* What the enclave has put into the fill ring since: each a whole frame that was free. */
 static void look_at_fill(void)
 {
-    for (; model.fill_seen != model.x->fill.own; model.fill_seen++) {
+    for (; model.fill_seen != model.x->rx.fill.own; model.fill_seen++) {
         uint64_t address = *entry(XSK_RING_FILL, model.fill_seen);
         REQUIRE(address % FRAME == 0 && address / FRAME < RX_FRAMES);
         REQUIRE(model.whose[address / FRAME] == OURS);
         model.whose[address / FRAME] = THEIRS;
-        model.fill[model.fill_last++ % RX_ENTRIES] = address;
+        model.fill[model.fill_last++ % XSK_RX_ENTRIES] = address;
     }
 }
 
@@ -185,7 +185,7 @@ static bool acceptable(uint64_t address, uint64_t length, uint32_t first, uint32
 /* Completions that the enclave has taken since, from `before` on. */
 static void look_at_completions(uint32_t before)
 {
-    for (uint32_t i = before; i != model.x->completion.own; i++) {
+    for (uint32_t i = before; i != model.x->tx.completion.own; i++) {
         uint64_t address = *entry(XSK_RING_COMPLETION, i);
         if (acceptable(address, 0, RX_FRAMES, FRAMES - RX_FRAMES)) {
             model.whose[address / FRAME] = OURS;
@@ -208,7 +208,7 @@ static bool reached(const struct ring *r, uint32_t value)
 /* Is each index that the kernel shows one that the protocol allows? */
 static bool indices_possible(const struct xsk *x)
 {
-    const struct ring *rings[] = {&x->fill, &x->completion, &x->rx, &x->tx};
+    const struct ring *rings[] = {&x->rx.fill, &x->tx.completion, &x->rx.rx, &x->tx.tx};
     for (size_t i = 0; i < ARRAY_SIZE(rings); i++)
         if (!reached(rings[i], (uint32_t)untrusted_load(rings[i]->other_index)))
             return false;
@@ -219,13 +219,13 @@ static void check(void)
 {
     const struct xsk *x = model.x;
     const struct statistics_xsk *s = &statistics.xsk[0];
-    REQUIRE(ring_valid(&x->fill) && ring_valid(&x->completion) && ring_valid(&x->rx) &&
-            ring_valid(&x->tx));
+    REQUIRE(ring_valid(&x->rx.fill) && ring_valid(&x->tx.completion) && ring_valid(&x->rx.rx) &&
+            ring_valid(&x->tx.tx));
     REQUIRE(violations == model.bad);
     REQUIRE(s->packets_in == model.packets_in && s->bytes_in == model.bytes_in);
     REQUIRE(s->drops[DROP_bad_descriptor] == model.bad_descriptors);
     REQUIRE(s->drops[DROP_bad_completion] == model.bad_completions);
-    REQUIRE(x->packets_out == model.packets_out && x->bytes_out == model.bytes_out);
+    REQUIRE(x->tx.packets == model.packets_out && x->tx.bytes == model.bytes_out);
     REQUIRE(xsk_frames_low(x) == RX_FRAMES - model.received);
 }
 
@@ -283,7 +283,7 @@ static void put_completion(uint64_t address)
 static void kernel_receives(void)
 {
     for (unsigned n = take8(input) % 80; n && model.fill_first != model.fill_last; n--) {
-        uint64_t address = model.fill[model.fill_first++ % RX_ENTRIES];
+        uint64_t address = model.fill[model.fill_first++ % XSK_RX_ENTRIES];
         *word(XSK_RING_FILL, CONSUMER) = (uint32_t)*word(XSK_RING_FILL, CONSUMER) + 1u;
         put_packet(address + XSK_HEADROOM_KERNEL + HEADROOM, take8(input) * 6);
     }
@@ -292,7 +292,7 @@ static void kernel_receives(void)
 static void kernel_sends(void)
 {
     for (unsigned n = take8(input) % 80; n && model.tx_first != model.tx_last; n--) {
-        put_completion(model.tx[model.tx_first++ % TX_ENTRIES]);
+        put_completion(model.tx[model.tx_first++ % XSK_TX_ENTRIES]);
         *word(XSK_RING_TX, CONSUMER) = (uint32_t)*word(XSK_RING_TX, CONSUMER) + 1u;
     }
 }
@@ -346,9 +346,9 @@ static void kernel_scribbles(void)
 static void enclave_receives(void)
 {
     struct xsk_packet out[XSK_BATCH];
-    uint32_t from = model.x->rx.own, n = 0;
+    uint32_t from = model.x->rx.rx.own, n = 0;
     int count = xsk_receive(model.x, out, take8(input) % 70);
-    for (uint32_t i = from; i != model.x->rx.own; i++) {
+    for (uint32_t i = from; i != model.x->rx.rx.own; i++) {
         uint64_t address = entry(XSK_RING_RX, i)[0], length = entry(XSK_RING_RX, i)[1] & UINT32_MAX;
         if (!acceptable(address, length, 0, RX_FRAMES)) {
             model.bad++;
@@ -377,7 +377,7 @@ static void enclave_releases(void)
 
 static void enclave_takes(void)
 {
-    uint32_t completed = model.x->completion.own;
+    uint32_t completed = model.x->tx.completion.own;
     int frame = xsk_frame_take(model.x);
     look_at_completions(completed);
     if (frame < 0) {
@@ -413,28 +413,29 @@ static void enclave_sends(void)
     int frame = some_frame();
     uint8_t how = take8(input);
     uint32_t start = how < 10 ? take32(input) : XSK_TX_OFFSET + how % 8, length = some_length();
-    uint32_t completed = model.x->completion.own, put = model.x->tx.own;
+    uint32_t completed = model.x->tx.completion.own, put = model.x->tx.tx.own;
     int result = xsk_send(model.x, frame, start, length, how & 8);
     if (result == 0) {
         REQUIRE(may_send_from(frame) && start >= XSK_TX_OFFSET && start + (uint64_t)length <= FRAME);
-        REQUIRE(model.x->tx.own == put + 1);
+        REQUIRE(model.x->tx.tx.own == put + 1);
         uint64_t address = (uint64_t)frame * FRAME + start;
         REQUIRE(entry(XSK_RING_TX, put)[0] == address);
         REQUIRE(entry(XSK_RING_TX, put)[1] ==
                 (length | (uint64_t)(how & 8 ? XSK_OPTION_METADATA : 0) << 32));
         users_remove((uint32_t)frame, THEIRS);
-        model.tx[model.tx_last++ % TX_ENTRIES] = address;
+        model.tx[model.tx_last++ % XSK_TX_ENTRIES] = address;
         model.packets_out++;
         model.bytes_out += length;
     } else {
-        REQUIRE(model.x->tx.own == put && (result == -EAGAIN || result == -EMSGSIZE));
+        REQUIRE(model.x->tx.tx.own == put);
+        REQUIRE(result == -EAGAIN || result == -EMSGSIZE || (result == -EINVAL && !may_send_from(frame)));
     }
     look_at_completions(completed);
 }
 
 static void enclave_flushes(void)
 {
-    uint32_t completed = model.x->completion.own, waiting = model.x->kick.waiting;
+    uint32_t completed = model.x->tx.completion.own, waiting = model.x->kick.waiting;
     unsigned before = kicks;
     xsk_flush();
     look_at_completions(completed);
@@ -498,9 +499,9 @@ static void step(void)
 static void wind_on(uint32_t index)
 {
     struct xsk *x = model.x;
-    struct ring *rings[] = {&x->fill, &x->completion, &x->rx, &x->tx};
-    uint64_t filled[RX_ENTRIES];
-    for (uint32_t i = 0; i < RX_ENTRIES; i++)
+    struct ring *rings[] = {&x->rx.fill, &x->tx.completion, &x->rx.rx, &x->tx.tx};
+    uint64_t filled[XSK_RX_ENTRIES];
+    for (uint32_t i = 0; i < XSK_RX_ENTRIES; i++)
         filled[i] = *entry(XSK_RING_FILL, i);
     for (size_t i = 0; i < ARRAY_SIZE(rings); i++) {
         rings[i]->own += index;
@@ -508,7 +509,7 @@ static void wind_on(uint32_t index)
         untrusted_store(rings[i]->own_index, rings[i]->own);
         untrusted_store(rings[i]->other_index, rings[i]->other);
     }
-    for (uint32_t i = 0; i < RX_ENTRIES; i++)
+    for (uint32_t i = 0; i < XSK_RX_ENTRIES; i++)
         *entry(XSK_RING_FILL, index + i) = filled[i];
     model.fill_seen += index;
 }
@@ -559,8 +560,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (!setjmp(stopped)) {
         while (!input_over(input))
             step();
-        check_owners(&model.x->rx_frames, 0, RX_FRAMES);
-        check_owners(&model.x->tx_frames, RX_FRAMES, FRAMES - RX_FRAMES);
+        check_owners(&model.x->rx.frames, 0, RX_FRAMES);
+        check_owners(&model.x->tx.frames, RX_FRAMES, FRAMES - RX_FRAMES);
     } else {
         REQUIRE(!indices_possible(model.x)); /* nothing else stops it */
     }

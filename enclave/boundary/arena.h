@@ -21,6 +21,7 @@ uint64_t arena_pool_take(uint64_t size);
 void arena_pool_free(uint64_t offset, uint64_t size);
 
 /* Address of arena offset. */
+/*@ assigns \result \from \nothing; */
 struct untrusted arena_at(uint64_t offset);
 
 /* Counters for --stats: where in the arena `struct statistics` is, or address 0 when nobody asked. */

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+#include "abi/arena.h"
 #include "abi/exits.h"
 #include "enclave/boundary/untrusted.h"
 
@@ -36,7 +37,10 @@ struct signal_note exit_signal_note(int signal);
 
 /* This thread's bounce buffer, bounce_size() bytes, for the arguments and results of its next exit.
  * There is one: who calls something that exits while using it loses what is in it. */
+/*@ assigns \result \from \nothing; */
 struct untrusted bounce(void);
+/*@ assigns \nothing;
+    ensures \result == ARENA_BOUNCE_SIZE; */
 uint64_t bounce_size(void);
 
 /* The host broke the protocol in a way that cannot be survived: say so and stop (law 6). */

@@ -1,74 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Descriptors and bytes. */
-#include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/hostcall_bytes.h"
 
 #include <asm/unistd_64.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/prctl.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
-#include "abi/file.h"
+#include "abi/exits.h"
 #include "enclave/boundary/arena.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 
-/*
- * The descriptors of the host that the enclave holds, a bit each. Pages of the map are made as they
- * are needed and stay.
- */
-#define PAGE_BITS 32768
-static struct {
-    struct lock lock;
-    uint64_t *page[HOST_FD_LIMIT / PAGE_BITS];
-} held;
+#ifdef __FRAMAC__
+#define SIGEV_SIGNAL 0 /* which its <signal.h> lacks */
+#endif
 
-static uint64_t *held_word(uint32_t fd)
-{
-    uint64_t *page = held.page[fd / PAGE_BITS];
-    return page ? &page[fd % PAGE_BITS / 64] : NULL;
-}
+/* The descriptors of the host that the enclave holds. */
+static struct held_descriptors held;
+static struct lock held_lock;
 
+/*@ requires held_is_valid(&held);
+    assigns held, held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1];
+    ensures held_is_valid(&held);
+    ensures \result >= 0 ==> !\old(held_has(&held, fd)) && held_has(&held, fd); */
 int host_fd_adopt(int64_t fd)
 {
     if (fd < 0)
         return (int)fd;
     if (fd >= HOST_FD_LIMIT)
         violation("descriptor %ld is not one", fd);
-    uint32_t n = (uint32_t)fd;
-    uint64_t bit = 1ull << (n % 64);
-    lock_take(&held.lock);
-    if (!held.page[n / PAGE_BITS])
-        held.page[n / PAGE_BITS] = alloc(PAGE_BITS / 8);
-    uint64_t *word = held_word(n);
-    bool twice = word && (*word & bit);
-    if (word)
-        *word |= bit;
-    lock_release(&held.lock);
-    if (twice)
+    lock_take(&held_lock);
+    int error = held_add(&held, (uint32_t)fd);
+    lock_release(&held_lock);
+    if (error == -EEXIST)
         violation("new descriptor %ld is one that is in use", fd);
-    if (!word) {
-        room_call(__NR_close, 0, 0, n, 0, 0, 0, 0, 0);
-        return -ENOMEM;
-    }
-    return (int)n;
+    if (!error)
+        return (int)fd;
+    room_call(__NR_close, 0, 0, (uint64_t)fd, 0, 0, 0, 0, 0);
+    return -ENOMEM;
 }
 
+/*@ requires held_is_valid(&held);
+    assigns held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1];
+    ensures held_is_valid(&held);
+    ensures 0 <= fd < HOST_FD_LIMIT ==> !held_has(&held, fd); */
 int host_close(int fd)
 {
     if (fd < 0 || fd >= HOST_FD_LIMIT)
         return -EBADF;
-    uint32_t n = (uint32_t)fd;
     /* Before the host closes it: from then on it may hand it out again, to another thread. */
-    lock_take(&held.lock);
-    uint64_t *word = held_word(n);
-    if (word)
-        *word &= ~(1ull << (n % 64));
-    lock_release(&held.lock);
-    return (int)room_call(__NR_close, 0, 0, n, 0, 0, 0, 0, 0);
+    lock_take(&held_lock);
+    held_remove(&held, (uint32_t)fd);
+    lock_release(&held_lock);
+    return (int)room_call(__NR_close, 0, 0, (uint32_t)fd, 0, 0, 0, 0, 0);
 }
 
 int64_t host_plain(uint64_t number, uint64_t exit_flags, uint64_t maximum, uint64_t a0, uint64_t a1,
@@ -77,43 +66,62 @@ int64_t host_plain(uint64_t number, uint64_t exit_flags, uint64_t maximum, uint6
     return room_call(number, exit_flags, maximum, a0, a1, a2, a3, a4, 0);
 }
 
+/*@ requires held_is_valid(&held);
+    assigns held, held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1];
+    ensures held_is_valid(&held); */
 int host_plain_fd(uint64_t number, uint64_t exit_flags, uint64_t a0, uint64_t a1, uint64_t a2)
 {
     return host_fd_adopt(room_call(number, exit_flags, INT_MAX, a0, a1, a2, 0, 0, 0));
 }
 
-static int pair(int64_t result, uint64_t at, int fds[2])
+/* A call that gave a pair of descriptors has put them at offset 0 of the room. */
+/*@ requires held_is_valid(&held) && \valid(fds + (0 .. 1)) && call_result(result, 0);
+    assigns held, held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1], fds[0 .. 1];
+    ensures held_is_valid(&held) && call_result(\result, 0);
+    ensures \result == 0 ==> 0 <= fds[0] < HOST_FD_LIMIT && 0 <= fds[1] < HOST_FD_LIMIT; */
+static int pair(int64_t result, int fds[2])
 {
-    int32_t got[2];
     if (result)
         return (int)result;
-    room_get(got, at, sizeof got);
-    if (got[0] < 0 || got[1] < 0)
-        violation("a pair of descriptors is %d and %d", got[0], got[1]);
-    fds[0] = host_fd_adopt(got[0]);
-    fds[1] = host_fd_adopt(got[1]);
-    if (fds[0] >= 0 && fds[1] >= 0)
+    uint64_t word = room_load(0);
+    uint32_t low = (uint32_t)(word & UINT32_MAX), high = (uint32_t)(word >> 32);
+    if (low > INT32_MAX || high > INT32_MAX)
+        violation("a pair of descriptors is %d and %d", (int32_t)low, (int32_t)high);
+    int first = host_fd_adopt(low), second = host_fd_adopt(high);
+    fds[0] = first;
+    fds[1] = second;
+    if (first >= 0 && second >= 0)
         return 0;
-    host_close(fds[0]);
-    host_close(fds[1]);
+    host_close(first);
+    host_close(second);
     return -ENOMEM;
 }
 
+/*@ requires held_is_valid(&held);
+    assigns held, held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1], fds[0 .. 1];
+    ensures held_is_valid(&held); */
 int host_pipe(int fds[2], int flags)
 {
-    return pair(room_call(__NR_pipe2, 0, 0, room_address(0), (uint32_t)flags, 0, 0, 0, 0), 0, fds);
+    return pair(room_call(__NR_pipe2, 0, 0, room_address(0), (uint32_t)flags, 0, 0, 0, 0), fds);
 }
 
+/*@ requires held_is_valid(&held);
+    assigns held, held_lock, held_bytes[0 .. HOST_FD_LIMIT - 1], fds[0 .. 1];
+    ensures held_is_valid(&held); */
 int host_socketpair(int fds[2], int family, int type, int protocol)
 {
     return pair(room_call(__NR_socketpair, 0, 0, (uint32_t)family, (uint32_t)type,
                           (uint32_t)protocol, room_address(0), 0, 0),
-                0, fds);
+                fds);
 }
 
 uint64_t iovec_length(const struct iovec *v, int count)
 {
     uint64_t sum = 0;
+    /*@ loop invariant 0 <= i && (i <= count || i == 0);
+        loop invariant (i == 0 ==> sum == 0) && (i == 1 ==> sum == v[0].iov_len);
+        loop assigns i, sum;
+        loop variant count - i; */
     for (int i = 0; i < count; i++) {
         if (v[i].iov_len > UINT64_MAX - sum)
             return UINT64_MAX;
@@ -125,12 +133,17 @@ uint64_t iovec_length(const struct iovec *v, int count)
 int64_t room_scatter(const struct iovec *v, int count, uint64_t skip, uint64_t at, uint64_t length)
 {
     int64_t done = 0;
+    /*@ loop invariant 0 <= i && (i <= count || i == 0);
+        loop invariant 0 <= done && done + length == \at(length, Pre) && at == \at(at, Pre) + done;
+        loop assigns i, skip, at, length, done, caller_bytes;
+        loop variant count - i; */
     for (int i = 0; i < count && length; i++) {
         if (skip >= v[i].iov_len) {
             skip -= v[i].iov_len;
             continue;
         }
         uint64_t n = MIN(v[i].iov_len - skip, length);
+        //@ assert n <= length && skip + n <= v[i].iov_len;
         if (room_get_user((uint8_t *)v[i].iov_base + skip, at, n))
             return done ? done : -EFAULT;
         at += n;
@@ -146,6 +159,12 @@ int64_t room_gather(const struct iovec *v, int count, uint64_t skip, uint64_t ta
 {
     uint64_t total = 0;
     *used = 0;
+    /*@ loop invariant 0 <= i && (i <= count || i == 0);
+        loop invariant \at(at, Pre) <= at <= end && at % 8 == 0 && *used <= slots;
+        loop invariant total <= at - \at(at, Pre);
+        loop invariant (i == 0 ==> total == 0) && (i == 1 ==> total <= v[0].iov_len);
+        loop assigns i, skip, at, total, *used;
+        loop variant count - i; */
     for (int i = 0; i < count && *used < slots && at < end; i++) {
         if (skip >= v[i].iov_len) {
             skip -= v[i].iov_len;
@@ -166,6 +185,8 @@ int64_t room_gather(const struct iovec *v, int count, uint64_t skip, uint64_t ta
 
 /* The positioned and flagged forms of one read or write: which call, and its arguments after the
  * length. */
+/*@ assigns \result \from \nothing;
+    ensures call_result(\result, limit); */
 static int64_t transfer(uint64_t plain, uint64_t positioned, uint64_t fd, uint64_t address,
                         uint64_t length, int64_t offset, uint64_t limit, uint64_t exit_flags)
 {
@@ -247,6 +268,9 @@ int64_t host_fd_struct(uint64_t number, uint64_t exit_flags, int fd, uint64_t co
         return -EINVAL;
     if (room_put(0, argument, in))
         return -EFAULT;
+    /*@ loop invariant at % 8 == 0 && at <= HOST_PATH_MAX + 8;
+        loop assigns at;
+        loop variant out - at; */
     for (uint64_t at = room_align(in); at < out; at += 8)
         room_store(at, 0); /* what the host does not fill reads as zero */
     int64_t result =
@@ -257,6 +281,8 @@ int64_t host_fd_struct(uint64_t number, uint64_t exit_flags, int fd, uint64_t co
 }
 
 /* An optional offset, in and out, as a word of the room. The pointer to hand over, 0: none. */
+/*@ requires (offset == \null || \valid_read(offset)) && at % 8 == 0 && within_room(at, 8);
+    assigns \nothing; */
 static uint64_t offset_put(uint64_t at, const int64_t *offset)
 {
     if (!offset)
@@ -265,12 +291,16 @@ static uint64_t offset_put(uint64_t at, const int64_t *offset)
     return room_address(at);
 }
 
+/*@ requires (offset == \null || \valid(offset)) && at % 8 == 0 && within_room(at, 8);
+    assigns *offset;
+    ensures offset != \null && moved >= 0 ==> offset_moved(\old(*offset), *offset, moved);
+    ensures moved < 0 && offset != \null ==> *offset == \old(*offset); */
 static void offset_get(uint64_t at, int64_t *offset, int64_t moved)
 {
     if (!offset || moved < 0)
         return;
     int64_t now = (int64_t)room_load(at);
-    if (now < *offset || now - *offset > moved)
+    if (now < *offset || (*offset < 0 ? now > *offset + moved : now - *offset > moved))
         violation("an offset went from %ld to %ld by %ld bytes", *offset, now, moved);
     *offset = now;
 }
@@ -307,42 +337,47 @@ int64_t host_splice(int from, int64_t *from_offset, int to, int64_t *to_offset, 
 
 void host_title(const char *name, const char *arguments, uint64_t size)
 {
-    uint64_t length = strlen(name), offset = room_address(0) - arena_at(0).address;
+    uint64_t length = strnlen(name, HOST_PATH_MAX), offset = room_address(0) - arena_at(0).address;
     size = MIN(size, bounce_size() - length);
     room_put(0, name, length);
-    untrusted_insert(untrusted_at(bounce(), length), arguments, size);
+    room_insert(length, arguments, size);
     room_call(EXIT_TITLE, 0, 0, offset, length, size, 0, 0, 0);
 }
 
 void host_thread_name(const char *name)
 {
-    room_put(0, name, strlen(name) + 1);
+    room_put(0, name, strnlen(name, HOST_PATH_MAX - 1) + 1);
     room_call(__NR_prctl, 0, 0, PR_SET_NAME, room_address(0), 0, 0, 0, 0);
 }
 
 void host_nap(uint32_t ns)
 {
-    const uint64_t time[2] = {0, ns}; /* struct timespec */
-    untrusted_write(bounce(), time, sizeof time);
-    exit_checked(__NR_nanosleep, EXIT_INTERRUPTIBLE, 0, bounce().address, 0, 0, 0, 0, 0);
+    room_store(0, 0); /* struct timespec */
+    room_store(8, ns);
+    room_call(__NR_nanosleep, EXIT_INTERRUPTIBLE, 0, room_address(0), 0, 0, 0, 0, 0);
+}
+
+/* Static: the padding is zero. */
+static const struct sigevent look = {
+    .sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGNAL_LOOK, .sigev_value.sival_int = SIGNAL_LOOK_TIMER};
+
+/*@ assigns \nothing; */
+static void look_put(void)
+{
+    room_put(8, &look, sizeof look);
 }
 
 int host_timer_create(clockid_t clock)
 {
-    struct sigevent event;
-    memset(&event, 0, sizeof event);
-    event.sigev_notify = SIGEV_SIGNAL;
-    event.sigev_signo = SIGNAL_LOOK;
-    event.sigev_value.sival_int = SIGNAL_LOOK_TIMER;
-    room_put(8, &event, sizeof event);
+    look_put();
     int64_t result = room_call(__NR_timer_create, 0, 0, (uint64_t)(int64_t)clock, room_address(8),
                                room_address(0), 0, 0, 0);
     if (result)
         return (int)result;
-    int32_t timer = (int32_t)room_load(0);
-    if (timer < 0)
-        violation("timer %d is not one", timer);
-    return timer;
+    uint32_t timer = (uint32_t)(room_load(0) % 0x100000000);
+    if (timer > INT32_MAX)
+        violation("timer %d is not one", (int32_t)timer);
+    return (int)timer;
 }
 
 int host_timer_settime(int timer, const struct itimerspec *value)
@@ -368,7 +403,14 @@ int host_file_facts(int fd, struct file_facts *out)
     int result = (int)room_call(EXIT_FILE_FACTS, 0, 0, (uint32_t)fd, offset, 0, 0, 0, 0);
     if (result)
         return result;
-    room_get(out, 0, sizeof *out);
+    out->mode = room_load(offsetof(struct file_facts, mode));
+    out->device = room_load(offsetof(struct file_facts, device));
+    out->inode = room_load(offsetof(struct file_facts, inode));
+    out->size = room_load(offsetof(struct file_facts, size));
+    out->position = room_load(offsetof(struct file_facts, position));
+    out->file_system = room_load(offsetof(struct file_facts, file_system));
+    out->free = room_load(offsetof(struct file_facts, free));
+    out->limit = room_load(offsetof(struct file_facts, limit));
     if (out->size > INT64_MAX || (out->position > INT64_MAX && out->position != FILE_NO_POSITION))
         violation("file %d has size %lu and position %lu", fd, out->size, out->position);
     return 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "enclave/boundary/ring.h"
 
+#include "enclave/boundary/exit.h"
 #include "enclave/boundary/shared.h"
 #include "enclave/boundary/span.h"
 
@@ -54,6 +55,15 @@ bool ring_start(struct ring *r, bool produces, struct untrusted base, uint64_t s
     return true;
 }
 
+/*@ requires \valid_read(r);
+    assigns \nothing;
+    ensures \false; */
+static _Noreturn void ring_violation(const struct ring *r, uint32_t value)
+{
+    violation("%s ring: index %u from the kernel, ours is %u, its last %u, entries %u", r->name, value,
+              r->own, r->other, r->entries);
+}
+
 /*@ requires \valid(r) && ring_is_valid(r) && r->produces;
     assigns r->other;
     ensures ring_is_valid(r);
@@ -95,19 +105,6 @@ uint32_t ring_ready(struct ring *r, uint32_t wanted)
     if (index_ahead(r->own, r->other) < wanted)
         see_producer(r);
     return index_ahead(r->own, r->other);
-}
-
-uint32_t ring_slot(const struct ring *r, uint32_t i)
-{
-    return index_add(r->own, i) % r->entries;
-}
-
-struct untrusted ring_entry(const struct ring *r, uint32_t i)
-{
-    uint64_t offset = (uint64_t)ring_slot(r, i) * r->entry_size;
-    //@ assert offset == ring_bytes((r->own + i) % r->entries, r->entry_size);
-    //@ assert offset + r->entry_size <= ring_bytes(r->entries, r->entry_size);
-    return untrusted_at(r->entries_at, offset);
 }
 
 void ring_advance(struct ring *r, uint32_t n)

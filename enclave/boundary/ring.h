@@ -104,7 +104,10 @@ uint32_t ring_ready(struct ring *r, uint32_t wanted);
     ensures \result < r->entries;
     ensures \result == (r->own + i) % r->entries;
 */
-uint32_t ring_slot(const struct ring *r, uint32_t i);
+static inline uint32_t ring_slot(const struct ring *r, uint32_t i)
+{
+    return index_add(r->own, i) % r->entries;
+}
 
 /* The i-th entry from our index on, i below what ring_space or ring_ready said. */
 /*@ requires \valid_read(r) && ring_is_valid(r);
@@ -113,7 +116,13 @@ uint32_t ring_slot(const struct ring *r, uint32_t i);
             \result.address + r->entry_size <= r->entries_at.address + ring_bytes(r->entries, r->entry_size);
     ensures \result.address == r->entries_at.address + ring_bytes((r->own + i) % r->entries, r->entry_size);
 */
-struct untrusted ring_entry(const struct ring *r, uint32_t i);
+static inline struct untrusted ring_entry(const struct ring *r, uint32_t i)
+{
+    uint64_t offset = (uint64_t)ring_slot(r, i) * r->entry_size;
+    //@ assert offset == ring_bytes((r->own + i) % r->entries, r->entry_size);
+    //@ assert offset + r->entry_size <= ring_bytes(r->entries, r->entry_size);
+    return untrusted_at(r->entries_at, offset);
+}
 
 /* Moves our index on by n, which ring_space or ring_ready allowed, and shows it to the kernel: what was
  * written before is visible to it, or what was read before is done with. */

@@ -3,7 +3,8 @@
 #ifndef BOUNDARY_SHARED_H
 #define BOUNDARY_SHARED_H
 
-#include "enclave/boundary/ring.h"
+#include <stdint.h>
+
 #include "enclave/boundary/untrusted.h"
 
 #ifdef __FRAMAC__
@@ -27,8 +28,6 @@ uint32_t shared_half(struct untrusted u);
 void shared_half_store(struct untrusted u, uint32_t value);
 /*@ assigns \nothing; ensures \false; */
 void uring_violation(const char *what, uint32_t value, uint32_t own, uint32_t other);
-/*@ assigns \nothing; ensures \false; */
-void ring_violation(const struct ring *r, uint32_t value);
 #else
 #include "enclave/boundary/exit.h"
 
@@ -99,12 +98,6 @@ _Noreturn static inline void uring_violation(const char *what, uint32_t value, u
 static inline void shared_release(void)
 {
     __asm__ volatile("" : : : "memory"); /* x86 orders stores */
-}
-
-_Noreturn static inline void ring_violation(const struct ring *r, uint32_t value)
-{
-    violation("%s ring: index %u from the kernel, ours is %u, its last %u, entries %u", r->name, value,
-              r->own, r->other, r->entries);
 }
 #endif
 #endif

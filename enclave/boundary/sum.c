@@ -13,7 +13,7 @@ struct halves {
 
 /*@ requires \valid(s) && halves_of(s, SUM_WORDS_MAX);
     assigns *s;
-    ensures s->low <= \old(s->low) + 0xffffffff && s->high <= \old(s->high) + 0xffffffff; */
+    ensures s->low == \old(s->low) + word % 0x100000000 && s->high == \old(s->high) + word / 0x100000000; */
 static inline void add(struct halves *s, uint64_t word)
 {
     s->low += word % 0x100000000;
@@ -54,8 +54,10 @@ uint32_t untrusted_sum(struct untrusted u, size_t length)
     struct untrusted word = {u.address - skip};
     size_t end = skip + length, full = end / 8, rest = end % 8;
     //@ assert word.address % 8 == 0 && word.address <= u.address;
-    if (full)
+    if (full) {
+        //@ assert word.address + 8 <= u.address + length;
         add(&s, bytes_of(shared_word(word), skip, 8));
+    }
     /*@ loop invariant 1 <= i && (full > 0 ==> i <= full) && (full == 0 ==> i == 1);
         loop invariant halves_of(&s, i);
         loop assigns i, s;

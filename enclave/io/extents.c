@@ -15,7 +15,6 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 
-#define ERRNO_LIMIT 512u
 #define AT_POSITION (-1)
 
 /* Everything that decides is here; of the shared part state, error and watched are read. */

@@ -84,14 +84,6 @@ bool frames_give(struct frames *f, uint32_t frame)
     return true;
 }
 
-bool frames_lend(struct frames *f, uint32_t frame)
-{
-    if (frame >= f->count || f->owner[frame] != FRAME_HELD)
-        return false;
-    f->owner[frame] = FRAME_KERNEL;
-    return true;
-}
-
 bool frames_return(struct frames *f, uint32_t frame)
 {
     if (frame >= f->count || f->owner[frame] != FRAME_KERNEL)

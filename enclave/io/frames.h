@@ -82,7 +82,13 @@ bool frames_give(struct frames *f, uint32_t frame);
             f->owner[frame] == FRAME_KERNEL && frames_others_keep{Pre, Post}(f, frame);
     ensures \result == 0 ==> frames_others_keep{Pre, Post}(f, -1);
 */
-bool frames_lend(struct frames *f, uint32_t frame);
+static inline bool frames_lend(struct frames *f, uint32_t frame)
+{
+    if (frame >= f->count || f->owner[frame] != FRAME_HELD)
+        return false;
+    f->owner[frame] = FRAME_KERNEL;
+    return true;
+}
 
 /* The kernel's → held. False, and nothing changes, if the kernel does not have it. */
 /*@ requires \valid(f) && frames_are_valid(f);

@@ -12,18 +12,11 @@
 #include "abi/net.h"
 #include "abi/stats.h"
 #include "enclave/boundary/untrusted.h"
+#include "enclave/io/xsk_rings.h"
 
 #define XSK_MAX STATISTICS_XSKS
-#define XSK_BATCH 64
 
 struct xsk;
-
-/* A received packet: the caller owns the frame until xsk_release. */
-struct xsk_packet {
-    uint32_t frame;
-    uint32_t offset; /* of the first byte (Ethernet header) within the frame */
-    uint32_t length; /* checked: offset + length within the frame */
-};
 
 /* Open one on each queue of the interface; the rings lie in the arena. 0 or -errno. */
 int xsk_open(const struct interface_info *interface, uint64_t queue, struct xsk **out);
@@ -40,16 +33,13 @@ int xsk_frame_take(struct xsk *x);
 void xsk_frame_give(struct xsk *x, int frame); /* unsent */
 /* Queue `length` bytes, `start` bytes into the frame (XSK_TX_OFFSET at least); kicks when io/kick says so.
  * With `metadata` there is a struct xsk_metadata right before them (only where xsk_checksums). 0,
- * -EAGAIN: the ring is full, or -EMSGSIZE: beyond the frame. */
+ * -EAGAIN: the ring is full, -EINVAL: nobody holds the frame, or -EMSGSIZE: beyond it. */
 int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool metadata);
 /* Is it the better way for all that it can carry: does the kernel send from the frames themselves, or may host
  * sockets know no neighbours? */
 bool xsk_zerocopy(const struct xsk *x);
 /* Does the kernel fill in checksums of frames sent? */
 bool xsk_checksums(const struct xsk *x);
-/* Room for the metadata before it; the payload of an IPv4/UDP frame sent from here begins 8-aligned. */
-#define XSK_METADATA_OFFSET 6
-#define XSK_TX_OFFSET (XSK_METADATA_OFFSET + (uint32_t)sizeof(struct xsk_metadata))
 
 /* Untrusted address of a byte of a frame. */
 struct untrusted xsk_frame_at(const struct xsk *x, uint32_t frame, uint32_t offset);

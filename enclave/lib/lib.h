@@ -19,6 +19,8 @@ int memcmp(const void *a, const void *b, size_t n);
 #define memset(to, byte, n) __builtin_memset((to), (byte), (n))
 #endif
 size_t strlen(const char *s);
+/*@ assigns \result \from s[0 .. n - 1];
+    ensures \result <= n; */
 size_t strnlen(const char *s, size_t n);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);

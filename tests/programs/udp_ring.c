@@ -448,7 +448,7 @@ static void crowd(int from)
             pthread_join(t[i], NULL);
         close(shared);
     }
-    total = 0;
+    total = 0; /* other cases count too */
     printf("%d of %d received, %d wrong\n", all, TRIALS * MESSAGES, strange);
 }
 
@@ -700,8 +700,7 @@ int main(int count, char **arguments)
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
                  {"control", control}, {"answers", answers},      {"idle", idle},
-                 {"rows", rows},       {"stream", stream},      {"limits", limits},
-                 {"crowd", crowd}};
+                 {"rows", rows},       {"stream", stream},      {"limits", limits},   {"crowd", crowd}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
