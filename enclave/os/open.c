@@ -171,6 +171,8 @@ static int64_t open_path(int directory, uint64_t user, uint64_t flags, uint64_t 
         result = open_host(&p, flags, mode, resolve);
     else if (!result)
         result = file_install_or_put(f, (int)flags);
+    else
+        result = interrupted(result); /* a pipe by its descriptor waits for the other side */
     path_drop(&p);
     return result;
 }

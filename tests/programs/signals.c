@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Prints what signals do; the test compares with a native run. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
@@ -203,6 +205,40 @@ static void restart(void)
     pthread_join(thread, NULL);
 }
 
+static void *open_later(void *name)
+{
+    usleep(60000);
+    int fd = open(name, O_WRONLY);
+    if (fd < 0 || write(fd, "y", 1) != 1)
+        exit(1);
+    close(fd);
+    return NULL;
+}
+
+/* A pipe that is opened anew by its descriptor waits for the other side, and goes on waiting after a signal. */
+static void open_restarts(void)
+{
+    struct itimerval timer = {.it_value.tv_usec = 20000};
+    char folder[] = "/tmp/signals-XXXXXX", name[64], link[64], byte = 0;
+    pthread_t thread;
+    if (!mkdtemp(folder))
+        exit(1);
+    snprintf(name, sizeof name, "%s/pipe", folder);
+    int holder = mkfifo(name, 0600) ? -1 : open(name, O_PATH);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", holder);
+    seen = 0;
+    pthread_create(&thread, NULL, open_later, name);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    int fd = open(link, O_RDONLY);
+    ssize_t n = read(fd, &byte, 1);
+    printf("open with SA_RESTART: %d, %zd '%c' seen %d\n", fd >= 0, n, byte, seen);
+    if (fd < 0)
+        exit(1); /* or the other side waits for ever */
+    pthread_join(thread, NULL);
+    unlink(name);
+    rmdir(folder);
+}
+
 static double vector[8] = {1, 2, 3, 4, 5, 6, 7, 8};
 
 static void spoil(int signal)
@@ -280,6 +316,7 @@ int main(void)
     masks();
     timers();
     restart();
+    open_restarts();
     registers_kept();
     between_threads();
     return 0;
