@@ -139,19 +139,25 @@ static bool position_free(const struct file *f, const struct file_cache *c)
     return c->position < 0 && f->caching == CACHING_FULL && !c->lent;
 }
 
+/* Without the lock. */
+static bool unfit(const struct file_cache *c)
+{
+    return __atomic_load_n(&c->fitness, __ATOMIC_RELAXED) == UNFIT;
+}
+
 /* With the lock held: asks the host. True: fit. */
 static bool ask(struct file *f, struct file_cache *c)
 {
     struct file_facts facts;
     extent_settle(c->extent.device, c->extent.inode);
     if (host_file_facts(f->host_fd, &facts)) {
-        c->fitness = UNFIT;
+        __atomic_store_n(&c->fitness, UNFIT, __ATOMIC_RELAXED);
         return false;
     }
     f->mode = (uint32_t)facts.mode & S_IFMT;
     bool fit =
         f->mode == S_IFREG && fit_system(facts.file_system) && facts.position != FILE_NO_POSITION;
-    c->fitness = fit ? FIT : UNFIT;
+    __atomic_store_n(&c->fitness, fit ? FIT : UNFIT, __ATOMIC_RELAXED);
     c->extent.device = facts.device;
     c->extent.inode = facts.inode;
     c->end = page_down((int64_t)facts.size);
@@ -431,7 +437,7 @@ static bool serves(struct file *f, struct file_cache *c, uint64_t total, int fla
 int64_t file_cache_read(struct file *f, const struct iovec *v, int count, int64_t offset, int flags)
 {
     struct file_cache *c = cache_of(f);
-    if (!c || c->fitness == UNFIT)
+    if (!c || unfit(c))
         return host_file_transfer(f, false, v, count, 0, offset, flags);
     uint64_t total = iovec_length(v, count), done = 0;
     bool here = offset < 0;
@@ -514,7 +520,7 @@ int64_t file_cache_write(struct file *f, const struct iovec *v, int count, int64
                          int flags)
 {
     struct file_cache *c = cache_of(f);
-    if (!c || c->fitness == UNFIT)
+    if (!c || unfit(c))
         return host_file_transfer(f, true, v, count, 0, offset, flags);
     uint64_t total = iovec_length(v, count), now = tsc();
     bool here = offset < 0;

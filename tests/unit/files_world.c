@@ -651,7 +651,7 @@ static uint64_t inner_arrivals(struct file *f)
 
 static void inner_release(struct file *f)
 {
-    ((struct inner *)f->data)->released = true;
+    __atomic_store_n(&((struct inner *)f->data)->released, true, __ATOMIC_RELAXED);
 }
 
 static const struct file_ops inner_ops = {
