@@ -55,6 +55,8 @@ by_ring() { [ "$(field stats.json exits.by_name.io_uring_enter)" -gt "$1" ]; }
 
 @test "threads that sleep on a socket share it, and none gets what is a ring's to take apart" { compare crowd; }
 
+@test "what comes is a sleeping thread's, though another sends much by its socket" { compare sleeps; }
+
 @test "many threads come and go, and their rings: none takes what one before it left" {
     local i
     timeout 60 "$RING" crowd threads heirs >native

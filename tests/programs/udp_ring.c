@@ -596,6 +596,45 @@ static void control(int from)
     close(fd);
 }
 
+/* ---- a thread sleeps in recv: what comes is its, though another one sends so much that a ring would pay ---- */
+
+static void *sleeper(void *unused)
+{
+    char byte;
+    (void)unused;
+    while (recv(shared, &byte, 1, 0) == 1 && byte != 'q')
+        __atomic_add_fetch(&total, 1, __ATOMIC_SEQ_CST);
+    return NULL;
+}
+
+static void sleeps(int from)
+{
+    const struct timespec moment = {.tv_nsec = 1000000};
+    pthread_t t;
+    int others = total, sent = 0;
+    shared = bound_to(0, 0);
+    pthread_create(&t, NULL, sleeper, NULL);
+    for (int i = 0; i < 50; i++)
+        nanosleep(&moment, NULL); /* it sleeps */
+    for (int i = 0; i < 300; i++) {
+        send_to(shared, from, "x", 1);
+        ready(from, 1000);
+        recv(from, bytes, sizeof bytes, MSG_DONTWAIT);
+    }
+    while (sent < 50 && __atomic_load_n(&total, __ATOMIC_SEQ_CST) - others == sent) {
+        send_to(from, shared, "s", 1);
+        sent++;
+        for (int k = 0; k < 2000 && __atomic_load_n(&total, __ATOMIC_SEQ_CST) - others < sent; k++)
+            nanosleep(&moment, NULL);
+    }
+    printf("%d of %d came to who slept\n", total - others, sent);
+    if (total - others != sent)
+        exit(1);
+    send_to(from, shared, "q", 1);
+    pthread_join(t, NULL);
+    close(shared);
+}
+
 /* ---- answers: sendto after recvfrom ---- */
 
 static void answers(int from)
@@ -700,7 +739,8 @@ int main(int count, char **arguments)
                  {"errors", errors},   {"levels", levels},        {"threads", threads}, {"heirs", heirs},
                  {"family", family},   {"ends", ends},            {"passing", passing}, {"peers", peers},
                  {"control", control}, {"answers", answers},      {"idle", idle},
-                 {"rows", rows},       {"stream", stream},      {"limits", limits},   {"crowd", crowd}};
+                 {"rows", rows},       {"stream", stream},      {"limits", limits},   {"crowd", crowd},
+                 {"sleeps", sleeps}};
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (int i = 1; i < count; i++)
         for (size_t k = 0; k < sizeof table / sizeof *table; k++)
