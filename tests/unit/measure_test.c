@@ -28,9 +28,11 @@ static void page(struct measurement *m, uint64_t offset, uint64_t flags, const u
 
 static void expect(struct measurement *m, const char *wanted)
 {
-    uint8_t mrenclave[32];
+    uint8_t mrenclave[32], so_far[32];
     char found[65];
+    measure_so_far(m, so_far);
     measure_final(m, mrenclave);
+    assert_memory_equal(so_far, mrenclave, sizeof so_far);
     for (int i = 0; i < 32; i++)
         snprintf(found + 2 * i, 3, "%02x", mrenclave[i]);
     assert_string_equal(found, wanted);

@@ -430,6 +430,14 @@ static void maps_are_listed_as_in_proc(void **state)
     assert_memory_equal(little, text, sizeof little - 1);
     assert_int_equal(strstr(text, "[heap]") - text, 73); /* Linux's column */
 
+    uint64_t parted = map_anonymous(3, RW); /* a hole makes two of one */
+    assert_int_equal(sys_munmap(parted + PAGE_SIZE, PAGE_SIZE, 0, 0, 0, 0), 0);
+    n = memory_print_maps(text, sizeof text, MAPS_LINES);
+    assert_in_range(n, 1, sizeof text - 1);
+    snprintf(line, sizeof line, "%08lx-%08lx rw-p ", parted, parted + PAGE_SIZE);
+    assert_non_null(strstr(text, line));
+    assert_int_equal(sys_munmap(parted, 3 * PAGE_SIZE, 0, 0, 0, 0), 0);
+
     struct memory_use use;
     memory_usage(&use);
     assert_int_equal(use.total, 4 * PAGE_SIZE);

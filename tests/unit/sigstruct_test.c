@@ -275,7 +275,11 @@ static void test_what_another_key_signed(void **state)
     assert_int_equal(rename(key_file, aside), 0);
     assert_int_equal(sigstruct_sign(&s, NULL, &today), 0);
     assert_memory_not_equal(s.modulus, good.modulus, sizeof s.modulus);
+    assert_int_equal(sigstruct_sign(&s, NULL, &today), 0); /* by the new key's file, and kept */
+    assert_memory_not_equal(s.modulus, good.modulus, sizeof s.modulus);
     assert_int_equal(rename(aside, key_file), 0);
+    assert_int_equal(sigstruct_sign(&s, NULL, &today), 0);
+    assert_memory_equal(s.modulus, good.modulus, sizeof s.modulus);
 
     assert_int_equal(sigstruct_sign(&s, NULL, &old), 0);
     assert_memory_equal(s.modulus, good.modulus, sizeof s.modulus);
