@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "host/sites_cache.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "host/sites_scan.h"
+#include "platform/own_file.h"
 
 #define ROOM 4096
 /* Grows when the scan finds other windows than before: older entries then count as damaged. */
@@ -18,72 +16,48 @@
 /* A file may change twice within one tick of its clock: one that changed lately is hashed again. */
 #define SETTLED_SECONDS 2
 
-/* rakis's directory; false: there is none. */
-static bool directory(char out[ROOM])
+static bool entry_path(char out[ROOM], const char *kind, const char *name)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int n = -1;
-    if (cache && cache[0] == '/')
-        n = snprintf(out, ROOM, "%s/rakis", cache);
-    else if (home && home[0] == '/')
-        n = snprintf(out, ROOM, "%s/.cache/rakis", home);
-    return n > 0 && n < ROOM - 200;
-}
-
-static void entry_path(char out[ROOM], const char *root, const char *kind, const char *name)
-{
+    char root[ROOM];
+    if (!own_folder(root, sizeof root))
+        return false;
     snprintf(out, ROOM, "%.*s/%s/%.120s", ROOM - 200, root, kind, name);
+    return true;
 }
 
-static void make_directories(char *path)
-{
-    for (char *slash = strchr(path + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        mkdir(path, 0700);
-        *slash = '/';
-    }
-}
-
-/* At most `size` bytes of an entry that is ours alone to write; how many, 0: none. */
+/* At most `size` bytes of an entry; how many, 0: none. */
 static size_t entry_read(const char *kind, const char *name, void *out, size_t size)
 {
-    char root[ROOM], path[ROOM];
+    char path[ROOM];
     struct stat status;
     size_t at = 0;
-    if (!directory(root))
-        return 0;
-    entry_path(path, root, kind, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    ssize_t n;
+    int fd = entry_path(path, kind, name) ? own_file_open(path, &status) : -1;
     if (fd < 0)
         return 0;
-    if (!fstat(fd, &status) && S_ISREG(status.st_mode) && status.st_uid == geteuid() &&
-        !(status.st_mode & (S_IWGRP | S_IWOTH)) && (uint64_t)status.st_size <= size) {
-        ssize_t n;
-        while (at < size && (n = read(fd, (char *)out + at, size - at)) > 0)
-            at += (size_t)n;
-    }
+    while ((uint64_t)status.st_size <= size && at < size && (n = read(fd, (char *)out + at, size - at)) > 0)
+        at += (size_t)n;
     close(fd);
     return at;
 }
 
+struct entry {
+    const void *data;
+    size_t size;
+};
+
+static bool put(int fd, void *context)
+{
+    const struct entry *e = context;
+    return write(fd, e->data, e->size) == (ssize_t)e->size;
+}
+
 static void entry_write(const char *kind, const char *name, const void *data, size_t size)
 {
-    char root[ROOM], path[ROOM], temporary[ROOM + 64];
-    if (!directory(root))
-        return;
-    entry_path(path, root, kind, name);
-    snprintf(temporary, sizeof temporary, "%s.%d.%ld", path, getpid(), syscall(SYS_gettid));
-    int flags = O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW;
-    int fd = open(temporary, flags, 0600);
-    if (fd < 0 && errno == ENOENT) {
-        make_directories(path);
-        fd = open(temporary, flags, 0600);
-    }
-    if (fd < 0)
-        return;
-    bool whole = write(fd, data, size) == (ssize_t)size;
-    if (close(fd) || !whole || rename(temporary, path))
-        unlink(temporary);
+    char path[ROOM];
+    struct entry e = {data, size};
+    if (entry_path(path, kind, name))
+        own_file_replace(path, put, &e);
 }
 
 static void file_key(const struct stat *s, char out[128])

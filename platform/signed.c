@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "platform/signed.h"
 
-#include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "platform/own_file.h"
 
 #define PATH_ROOM 4096
 
@@ -14,29 +14,6 @@ struct entry {
     uint64_t key[6]; /* another key, another signature */
     struct sgx_sigstruct sigstruct;
 };
-
-int own_file_open(const char *path, struct stat *status)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    if (fd >= 0 && !fstat(fd, status) && S_ISREG(status->st_mode) && status->st_uid == geteuid() &&
-        !(status->st_mode & (S_IWGRP | S_IWOTH)))
-        return fd;
-    if (fd >= 0)
-        close(fd);
-    return -1;
-}
-
-void own_file_replace(const char *path, bool (*write)(int fd, void *context), void *context)
-{
-    char temporary[PATH_ROOM + 8];
-    snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    int fd = mkostemp(temporary, O_CLOEXEC); /* mode 0600 */
-    if (fd < 0)
-        return;
-    bool written = write(fd, context);
-    if (close(fd) || !written || rename(temporary, path))
-        unlink(temporary);
-}
 
 static void identify(uint64_t out[6], const struct stat *key)
 {
@@ -81,9 +58,6 @@ void signed_keep(const struct sgx_sigstruct *s, const char *folder, const struct
     char path[PATH_ROOM];
     struct entry e = {.sigstruct = *s};
     identify(e.key, key);
-    path_of(path, folder, s->enclavehash);
-    *strrchr(path, '/') = 0;
-    mkdir(path, 0700);
     path_of(path, folder, s->enclavehash);
     own_file_replace(path, entry_write, &e);
 }

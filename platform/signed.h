@@ -12,11 +12,6 @@
 
 #include "platform/sgx_arch.h"
 
-/* A file that is this user's own and nobody else's to write: its descriptor and what it is; or -1. */
-int own_file_open(const char *path, struct stat *status);
-/* Whole or not at all: what `write` puts into a new file beside it goes there. Failing is no error. */
-void own_file_replace(const char *path, bool (*write)(int fd, void *context), void *context);
-
 /* `folder`: rakis's in the cache. `key`: what the file of the key is that it was to be signed with. */
 bool signed_find(struct sgx_sigstruct *out, const char *folder, const struct stat *key, const uint8_t mrenclave[32]);
 void signed_keep(const struct sgx_sigstruct *s, const char *folder, const struct stat *key);

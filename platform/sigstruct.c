@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <fcntl.h>
 #include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/evp.h>
@@ -19,6 +18,7 @@
 
 #include "platform/enclave.h"
 #include "platform/hash.h"
+#include "platform/own_file.h"
 #include "platform/signed.h"
 
 #define PATH_ROOM 4096
@@ -85,24 +85,6 @@ static bool key_write(int fd, void *context)
     return written;
 }
 
-static bool cache_folder(char *out, size_t size)
-{
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int length;
-    if (cache && cache[0] == '/')
-        length = snprintf(out, size, "%s", cache);
-    else if (home && home[0] == '/')
-        length = snprintf(out, size, "%s/.cache", home);
-    else
-        return false;
-    if (length < 0 || (size_t)length + sizeof "/rakis/dev-key.pem" > size)
-        return false;
-    mkdir(out, 0700);
-    strcat(out, "/rakis");
-    mkdir(out, 0700);
-    return true;
-}
-
 /* Where the development key and what was signed with it are kept, if anywhere. */
 struct cache {
     bool there;
@@ -111,12 +93,12 @@ struct cache {
 
 static void cache_find(struct cache *c)
 {
-    c->there = cache_folder(c->folder, sizeof c->folder);
+    c->there = own_folder(c->folder, sizeof c->folder);
     if (c->there)
         snprintf(c->key, sizeof c->key, "%.*s/dev-key.pem", PATH_ROOM - 16, c->folder);
 }
 
-static EVP_PKEY *key_development(const struct cache *c, struct stat *status)
+static EVP_PKEY *key_development(struct cache *c, struct stat *status)
 {
     EVP_PKEY *key = c->there ? key_load_own(c->key, status) : NULL;
     if (key)
