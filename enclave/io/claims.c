@@ -136,11 +136,3 @@ bool claim_rest(struct claim *c)
     lock_release(&all.lock);
     return rest;
 }
-
-void claim_release(struct claim *c)
-{
-    lock_take(&all.lock);
-    if (c->held)
-        give_back(c);
-    lock_release(&all.lock);
-}

@@ -227,7 +227,6 @@ int coherent_add(struct file *f, uint64_t start, uint64_t end, uint64_t offset, 
     if (state.timer < 0)
         state.timer = host_timer_create(CLOCK_MONOTONIC);
     order.give_up = coherent_give_up;
-    order.bring = memory_bring;
     c->next = state.list;
     __atomic_store_n(&state.list, c, __ATOMIC_RELEASE);
     lock_release(&state.lock);

@@ -411,7 +411,6 @@ static int prepare(void)
         return -ENOMEM;
     if (!common.has_key)
         keys_make();
-    order.bring = memory_bring;
     return 0;
 }
 

@@ -653,6 +653,10 @@ static void inherit(struct file *f)
     struct epoll *p = epoll_of(f);
     for (uint32_t n = 0; p && n < p->count; n++)
         p->items[n]->inherited = true;
+    if (p && p->watch) {
+        ring_watch_forget(p->watch);
+        p->watch = NULL;
+    }
 }
 
 void epoll_forked(void)

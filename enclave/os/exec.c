@@ -118,14 +118,23 @@ static int may_execute(struct file *f)
 static int open_named(const char *path, struct file **out)
 {
     int error = NOT_OURS;
-    char *copy = path[0] == '/' ? text_copy(path, strlen(path)) : NULL;
-    if (copy && path_canonical(copy) && made_up_place(copy))
-        error = made_up_open(copy, O_RDONLY, out);
+    size_t length = strlen(path);
+    char *copy = path[0] == '/' && length < HOST_PATH_MAX ? alloc(HOST_PATH_MAX) : NULL;
+    if (copy)
+        memcpy(copy, path, length);
+    if (copy && path_canonical(copy) && made_up_place(copy)) {
+        bool behind = made_up_behind_descriptor(copy, false);
+        error = behind ? made_up_to_host(copy, true) : made_up_open(copy, O_RDONLY, out);
+        if (behind && !error) {
+            path = copy;
+            error = NOT_OURS;
+        }
+    }
+    if (error == NOT_OURS) {
+        error = 0;
+        *out = file_open(path, O_RDONLY, 0, &error);
+    }
     alloc_free(copy);
-    if (error != NOT_OURS)
-        return error;
-    error = 0;
-    *out = file_open(path, O_RDONLY, 0, &error);
     return error;
 }
 

@@ -574,7 +574,7 @@ void file_cache_release(struct file *f)
     struct file_cache *c = f->cache;
     if (!c)
         return;
-    claim_release(&c->claim);
+    claim_rest(&c->claim);
     extent_release(&c->extent);
     window_release(&c->window);
     f->cache = NULL;

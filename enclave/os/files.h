@@ -80,6 +80,8 @@ int64_t made_up_readlink(const char *path, char *out, uint64_t size);
  * there and the program's file is another. `follow`: the call is for what a link at its end leads to. 0; -ENOENT; -EPERM:
  * what it names is none of the host's; -ENAMETOOLONG. */
 int made_up_to_host(char *path, bool follow);
+/* A path of HOST_PATH_MAX bytes becomes `start` and what it has from `rest`, within it, on. 0 or -ENAMETOOLONG. */
+int path_put(char *path, const char *start, const char *rest);
 /* Is it a name in a directory that is named by its descriptor? Or, where it is asked for, such a directory itself? */
 bool made_up_behind_descriptor(const char *path, bool directory);
 /* May such a path be a file that is made up? */

@@ -468,6 +468,9 @@ static int64_t host_socket_ioctl(struct file *f, uint64_t command, uint64_t argu
         datagrams_leave(f, command != FIONBIO);
     if (stream_on(f)) {
         stream_leave(f);
+        first = command == FIONREAD && stream_datagrams(f) ? datagrams_first_length(f) : -1;
+        if (first >= 0) /* it has come meanwhile */
+            return user_put((int *)argument, &first);
         int inside = (int)stream_queued(f), outside = 0;
         if (command == FIONREAD && inside) {
             int64_t result = host_file_ioctl(f, command, argument);

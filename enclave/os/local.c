@@ -345,7 +345,7 @@ uint32_t local_poll(struct file *f, uint32_t events, struct poll_wait *wait)
     lock_take(&l->lock);
     bool outside = l->outside;
     uint32_t ready = outside ? 0 : l->kind->state(l, local_side(f));
-    local_unlock(l);
+    lock_release(&l->lock);
     if (outside)
         return f->ops->poll(f, events, wait);
     wait->host_fd = -1;

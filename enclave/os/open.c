@@ -65,8 +65,7 @@ static char *up_in(char *text)
     return text + strlen(text);
 }
 
-/* The text becomes `start` and what it has from `rest` on. */
-static int path_put(char *text, const char *start, const char *rest)
+int path_put(char *text, const char *start, const char *rest)
 {
     size_t n = strlen(start), m = strlen(rest);
     if (n + m >= HOST_PATH_MAX)

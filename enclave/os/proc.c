@@ -696,12 +696,7 @@ static int descriptor_to_host(char *path, int fd, const char *rest)
     } else if (f->path && f->path[0] == '/') {
         name = f->path;
     }
-    size_t n = name ? strlen(name) : 0, m = strlen(rest);
-    int error = !name ? -EPERM : n + m >= HOST_PATH_MAX ? -ENAMETOOLONG : 0;
-    if (!error) {
-        memmove(path + n, rest, m + 1);
-        memcpy(path, name, n);
-    }
+    int error = name ? path_put(path, name, rest) : -EPERM;
     file_put(f);
     return error;
 }
@@ -714,9 +709,7 @@ int made_up_to_host(char *path, bool follow)
     case PLACE_BEHIND_FD:
         return descriptor_to_host(path, p.fd, p.rest);
     case PLACE_EXE:
-        if (follow && strlen(program_path()) < HOST_PATH_MAX)
-            memcpy(path, program_path(), strlen(program_path()) + 1);
-        return 0;
+        return follow ? path_put(path, program_path(), "") : 0;
     case PLACE_NONE:
         return -ENOENT;
     default:

@@ -129,12 +129,11 @@ SYSCALL(prlimit64)
         untrusted_write(in, &new, sizeof new);
     int64_t result = exit_checked(__NR_prlimit64, 0, 0, other ? (uint32_t)a0 : 0, a1,
                                   a2 ? in.address : 0, out.address, 0, 0);
-    if (!result)
-        untrusted_read(&old, out, sizeof old);
     if (!result && a2 && !other && (int)a1 == RLIMIT_FSIZE)
         file_cache_limit(new.rlim_cur);
     if (result || !a3)
         return result;
+    untrusted_read(&old, out, sizeof old);
     if (!other && (int)a1 == RLIMIT_STACK)
         old.rlim_cur = MIN(old.rlim_cur, enclave.configuration->stack_size);
     return user_put((void *)a3, &old);

@@ -50,6 +50,11 @@ uint32_t ring_watch_reported(const struct ring_watch *w)
     return __atomic_load_n(&w->reported, __ATOMIC_ACQUIRE);
 }
 
+void ring_watch_forget(struct ring_watch *w)
+{
+    alloc_free(w);
+}
+
 uint32_t ring_watch_end(struct ring_watch *w)
 {
     bool mine = ring_watch_mine(w);

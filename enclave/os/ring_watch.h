@@ -21,5 +21,7 @@ bool ring_watch_mine(const struct ring_watch *w);
 uint32_t ring_watch_reported(const struct ring_watch *w);
 /* The same, and the watch is no more. */
 uint32_t ring_watch_end(struct ring_watch *w);
+/* In a forked child, which has not got the ring: the watch is no more. */
+void ring_watch_forget(struct ring_watch *w);
 
 #endif

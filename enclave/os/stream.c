@@ -213,7 +213,7 @@ void stream_offer_listening(struct file *f, int flags)
 /* While there are children datagrams are whoever's that asks for them. */
 void stream_offer_datagrams(struct file *f, bool sends)
 {
-    if (children_any() || (sends && f->stream && f->stream->not_by_sending))
+    if (children_any())
         return;
     offer(f, true, false, 0);
     if (f->stream)
@@ -292,7 +292,8 @@ void stream_leave_soon(struct stream *s)
 static void ask_to_leave(struct stream *s)
 {
     /* Who sends much by one thread may receive much by another, whose ring it is to be on then. */
-    __atomic_store_n(s->by_sending ? &s->not_by_sending : &s->contested, true, __ATOMIC_RELAXED);
+    if (!s->by_sending)
+        __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
 }

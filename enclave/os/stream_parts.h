@@ -53,8 +53,7 @@ struct stream {
     uint64_t slow_until; /* datagrams go by exits until then: there was no room for them */
     uint16_t peer_port; /* of whom it is connected to */
     uint64_t receive_timeout, send_timeout; /* of datagrams: ns, NO_TIMEOUT: none */
-    bool by_sending;   /* it was taken over because much was sent by it, */
-    bool not_by_sending; /* which is not to happen again: another thread receives */
+    bool by_sending;   /* it was taken over because much was sent by it */
     bool local;        /* a Unix socket, whose end is told at once */
     bool contested;    /* that happened: several threads use it, and a ring is one thread's */
     bool lingering;    /* off, but what is still here is reported from here */

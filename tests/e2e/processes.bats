@@ -660,3 +660,9 @@ END
     [ "$(timeout 100 /usr/bin/python3 terminal.py bash --norc -i)" = 5 ]
     [ "$(timeout 100 /usr/bin/python3 terminal.py "$RAKIS" run --log error -- bash --norc -i)" = 5 ]
 }
+
+@test "an interpreter in a directory that is named by its descriptor" {
+    printf '#!/proc/self/fd/7/env cat\nread\n' >script
+    chmod +x script
+    same /bin/bash -c 'exec 9</etc; exec 7</usr/bin; ./script'
+}
