@@ -624,6 +624,7 @@ int world_start(void **state)
     world.program = mmap(NULL, (PAGES + 1) * PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(world.program != MAP_FAILED);
     enclave.base = (uint64_t)world.program;
+    order.bring = memory_bring; /* as memory_start has it */
     host = for_all(sizeof *host);
     stranger = for_all(sizeof *stranger);
     return 0;
