@@ -241,11 +241,6 @@ static void discard(struct uring **mine)
     alloc_free(u);
 }
 
-void uring_end(void)
-{
-    discard(&all.of_thread[thread_block()->index]);
-}
-
 void uring_forked(void)
 {
     for (size_t i = 0; i < ARRAY_SIZE(all.of_thread); i++)
@@ -290,6 +285,20 @@ static void place_give(struct uring *u, uint32_t slot)
     u->places[slot].generation++;
     u->places[slot].next = u->place_free;
     u->place_free = slot;
+}
+
+void uring_end(void)
+{
+    struct uring *u = uring_existing();
+    /* What is still in flight is another thread's to wait for: it is told, or would wait for a ring that is no more. */
+    for (uint32_t slot = 0; u && slot < u->place_count; slot++) {
+        struct uring_op *op = u->places[slot].op;
+        if (!op)
+            continue;
+        place_give(u, slot);
+        op->done(op, -ECANCELED, URING_NO_BUFFER, false);
+    }
+    discard(&all.of_thread[thread_block()->index]);
 }
 
 static uint64_t user_data(const struct uring *u, uint32_t slot)

@@ -49,7 +49,7 @@ struct uring *uring_mine(void);
 struct uring *uring_existing(void);
 /* The thread whose ring it is. */
 uint32_t uring_thread(const struct uring *u);
-/* Before the thread ends: nothing is in flight any more. */
+/* Before the thread ends: what is in flight still ends with -ECANCELED. */
 void uring_end(void);
 
 /* In a process that has the memory of another: no thread has one. Their operations are the other's. */

@@ -581,6 +581,8 @@ static void operations_have_an_end(void **state)
 {
     static struct noted many[65536 + 1];
     (void)state;
+    for (unsigned i = 0; i < ARRAY_SIZE(many); i++)
+        many[i].op.done = note;
     kernel.no_memory = true;
     assert_int_equal(uring_poll(ring, &many[0].op, SOCKET, 1), -EAGAIN);
     kernel.no_memory = false;
@@ -695,6 +697,24 @@ static void a_thread_of_the_kernel_is_woken_when_it_sleeps(void **state)
     assert_int_equal(kernel.enters, 2);
 }
 
+/* Another thread may wait for it. */
+static void what_is_in_flight_ends_with_its_ring(void **state)
+{
+    (void)state;
+    assert_int_equal(uring_poll(ring, &one.op, SOCKET, 1), 0);
+    assert_int_equal(uring_poll(ring, &two.op, SOCKET, 1), 0);
+    uring_enter(ring, 0);
+    post(name_of(1), 1, 0);
+    uring_enter(ring, 0);
+    assert_int_equal(one.calls, 1);
+    uring_end();
+    assert_int_equal(one.calls, 1);
+    assert_int_equal(two.calls, 1);
+    assert_int_equal(two.result, -ECANCELED);
+    assert_int_equal(two.op.slot, 0);
+    ring = uring_mine();
+}
+
 static void where_it_is_refused_it_is_not_asked_for_again(void **state)
 {
     (void)state;
@@ -730,6 +750,7 @@ int main(void)
         TEST(without_room_there_is_none),
         TEST(a_layout_that_does_not_hold_up_stops_the_enclave),
         TEST(a_thread_of_the_kernel_is_woken_when_it_sleeps),
+        TEST(what_is_in_flight_ends_with_its_ring),
         TEST(where_it_is_refused_it_is_not_asked_for_again), /* last: it stays so */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
