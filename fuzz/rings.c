@@ -219,7 +219,8 @@ static void check(void)
 {
     const struct xsk *x = model.x;
     const struct statistics_xsk *s = &statistics.xsk[0];
-    REQUIRE(xsk_rx_valid(&x->rx) && xsk_tx_valid(&x->tx));
+    REQUIRE(ring_valid(&x->rx.fill) && ring_valid(&x->tx.completion) && ring_valid(&x->rx.rx) &&
+            ring_valid(&x->tx.tx));
     REQUIRE(violations == model.bad);
     REQUIRE(s->packets_in == model.packets_in && s->bytes_in == model.bytes_in);
     REQUIRE(s->drops[DROP_bad_descriptor] == model.bad_descriptors);

@@ -93,13 +93,6 @@ static inline void read_descriptor(const struct ring *rx, uint32_t i, uint64_t *
 
 /* ---- receiving ---- */
 
-bool xsk_rx_valid(const struct xsk_rx *x)
-{
-    return ring_valid(&x->fill) && x->fill.produces && x->fill.entry_size == RING_ADDRESS && ring_valid(&x->rx) &&
-           !x->rx.produces && x->rx.entry_size == RING_DESCRIPTOR && frames_valid(&x->frames) &&
-           (x->frame_size == 2048 || x->frame_size == 4096) && x->frames.count == XSK_RX_BYTES / x->frame_size;
-}
-
 void xsk_rx_start(struct xsk_rx *x, uint32_t frame_size)
 {
     //@ assert xsk_rx_frames(frame_size, XSK_RX_BYTES / frame_size);
@@ -194,14 +187,6 @@ uint32_t xsk_rx_take(struct xsk_rx *x, struct xsk_packet *out, uint32_t count)
 }
 
 /* ---- sending ---- */
-
-bool xsk_tx_valid(const struct xsk_tx *x)
-{
-    return ring_valid(&x->tx) && x->tx.produces && x->tx.entry_size == RING_DESCRIPTOR &&
-           ring_valid(&x->completion) && !x->completion.produces && x->completion.entry_size == RING_ADDRESS &&
-           frames_valid(&x->frames) && (x->frame_size == 2048 || x->frame_size == 4096) &&
-           x->first == XSK_RX_BYTES / x->frame_size && x->frames.count == XSK_TX_BYTES / x->frame_size;
-}
 
 void xsk_tx_start(struct xsk_tx *x, uint32_t frame_size)
 {

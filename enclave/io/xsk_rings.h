@@ -78,14 +78,6 @@ struct xsk_tx {
       p->frame < x->frames.count && x->frames.owner[p->frame] == FRAME_HELD &&
       p->offset + p->length <= x->frame_size;
 */
-/*@ requires \valid_read(x);
-    assigns \nothing;
-    ensures (\result != 0) <==> xsk_rx_is_valid(x); */
-bool xsk_rx_valid(const struct xsk_rx *x);
-/*@ requires \valid_read(x);
-    assigns \nothing;
-    ensures (\result != 0) <==> xsk_tx_is_valid(x); */
-bool xsk_tx_valid(const struct xsk_tx *x);
 
 /* What a ring of this kind is made with: entries, and bytes for its map. */
 /*@ requires 0 <= kind < XSK_RINGS;
