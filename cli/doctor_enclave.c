@@ -82,12 +82,15 @@ void doctor_processor(void)
     else
         doctor_say(FINDING_LACK, "SGX driver", NULL, "%s", platform_error());
 
-    if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_)
+    bool kept = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_;
+    if (kept)
         doctor_say(FINDING_OK, "FSGSBASE", NULL, "allowed by the kernel");
+    else if (!platform_emu.probe())
+        doctor_say(FINDING_LACK, "FSGSBASE", "switches of threads cost software SGX more here; Linux 5.9 or newer keeps it",
+                   "in the CPU, but not kept by the kernel");
     else
         doctor_say(driver ? FINDING_LACK : FINDING_FAIL, "FSGSBASE",
-                   "software SGX needs it: Linux 5.9 or newer, started without nofsgsbase",
-                   "not allowed by the kernel");
+                   "software SGX needs it: Linux 5.9 or newer, started without nofsgsbase", "%s", platform_error());
 }
 
 /* ---- a child ---- */
@@ -231,8 +234,8 @@ static void cost_measure(const struct platform *platform, uint64_t cycles, struc
         .xfrm = XFRM_LEGACY,
         .miscselect = MISCSELECT_EXINFO,
         .transition_cycles = cycles,
-        .enclu_sites = sites,
-        .enclu_site_count = 1,
+        .sites = sites,
+        .site_count = 1,
     };
     static struct sgx_sigstruct sigstruct;
     struct machine *m = NULL;

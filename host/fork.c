@@ -59,6 +59,7 @@ int64_t host_fork(int fds[2])
     /* Signals wait until the child can hand them to its enclave. */
     sigset_t all, old;
     sigfillset(&all);
+    platform->thread_settle(host.image.machine);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     platform->fork_begin(host.image.machine);
     pid_t pid = fork();

@@ -3,6 +3,8 @@
 
 #include <signal.h>
 
+#include "host/host.h"
+
 #define STACK_SIZE 0x10000
 
 int helper_start(pthread_t *out, void *body(void *))
@@ -12,6 +14,8 @@ int helper_start(pthread_t *out, void *body(void *))
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, STACK_SIZE);
     sigfillset(&all);
+    if (host.options)
+        host.options->platform->thread_settle(host.image.machine);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     int error = pthread_create(out, &attributes, body, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -157,14 +157,14 @@ static int elf_trim(struct elf_file *f)
     return 0;
 }
 
-/* Section enclu_sites: each entry is the distance from itself to a padded ENCLU. */
+/* Section emulated_sites: each entry is the distance from itself to a padded instruction. */
 static int64_t elf_sites(const struct elf_file *f, uint64_t sites[SITES_COUNT_MAX])
 {
     const Elf64_Shdr *sections = (const Elf64_Shdr *)(f->bytes + f->header->e_shoff);
     if (f->header->e_shstrndx >= f->header->e_shnum)
         return 0;
     const Elf64_Shdr *names = &sections[f->header->e_shstrndx];
-    static const char wanted[] = "enclu_sites";
+    static const char wanted[] = "emulated_sites";
     for (int i = 0; i < f->header->e_shnum; i++) {
         const Elf64_Shdr *s = &sections[i];
         if (!within(names->sh_offset, names->sh_size, f->size) ||
@@ -348,7 +348,7 @@ static int plan(struct blueprint *b, const struct run_options *options)
     struct configuration *c = b->configuration;
     int64_t site_count = elf_sites(f, b->sites);
     if (site_count <= 0)
-        return unfit(f, "its list of ENCLU sites is missing or wrong");
+        return unfit(f, "its list of emulated instructions is missing or wrong");
     if (elf_trim(f))
         return -1;
 
@@ -377,8 +377,8 @@ static int plan(struct blueprint *b, const struct run_options *options)
         .xfrm = xfrm(),
         .miscselect = MISCSELECT_EXINFO,
         .transition_cycles = options->transition_cycles,
-        .enclu_sites = b->sites,
-        .enclu_site_count = (size_t)site_count,
+        .sites = b->sites,
+        .site_count = (size_t)site_count,
     };
     b->layout = (struct layout){
         .file = f, .configuration = c, .configuration_offset = c->image_offset + elf_end(f)};

@@ -155,6 +155,7 @@ static void *thread_main(void *context)
     loop(t);
     sigset_t all;
     sigfillset(&all);
+    host.options->platform->thread_settle(host.image.machine);
     pthread_sigmask(SIG_SETMASK, &all, NULL);
     if (t->retry_made)
         timer_delete(t->retry);
@@ -190,6 +191,7 @@ int thread_run(uint32_t index, bool background)
     pthread_attr_init(&attributes);
     pthread_attr_setstacksize(&attributes, HOST_STACK_SIZE);
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    host.options->platform->thread_settle(host.image.machine);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* a signal finds the thread only once it is prepared */
     int error = pthread_create(&thread, &attributes, thread_main, t);
     pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -26,8 +26,8 @@ struct machine_options {
     uint64_t attributes, xfrm;
     uint32_t miscselect;
     uint64_t transition_cycles;  /* emu: of one exit and return, 0: no cost */
-    const uint64_t *enclu_sites; /* emu: offsets of padded ENCLU sites, patched after init */
-    size_t enclu_site_count;
+    const uint64_t *sites;       /* emu: offsets of padded instructions that it stands in for, patched after init */
+    size_t site_count;
 };
 
 /* What a thread brings to an entry. Returned values are the enclave's RDI, RSI at EEXIT. */
@@ -65,6 +65,9 @@ struct platform {
     /* A host thread that will enter: once per thread, before its first enter. */
     int (*thread_start)(struct machine *m, machine_exception_handler *handler, void *context);
     void (*thread_end)(struct machine *m);
+    /* Of any thread, before it blocks all signals outside: the emulator may need one of them until then, and again
+     * once the thread has entered. */
+    void (*thread_settle)(struct machine *m);
     /* EENTER; returns at EEXIT with 0, or -errno when the TCS cannot be entered. */
     int (*enter)(struct machine *m, uint64_t tcs_offset, struct machine_entry *entry);
     int (*signal)(int signal, machine_signal_handler *handler);

@@ -54,14 +54,26 @@
     .cfi_offset %r15, R15 - REGISTERS_SIZE
 .endm
 
-/* ENCLU with room for a jump, listed so that an emulator can put one there after EINIT. */
-.macro ENCLU_SITE
+/* An instruction with room for a jump, listed so that an emulator can put one there after EINIT. */
+.macro SITE bytes:vararg
 .Lsite\@:
-    .byte 0x0f, 0x01, 0xd7
-    .fill 13, 1, 0x90
-    .pushsection enclu_sites, "a", @progbits
+    .byte \bytes
+    .fill 16 - (. - .Lsite\@), 1, 0x90
+    .pushsection emulated_sites, "a", @progbits
     .quad .Lsite\@ - .
     .popsection
+.endm
+
+.macro ENCLU_SITE
+    SITE 0x0f, 0x01, 0xd7
+.endm
+
+/* The FS base to and from RAX. RCX and the flags may be lost. */
+.macro WRFSBASE_SITE
+    SITE 0xf3, 0x48, 0x0f, 0xae, 0xd0
+.endm
+.macro RDFSBASE_SITE
+    SITE 0xf3, 0x48, 0x0f, 0xae, 0xc0
 .endm
 
 /* Nothing of ours stays in registers that the host sees. RAX, RBX, RSP, RBP, RDI, RSI are the caller's. */
@@ -159,7 +171,7 @@ thread_entry:
     pushq $2
     popfq
     mov %gs:TB_FS, %rax
-    wrfsbase %rax
+    WRFSBASE_SITE
     mov %gs:TB_XSAVE_MASK, %eax
     xor %edx, %edx
     mov %gs:TB_SELF, %rcx
@@ -188,7 +200,7 @@ FUNCTION enclave_leave
     push %r14
     push %r15
     mov %rsp, %gs:TB_EXIT_RSP
-    rdfsbase %rax
+    RDFSBASE_SITE
     mov %rax, %gs:TB_FS
     mov %gs:TB_XSAVE_MASK, %eax
     xor %edx, %edx
@@ -220,7 +232,7 @@ exit_return:
     mov %gs:TB_SELF, %rcx
     xrstor64 TB_XSAVE(%rcx)
     mov %gs:TB_FS, %rax
-    wrfsbase %rax
+    WRFSBASE_SITE
     pop %r15
     pop %r14
     pop %r13
@@ -247,6 +259,17 @@ FUNCTION enclave_leave_for_good
     mov $LEAF_EEXIT, %eax
     ENCLU_SITE
     ud2
+
+/* uint64_t fs_base(void) */
+FUNCTION fs_base
+    RDFSBASE_SITE
+    ret
+
+/* void fs_base_set(uint64_t) */
+FUNCTION fs_base_set
+    mov %rdi, %rax
+    WRFSBASE_SITE
+    ret
 
 /* void fpu_save(struct thread_block *): the live FPU state into a block's save area. */
 FUNCTION fpu_save

@@ -13,7 +13,7 @@ sgx_leaf:
 .Lleaf:
     .byte 0x0f, 0x01, 0xd7
     .fill 13, 1, 0x90
-    .pushsection enclu_sites, "a", @progbits
+    .pushsection emulated_sites, "a", @progbits
     .quad .Lleaf - .
     .popsection
     pop %rbx

@@ -77,6 +77,10 @@ struct thread_block {
     uint8_t xsave[4096] __attribute__((aligned(4096)));
 };
 
+/* What FS points to; the program's, in the LibOS. */
+uint64_t fs_base(void);
+void fs_base_set(uint64_t base);
+
 static inline struct thread_block *thread_block(void)
 {
     struct thread_block *block;

@@ -57,16 +57,16 @@ void cipher_begin(void)
                                     __ATOMIC_RELAXED);
     }
     /* Where an exit keeps them: there is none before cipher_end. */
-    __asm__ volatile("rdfsbase %0" : "=r"(block->fs));
+    block->fs = fs_base();
     fpu_save(block);
     fpu_reset();
-    __asm__ volatile("wrfsbase %0" : : "r"(&surroundings));
+    fs_base_set((uint64_t)&surroundings);
 }
 
 void cipher_end(void)
 {
     struct thread_block *block = thread_block();
-    __asm__ volatile("wrfsbase %0" : : "r"(block->fs));
+    fs_base_set(block->fs);
     fpu_restore(block->xsave);
 }
 

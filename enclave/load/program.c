@@ -373,7 +373,7 @@ int program_run(struct program *p)
     program_drop(p);
     struct thread_block *block = thread_block();
     block->fs = (uint64_t)block; /* valid until the program sets its own */
-    __asm__ volatile("wrfsbase %0" : : "r"(block->fs));
+    fs_base_set(block->fs);
     fpu_reset();
     return_to_program(&r);
 }

@@ -60,7 +60,7 @@ _Noreturn void enclave_start(uint64_t parameters, struct thread_block *block)
     uint64_t area = (uint64_t)block - THREAD_BLOCK - base - enclave.configuration->threads_offset;
     thread_block_prepare(block, 0);
     block->xsave_mask = xsave_mask();
-    __asm__ volatile("wrfsbase %0" : : "r"(block->fs));
+    fs_base_set(block->fs);
     if (area != 0 || enclave.configuration->magic != CONFIGURATION_MAGIC ||
         enclave.configuration->version != ABI_VERSION)
         for (;;)

@@ -101,7 +101,7 @@ static void thread_record(struct forked_thread *t, const struct process_request 
         t->registers.rsp = q->stack;
     fpu_save(block);
     memcpy(t->xsave, block->xsave, sizeof t->xsave);
-    __asm__ volatile("rdfsbase %0" : "=r"(t->fs));
+    t->fs = fs_base();
     if (q->flags & CLONE_SETTLS)
         t->fs = q->tls;
     t->flags = q->flags;
@@ -337,7 +337,7 @@ _Noreturn void process_start_forked(void)
     struct registers r = f->registers;
     memcpy(block->xsave, f->xsave, sizeof block->xsave);
     block->fs = f->fs;
-    __asm__ volatile("wrfsbase %0" : : "r"(f->fs));
+    fs_base_set(f->fs);
     fpu_restore(block->xsave);
     return_to_program(&r);
 }

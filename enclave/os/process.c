@@ -198,10 +198,10 @@ SYSCALL(arch_prctl)
         if (user_range((const void *)a1, 1))
             return -EPERM;
         block->fs = a1;
-        __asm__ volatile("wrfsbase %0" : : "r"(a1));
+        fs_base_set(a1);
         return 0;
     case ARCH_GET_FS:
-        __asm__ volatile("rdfsbase %0" : "=r"(fs));
+        fs = fs_base();
         return user_put((void *)a1, &fs);
     }
     return -EINVAL; /* GS is the thread block's */

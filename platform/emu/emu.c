@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "abi/exits.h"
+#include "platform/emu/bases.h"
 #include "platform/sigstruct.h"
 
 _Static_assert(offsetof(struct emu_thread, host_fs) == EMU_THREAD_HOST_FS, "");
@@ -20,6 +21,7 @@ _Static_assert(offsetof(struct emu_thread, host_gs) == EMU_THREAD_HOST_GS, "");
 _Static_assert(offsetof(struct emu_thread, inside) == EMU_THREAD_INSIDE, "");
 _Static_assert(offsetof(struct emu_thread, half) == EMU_THREAD_HALF, "");
 _Static_assert(offsetof(struct emu_thread, scratch) == EMU_THREAD_SCRATCH, "");
+_Static_assert(offsetof(struct emu_thread, fs) == EMU_THREAD_FS, "");
 _Static_assert(offsetof(struct emu_tcs, address) == EMU_TCS_ADDRESS, "");
 _Static_assert(offsetof(struct emu_tcs, entry) == EMU_TCS_ENTRY, "");
 _Static_assert(offsetof(struct emu_tcs, fs) == EMU_TCS_FS, "");
@@ -34,15 +36,12 @@ __thread struct emu_thread *emu_self;
 
 static int emu_probe(void)
 {
-    uint64_t value;
-    /* FSGSBASE faults where the kernel does not allow it: the auxiliary vector tells (AT_HWCAP2). */
-    extern unsigned long getauxval(unsigned long);
-    value = getauxval(26);
-    if (!(value & 2)) {
-        platform_set_error("the kernel does not allow FSGSBASE, which the emulator needs");
-        return -ENOTSUP;
-    }
-    return 0;
+    int error = emu_bases_probe();
+    if (error == -ENOTSUP)
+        platform_set_error("neither the kernel nor the CPU has FSGSBASE, which the emulator needs");
+    else if (error)
+        platform_set_error("cannot reserve addresses for the emulator: %s", strerror(-error));
+    return error;
 }
 
 /* Below it the kernel lets nobody map (vm.mmap_min_addr). */
@@ -308,8 +307,8 @@ static int emu_thread_start(struct machine *m, machine_exception_handler *handle
     struct emu_thread *t = (struct emu_thread *)stack;
     *t = (struct emu_thread){.half = m->options.transition_cycles / 2, .machine = m,
                              .handler = handler, .context = context};
-    __asm__ volatile("rdfsbase %0" : "=r"(t->host_fs));
-    __asm__ volatile("rdgsbase %0" : "=r"(t->host_gs));
+    t->host_fs = t->fs = bases_fs();
+    t->host_gs = bases_gs();
     stack_t alternate = {.ss_sp = stack, .ss_size = EMU_STACK_SIZE};
     if (sigaltstack(&alternate, NULL)) {
         int error = errno;
@@ -325,6 +324,7 @@ static void emu_thread_end(struct machine *m)
     (void)m;
     stack_t none = {.ss_flags = SS_DISABLE};
     struct emu_thread *t = emu_self;
+    emu_bases_settle(t);
     sigaltstack(&none, NULL);
     emu_self = NULL;
     munmap(t, EMU_STACK_SIZE);
@@ -350,6 +350,8 @@ static int emu_enter(struct machine *m, uint64_t tcs_offset, struct machine_entr
         return -EFAULT;
     }
     t->tcs = tcs;
+    if (emu_bases_lost)
+        emu_bases_enter(t, tcs);
     /* EENTER remembers the outside stack in the frame that an AEX would fill. */
     struct sgx_gpr *g = (struct sgx_gpr *)(tcs->ossa +
                         (tcs->cssa + 1) * m->options.ssa_frame_pages * 4096) - 1;
@@ -388,6 +390,12 @@ static void emu_destroy(struct machine *m)
     emu_machine = NULL;
 }
 
+static void emu_thread_settle(struct machine *m)
+{
+    (void)m;
+    emu_bases_settle(emu_self);
+}
+
 static void emu_fork_begin(struct machine *m)
 {
     uint64_t skip = skipped(m->base);
@@ -409,6 +417,7 @@ const struct platform platform_emu = {
     .thread_page = emu_thread_page,
     .thread_start = emu_thread_start,
     .thread_end = emu_thread_end,
+    .thread_settle = emu_thread_settle,
     .enter = emu_enter,
     .signal = emu_signal,
     .measurement = emu_measurement,

@@ -9,6 +9,7 @@
 #define EMU_THREAD_INSIDE 16
 #define EMU_THREAD_HALF 24 /* TSC cycles that one direction of a transition takes */
 #define EMU_THREAD_SCRATCH 32
+#define EMU_THREAD_FS 40
 /* EMU_THREAD_INSIDE */
 #define EMU_INSIDE 1
 #define EMU_IN_LEAF 2 /* in the C code of an ENCLU leaf */
@@ -35,6 +36,8 @@ struct emu_thread {
     uint64_t inside; /* EMU_INSIDE between EENTER or ERESUME and EEXIT or AEX; 0: outside */
     uint64_t half;
     uint64_t scratch;
+    uint64_t fs;  /* what FS is meant to be: bases.h; else only its last change by a transition */
+    bool trapped; /* bases.h */
     struct machine *machine;
     struct emu_tcs *tcs; /* where it is inside */
     machine_exception_handler *handler;
@@ -96,7 +99,7 @@ struct emu_tcs *emu_tcs_find(struct machine *m, uint64_t offset);
 extern __thread struct emu_thread *emu_self;
 
 /* enter.S */
-extern const char emu_code_begin[], emu_code_end[], emu_eexit[], emu_leaf_entry[];
+extern const char emu_code_begin[], emu_code_end[], emu_eexit[], emu_leaf_entry[], emu_wrfsbase[], emu_rdfsbase[];
 /* Read by enter.S: by_gs and the base it counts from. */
 extern struct emu_tcs **emu_by_gs;
 extern uint64_t emu_first_gs;

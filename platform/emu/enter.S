@@ -20,6 +20,17 @@ emu_code_begin:
     jb 1b
 .endm
 
+/* The emu_thread that is inside, by GS, which the CPU restores from the TCS. */
+.macro THREAD_BY_GS register
+    rdgsbase \register
+    sub emu_first_gs(%rip), \register
+    shr $12, \register
+    shl $3, \register
+    add emu_by_gs(%rip), \register
+    mov (\register), \register
+    mov EMU_TCS_THREAD(\register), \register
+.endm
+
 /* uint64_t emu_eenter(struct emu_thread *, struct emu_tcs *, struct machine_entry *) */
     .globl emu_eenter
     .hidden emu_eenter
@@ -43,6 +54,7 @@ emu_eenter:
     mov EMU_TCS_ADDRESS(%rsi), %rbx
     lea .Lback(%rip), %rcx
     mov EMU_TCS_FS(%rsi), %rax
+    mov %rax, EMU_THREAD_FS(%rdi)
     wrfsbase %rax
     mov EMU_TCS_GS(%rsi), %rax
     wrgsbase %rax
@@ -68,21 +80,16 @@ emu_eenter:
 
 /*
  * EEXIT: a patched site comes here with EAX 4, RBX the target. RCX becomes the AEP in the end, so it is
- * free; the thread is found by GS, which the CPU restores from the TCS too.
+ * free.
  */
     .globl emu_eexit
     .hidden emu_eexit
     .type emu_eexit, @function
     .p2align 4
 emu_eexit:
-    rdgsbase %rcx
-    sub emu_first_gs(%rip), %rcx
-    shr $12, %rcx
-    shl $3, %rcx
-    add emu_by_gs(%rip), %rcx
-    mov (%rcx), %rcx
-    mov EMU_TCS_THREAD(%rcx), %rcx
+    THREAD_BY_GS %rcx
     mov EMU_THREAD_HOST_FS(%rcx), %rax
+    mov %rax, EMU_THREAD_FS(%rcx)
     wrfsbase %rax
     mov EMU_THREAD_HOST_GS(%rcx), %rax
     wrgsbase %rax
@@ -121,13 +128,7 @@ emu_leaf_entry:
     push %r11
     and $-16, %rsp
     /* Meanwhile the thread is in the middle of one instruction of the enclave. */
-    rdgsbase %r8
-    sub emu_first_gs(%rip), %r8
-    shr $12, %r8
-    shl $3, %r8
-    add emu_by_gs(%rip), %r8
-    mov (%r8), %r8
-    mov EMU_TCS_THREAD(%r8), %r8
+    THREAD_BY_GS %r8
     movq $EMU_IN_LEAF, EMU_THREAD_INSIDE(%r8)
     push %r8
     push %r8
@@ -147,6 +148,25 @@ emu_leaf_entry:
     pop %rsi
     pop %rdi
     pop %rbp
+    ret
+
+/* WRFSBASE and RDFSBASE of RAX at a listed site (bases.h): RCX and the flags are free there. The stub pushed the
+ * address after the site. */
+    .globl emu_wrfsbase, emu_rdfsbase
+    .hidden emu_wrfsbase, emu_rdfsbase
+    .type emu_wrfsbase, @function
+    .p2align 4
+emu_wrfsbase:
+    THREAD_BY_GS %rcx
+    mov %rax, EMU_THREAD_FS(%rcx)
+    wrfsbase %rax
+    ret
+
+    .type emu_rdfsbase, @function
+    .p2align 4
+emu_rdfsbase:
+    THREAD_BY_GS %rcx
+    mov EMU_THREAD_FS(%rcx), %rax
     ret
 emu_code_end:
     .section .note.GNU-stack, "", @progbits

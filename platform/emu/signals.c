@@ -14,6 +14,7 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "platform/emu/bases.h"
 #include "platform/emu/emu.h"
 
 #define VECTOR_UD 6
@@ -22,12 +23,6 @@
 #define SYS_SECCOMP_ 1
 
 static machine_signal_handler *handlers[65];
-
-static void write_bases(uint64_t fs, uint64_t gs)
-{
-    __asm__ volatile("wrfsbase %0" : : "r"(fs));
-    __asm__ volatile("wrgsbase %0" : : "r"(gs));
-}
 
 static uint8_t *ssa_frame(const struct emu_tcs *tcs, const struct machine *m)
 {
@@ -208,10 +203,11 @@ static void handle(int signal, siginfo_t *info, void *context)
         return;
     }
     struct emu_thread *t = uc->uc_stack.ss_sp;
-    uint64_t fs, gs;
-    __asm__ volatile("rdfsbase %0" : "=r"(fs));
-    __asm__ volatile("rdgsbase %0" : "=r"(gs));
-    write_bases(t->host_fs, t->host_gs);
+    if (emu_bases_lost && emu_bases_fault(t, signal, info))
+        return;
+    uint64_t fs = emu_bases_lost ? t->fs : bases_fs(), gs = bases_gs();
+    t->fs = t->host_fs;
+    bases_write(t->host_fs, t->host_gs);
 
     uint64_t rip = (uint64_t)uc->uc_mcontext.gregs[REG_RIP];
     /* The stubs that patched sites jump to are part of the ENCLU that they stand for, as is what they lead to. */
@@ -228,13 +224,19 @@ static void handle(int signal, siginfo_t *info, void *context)
         handlers[signal](signal, info, uc, false);
     }
     errno = saved_errno;
-    write_bases(fs, gs);
+    t->fs = fs;
+    bases_write(fs, gs);
 }
 
 static int install(int signal)
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigfillset(&action.sa_mask);
+    if (emu_bases_lost) {
+        /* The handler itself may find FS lost. */
+        sigdelset(&action.sa_mask, SIGSEGV);
+        action.sa_flags |= signal == SIGSEGV ? SA_NODEFER : 0;
+    }
     return sigaction(signal, &action, NULL) ? -errno : 0;
 }
 

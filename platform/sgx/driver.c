@@ -540,6 +540,11 @@ static int sgx_signal(int signal, machine_signal_handler *handler)
 }
 
 /* Enclaves are not inherited: their mappings are VM_DONTCOPY. Of the range nothing is left but what was reserved. */
+static void sgx_thread_settle(struct machine *m)
+{
+    (void)m; /* it needs no signal outside */
+}
+
 static void sgx_fork_begin(struct machine *m)
 {
     (void)m;
@@ -567,6 +572,7 @@ const struct platform platform_sgx = {
     .thread_page = sgx_thread_page,
     .thread_start = sgx_thread_start,
     .thread_end = sgx_thread_end,
+    .thread_settle = sgx_thread_settle,
     .enter = sgx_enter,
     .signal = sgx_signal,
     .measurement = sgx_measurement,

@@ -56,7 +56,7 @@ thread.join()
 
 child = subprocess.Popen(["sleep", "50"])
 for attempt in range(100):
-    if read("comm", child.pid) == b"sleep\n":
+    if read("comm", child.pid) == b"sleep\n" and read("cmdline", child.pid):
         break
     time.sleep(0.05)
 print("a child", read("comm", child.pid), read("cmdline", child.pid))
