@@ -15,6 +15,7 @@ enum configuration_flag {
     CONFIGURATION_RINGS = 1u << 1,       /* --io rings (else exits) */
     CONFIGURATION_SQPOLL = 1u << 3,      /* --sqpoll */
     CONFIGURATION_STATISTICS = 1u << 2,  /* publish counters in the arena */
+    CONFIGURATION_HOST_NAMES = 1u << 4,  /* the program is told the host's name and its name servers */
 };
 
 enum log_level { LOG_ERROR, LOG_WARNING, LOG_INFO, LOG_DEBUG, LOG_TRACE };

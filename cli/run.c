@@ -46,6 +46,8 @@ void help_run(void)
          "  --xsk-uds PATH           where rakis-xdpd, or an AF_XDP device plugin, listens\n"
          "  --net-threads N          threads in the enclave that do nothing but receive for the\n"
          "                           others: for machines with many cores (default 0)\n"
+         "  --no-host-names          the program is not told the host's name and name servers:\n"
+         "                           it is localhost, and resolves only that\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
          "  --enclave-size SIZE      a power of two, with K, M or G (default 16G)\n"
          "  --stats FILE             write statistics as JSON at the end and on SIGUSR2;\n"
@@ -169,6 +171,9 @@ static int parse_option(struct run_options *o, int option, char *value)
             return usage("--net-threads", value, "a number of threads, at most 16");
         o->net_threads = (unsigned)number;
         return 0;
+    case 'N':
+        o->host_names = false;
+        return 0;
     case 'u':
         o->xsk_uds = value;
         return 0;
@@ -202,6 +207,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
         {"iface", required_argument, NULL, 'f'},
         {"net-threads", required_argument, NULL, 'n'},
         {"xsk-uds", required_argument, NULL, 'u'},
+        {"no-host-names", no_argument, NULL, 'N'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},
         {"stats", required_argument, NULL, 's'},
@@ -324,6 +330,7 @@ int command_run(int argc, char **argv)
     static char program[PATH_MAX], image[PATH_MAX];
     struct run_options options = {
         .rings = true,
+        .host_names = true, /* a development configuration */
         .transition_cycles = TRANSITION_DEFAULT,
         .enclave_size = SIZE_DEFAULT,
         .log_level = LOG_WARNING,

@@ -90,7 +90,8 @@ struct configuration *configuration_make(const struct run_options *options)
     c->enclave_size = options->enclave_size;
     c->flags = CONFIGURATION_DEVELOPMENT | (options->rings ? CONFIGURATION_RINGS : 0u) |
                (options->sqpoll ? CONFIGURATION_SQPOLL : 0u) |
-               (options->statistics_path ? CONFIGURATION_STATISTICS : 0u);
+               (options->statistics_path ? CONFIGURATION_STATISTICS : 0u) |
+               (options->host_names ? CONFIGURATION_HOST_NAMES : 0u);
     c->net_threads = options->net_threads;
     c->log_level = (uint64_t)options->log_level;
     c->stack_size = stack_size();

@@ -27,6 +27,7 @@ struct queue_range {
 struct run_options {
     const struct platform *platform;
     bool rings;
+    bool host_names; /* the program is told the host's name and its name servers */
     bool sqpoll; /* a thread of the kernel submits for the io_urings */
     unsigned net_threads; /* in the enclave */
     const char *interfaces[INTERFACES_MAX];

@@ -1,5 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* int64_t interruptible_syscall(const uint64_t argument[6], uint64_t number, _Atomic uint32_t *kicked) */
+/*
+ * int64_t interruptible_syscall(const uint64_t argument[6], uint64_t number, _Atomic uint32_t *kicked)
+ * Where the kernel forgets FS it is set again, which is cheaper than the fault that would do it.
+ */
+.macro FS_BACK
+    cmpb $0, platform_fs_lost(%rip)
+    je .Lkept\@
+    wrfsbase %rbp
+.Lkept\@:
+.endm
+
     .text
     .globl interruptible_syscall, interruptible_begin, interruptible_end, interruptible_abort
     .type interruptible_syscall, @function
@@ -8,6 +18,9 @@ interruptible_syscall:
     push %rbx
     .cfi_adjust_cfa_offset 8
     .cfi_offset %rbx, -16
+    push %rbp
+    .cfi_adjust_cfa_offset 8
+    .cfi_offset %rbp, -24
     mov %rdx, %rbx
     mov %rsi, %rax
     mov %rdi, %r11
@@ -17,12 +30,19 @@ interruptible_syscall:
     mov 24(%r11), %r10
     mov 32(%r11), %r8
     mov 40(%r11), %r9
+    cmpb $0, platform_fs_lost(%rip)
+    je interruptible_begin
+    rdfsbase %rbp
 interruptible_begin:
     cmpl $0, (%rbx)
     jne interruptible_abort
     syscall
 interruptible_end:
+    FS_BACK
     .cfi_remember_state
+    pop %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbp
     pop %rbx
     .cfi_adjust_cfa_offset -8
     ret
@@ -30,6 +50,10 @@ interruptible_end:
 interruptible_abort:
     movl $0, (%rbx)
     mov $-4, %rax
+    FS_BACK
+    pop %rbp
+    .cfi_adjust_cfa_offset -8
+    .cfi_restore %rbp
     pop %rbx
     .cfi_adjust_cfa_offset -8
     ret

@@ -83,6 +83,10 @@ struct platform {
 
 extern const struct platform platform_sgx, platform_emu;
 
+/* The kernel forgets FS when it switches threads: a thread of the enclave that has slept outside finds it by a fault,
+ * unless it sets it again itself. */
+extern bool platform_fs_lost;
+
 /* The last failure of this thread, for people. */
 const char *platform_error(void);
 void platform_set_error(const char *format, ...) __attribute__((format(printf, 1, 2)));

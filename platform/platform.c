@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+bool platform_fs_lost;
 static __thread char message[256];
 
 const char *platform_error(void)

@@ -95,9 +95,6 @@ bool path_canonical(char *path);
 int dev_stand_in(const struct file *f);
 int dev_open(const char *path, int flags, struct file **out);
 
-/* Made-up content: `text` is alloc'ed and is taken over. NULL: no memory, and text is freed. */
-struct file *text_file_new(char *text, uint64_t size, const char *path);
-
 /* ---- file.c ---- */
 
 /* What descriptor `fd` refers to, without a reference taken, for lists: false: free. */

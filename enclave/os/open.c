@@ -10,6 +10,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
+#include "enclave/os/names.h"
 #include "enclave/os/syscalls.h"
 
 bool path_canonical(char *path)
@@ -38,7 +39,7 @@ bool path_canonical(char *path)
 
 bool made_up_place(const char *path)
 {
-    return !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/", 5);
+    return !strncmp(path, "/proc/", 6) || !strncmp(path, "/dev/", 5) || names_text(path);
 }
 
 /* Where the place of a path is known it is made absolute, where that may be made up. */
@@ -81,7 +82,7 @@ static int path_settle(struct path *p)
 {
     make_absolute(p);
     if (p->text[0] != '/' ||
-        (p->text[1] != 'p' && p->text[1] != 'd' && p->text[1] != '/' && p->text[1] != '.'))
+        (p->text[1] != 'p' && p->text[1] != 'd' && p->text[1] != 'e' && p->text[1] != '/' && p->text[1] != '.'))
         return 0;
     char *up = up_in(p->text);
     size_t n = (size_t)(up - p->text);

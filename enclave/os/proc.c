@@ -14,144 +14,14 @@
 #include "enclave/os/files.h"
 #include "enclave/os/local.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/names.h"
 #include "enclave/os/process.h"
 #include "enclave/os/syscalls.h"
+#include "enclave/os/text_file.h"
 #include "enclave/os/thread.h"
 
 #define TEXT_MAX 16384
 #define MAPS_MAX (16 << 20)
-
-/* ---- content made at open ---- */
-
-struct text {
-    char *bytes;
-    uint64_t size;
-    bool directory; /* bytes are struct linux_dirent64 */
-};
-
-static int64_t text_read(struct file *f, const struct iovec *v, int count, int64_t offset,
-                         int flags)
-{
-    struct text *t = f->data;
-    int64_t done = 0, at;
-    (void)flags;
-    if (t->directory)
-        return -EISDIR;
-    lock_take(&f->lock);
-    at = offset < 0 ? f->position : offset;
-    for (int i = 0; i < count && at < (int64_t)t->size; i++) {
-        uint64_t n = MIN(v[i].iov_len, t->size - (uint64_t)at);
-        if (user_write(v[i].iov_base, t->bytes + at, n)) {
-            done = done ? done : -EFAULT;
-            break;
-        }
-        at += (int64_t)n;
-        done += (int64_t)n;
-    }
-    if (offset < 0 && done > 0)
-        f->position = at;
-    lock_release(&f->lock);
-    return done;
-}
-
-static int64_t text_lseek(struct file *f, int64_t offset, int whence)
-{
-    struct text *t = f->data;
-    int64_t result = -EINVAL;
-    lock_take(&f->lock);
-    int64_t base = whence == SEEK_SET ? 0 : whence == SEEK_CUR ? f->position : (int64_t)t->size;
-    if (whence >= SEEK_SET && whence <= SEEK_END &&
-        !__builtin_add_overflow(base, offset, &result)) {
-        if (result >= 0)
-            f->position = result;
-        else
-            result = -EINVAL;
-    }
-    lock_release(&f->lock);
-    return result;
-}
-
-static void stat_fill(struct stat *out, uint32_t mode)
-{
-    memset(out, 0, sizeof *out);
-    out->st_mode = mode;
-    out->st_nlink = 1;
-    out->st_uid = (uint32_t)enclave.start.euid;
-    out->st_gid = (uint32_t)enclave.start.egid;
-    out->st_blksize = 1024;
-    out->st_ino = 1;
-}
-
-static int text_stat(struct file *f, struct stat *out)
-{
-    const struct text *t = f->data;
-    stat_fill(out, t->directory ? S_IFDIR | 0555 : S_IFREG | 0444);
-    return 0;
-}
-
-#define NAME_OFFSET 19 /* of d_name in struct linux_dirent64 */
-
-static uint16_t record_length(const char *record)
-{
-    uint16_t length;
-    memcpy(&length, record + 16, sizeof length);
-    return length;
-}
-
-static int64_t text_getdents(struct file *f, void *user, uint64_t size)
-{
-    const struct text *t = f->data;
-    if (!t->directory)
-        return -ENOTDIR;
-    lock_take(&f->lock);
-    uint64_t from = MIN((uint64_t)f->position, t->size), to = from;
-    while (to < t->size && record_length(t->bytes + to) <= size - (to - from))
-        to += record_length(t->bytes + to);
-    int64_t result = (int64_t)(to - from);
-    if (!result && from < t->size)
-        result = -EINVAL;
-    else if (user_write(user, t->bytes + from, to - from))
-        result = -EFAULT;
-    else
-        f->position = (int64_t)to;
-    lock_release(&f->lock);
-    return result;
-}
-
-static void text_release(struct file *f)
-{
-    struct text *t = f->data;
-    alloc_free(t->bytes);
-    alloc_free(t);
-}
-
-static const struct file_ops text_ops = {
-    .name = "proc",
-    .read = text_read,
-    .lseek = text_lseek,
-    .stat = text_stat,
-    .getdents = text_getdents,
-    .release = text_release,
-};
-
-struct file *text_file_new(char *bytes, uint64_t size, const char *path)
-{
-    struct text *t = bytes ? alloc(sizeof *t) : NULL;
-    struct file *f = t ? file_new(&text_ops, -1, O_RDONLY) : NULL;
-    if (!f) {
-        alloc_free(t);
-        alloc_free(bytes);
-        return NULL;
-    }
-    t->bytes = bytes;
-    t->size = size;
-    f->data = t;
-    f->mode = S_IFREG;
-    size_t n = strlen(path) + 1;
-    if ((f->path = alloc(n)))
-        memcpy(f->path, path, n);
-    return f;
-}
 
 /* ---- the name of a thread, which can be written ---- */
 
@@ -175,7 +45,7 @@ static int64_t comm_write(struct file *f, const struct iovec *v, int count, int6
 static int comm_stat(struct file *f, struct stat *out)
 {
     (void)f;
-    stat_fill(out, S_IFREG | 0644);
+    made_up_stat_fill(out, S_IFREG | 0644);
     return 0;
 }
 
@@ -448,62 +318,19 @@ static const struct {
 
 /* ---- directories ---- */
 
-struct names {
-    char *bytes;
-    uint64_t size, room;
-};
-
-static void name_add(struct names *d, const char *name, uint8_t type)
-{
-    uint64_t n = strlen(name) + 1, length = (NAME_OFFSET + n + 7) & ~7ull;
-    if (d->bytes && length > d->room - d->size) {
-        d->bytes = alloc_resize(d->bytes, d->room, d->room * 2);
-        d->room *= 2;
-    }
-    if (!d->bytes)
-        return;
-    char *r = d->bytes + d->size;
-    uint64_t next = d->size + length, inode = next;
-    uint16_t reclen = (uint16_t)length;
-    memset(r, 0, length);
-    memcpy(r, &inode, 8);
-    memcpy(r + 8, &next, 8);
-    memcpy(r + 16, &reclen, 2);
-    r[18] = (char)type;
-    memcpy(r + NAME_OFFSET, name, n);
-    d->size = next;
-}
-
-static void names_start(struct names *d)
-{
-    *d = (struct names){alloc(4096), 0, 4096};
-    name_add(d, ".", DT_DIR);
-    name_add(d, "..", DT_DIR);
-}
-
-static int directory_open(struct names *d, const char *path, struct file **out)
-{
-    *out = text_file_new(d->bytes, d->size, path);
-    if (!*out)
-        return -ENOMEM;
-    ((struct text *)(*out)->data)->directory = true;
-    (*out)->mode = S_IFDIR;
-    return 0;
-}
-
 static int open_descriptors(const char *path, struct file **out)
 {
-    struct names d;
+    struct listing d;
     char number[16];
     bool own = true; /* the list's own descriptor will be the first that is free */
-    names_start(&d);
+    listing_start(&d);
     for (uint32_t fd = 0; fd < file_table_size() || own; fd++)
         if (file_listed(fd) || own) {
             own = own && file_listed(fd);
             print_format(number, sizeof number, "%u", fd);
-            name_add(&d, number, DT_LNK);
+            listing_add(&d, number, DT_LNK);
         }
-    return directory_open(&d, path, out);
+    return listing_open(&d, path, out);
 }
 
 /* The host's word for a descriptor of its own; of files that it does not know the position is ours. */
@@ -528,24 +355,24 @@ static int open_descriptor_info(int fd, const char *path, struct file **out)
 
 static int open_tasks(const char *path, struct file **out)
 {
-    struct names d;
+    struct listing d;
     char number[16];
-    names_start(&d);
+    listing_start(&d);
     for (uint32_t i = 0; i < process.thread_count; i++)
         if (process.threads[i].live) {
             print_format(number, sizeof number, "%d", process.threads[i].tid);
-            name_add(&d, number, DT_DIR);
+            listing_add(&d, number, DT_DIR);
         }
-    return directory_open(&d, path, out);
+    return listing_open(&d, path, out);
 }
 
 static int open_task(const char *path, struct file **out)
 {
-    struct names d;
-    names_start(&d);
+    struct listing d;
+    listing_start(&d);
     for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
-        name_add(&d, texts[i].name, DT_REG);
-    return directory_open(&d, path, out);
+        listing_add(&d, texts[i].name, DT_REG);
+    return listing_open(&d, path, out);
 }
 
 /* ---- paths ---- */
@@ -561,6 +388,7 @@ enum place_kind {
     PLACE_FD_INFO,
     PLACE_TASKS,
     PLACE_TASK,
+    PLACE_NAMES, /* the files of names.h */
     PLACE_DENIED
 };
 
@@ -654,7 +482,7 @@ static struct place place_of(const char *path)
     if ((rest = after(path, "/dev/fd")))
         return fd_place(rest);
     if (!(rest = after(path, "/proc")))
-        return (struct place){.kind = PLACE_HOST};
+        return (struct place){.kind = names_text(path) ? PLACE_NAMES : PLACE_HOST};
     const char *name = after(rest, "self");
     if (!name)
         name = after(rest, "thread-self");
@@ -766,6 +594,23 @@ static int64_t descriptor_link(int fd, char *out, uint64_t size)
     return n;
 }
 
+static int names_open(const char *path, int flags, struct file **out)
+{
+    const char *text = names_text(path);
+    uint64_t size = strlen(text);
+    if ((flags & O_ACCMODE) != O_RDONLY)
+        return -EACCES;
+    if ((flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+        return -EEXIST;
+    if (flags & O_DIRECTORY)
+        return -ENOTDIR;
+    char *bytes = alloc(size);
+    if (bytes)
+        memcpy(bytes, text, size);
+    *out = text_file_new(bytes, size, path);
+    return *out ? 0 : -ENOMEM;
+}
+
 static int text_open(const struct place *p, const char *path, int flags, struct file **out)
 {
     bool comm = texts[p->text].print == print_comm;
@@ -803,6 +648,8 @@ int made_up_open(const char *path, int flags, struct file **out)
         return -EACCES;
     case PLACE_TEXT:
         return text_open(&p, path, flags, out);
+    case PLACE_NAMES:
+        return names_open(path, flags, out);
     case PLACE_EXE: {
         int error = 0;
         if (flags & O_NOFOLLOW)
@@ -844,28 +691,32 @@ int made_up_stat(const char *path, bool follow, struct stat *out)
     case PLACE_NONE:
         return -ENOENT;
     case PLACE_DENIED:
-        stat_fill(out, S_IFREG | 0600);
+        made_up_stat_fill(out, S_IFREG | 0600);
         return 0;
     case PLACE_TEXT:
-        stat_fill(out, S_IFREG | (texts[p.text].print == print_comm ? 0644 : 0444));
+        made_up_stat_fill(out, S_IFREG | (texts[p.text].print == print_comm ? 0644 : 0444));
         return 0;
     case PLACE_EXE:
         if (follow)
             return host_stat(AT_FDCWD, program_path(), 0, out);
-        stat_fill(out, S_IFLNK | 0777);
+        made_up_stat_fill(out, S_IFLNK | 0777);
         return 0;
     case PLACE_FD:
         if (follow)
             return descriptor_stat(p.fd, out);
-        stat_fill(out, S_IFLNK | 0700);
+        made_up_stat_fill(out, S_IFLNK | 0700);
         return file_listed((uint32_t)p.fd) ? 0 : -ENOENT;
+    case PLACE_NAMES:
+        made_up_stat_fill(out, S_IFREG | 0444);
+        out->st_size = (int64_t)strlen(names_text(path));
+        return 0;
     case PLACE_FD_INFO:
-        stat_fill(out, S_IFREG | 0444);
+        made_up_stat_fill(out, S_IFREG | 0444);
         return file_listed((uint32_t)p.fd) ? 0 : -ENOENT;
     case PLACE_FDS:
     case PLACE_TASKS:
     case PLACE_TASK:
-        stat_fill(out, S_IFDIR | 0555);
+        made_up_stat_fill(out, S_IFDIR | 0555);
         return 0;
     }
     return -ENOENT;

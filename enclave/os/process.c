@@ -27,6 +27,7 @@
 #include "enclave/os/common.h"
 #include "enclave/os/file_cache.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/names.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/vfork.h"
@@ -173,7 +174,7 @@ SYSCALL(uname)
     untrusted_read(&name, bounce(), sizeof name);
     memset(name.release, 0, sizeof name.release);
     memcpy(name.release, "6.1.0-rakis", 12);
-    name.nodename[sizeof name.nodename - 1] = 0;
+    names_settle(name.nodename, sizeof name.nodename);
     return user_put((void *)a0, &name);
 }
 

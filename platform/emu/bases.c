@@ -15,7 +15,6 @@
 #define REACH 0x80000000ul /* bytes that an instruction can be away from FS, either way */
 #define SIGNAL_SET_SIZE 8
 
-bool emu_bases_lost;
 static uint64_t trap; /* what FS is in the kernel's eyes */
 
 static sigjmp_buf probing;
@@ -42,7 +41,7 @@ static bool executed(void)
 
 int emu_bases_probe(void)
 {
-    if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE || emu_bases_lost)
+    if (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE || platform_fs_lost)
         return 0;
     if (!executed())
         return -ENOTSUP;
@@ -50,7 +49,7 @@ int emu_bases_probe(void)
     if (around == MAP_FAILED)
         return -errno;
     trap = (uint64_t)around + REACH;
-    emu_bases_lost = true;
+    platform_fs_lost = true;
     return 0;
 }
 

@@ -10,7 +10,8 @@
  *       meant to be, which emu_thread keeps. The enclave's own changes go through listed sites (sites.c).
  *   GS  is the TCS's, inside and outside, which the kernel is told once: nothing outside uses it.
  *
- * A thread that blocks SIGSEGV meanwhile would be killed: it settles first.
+ * A thread that blocks SIGSEGV meanwhile would be killed: it settles first. platform_fs_lost (enclave.h) tells whether this is
+ * such a kernel.
  */
 #ifndef PLATFORM_EMU_BASES_H
 #define PLATFORM_EMU_BASES_H
@@ -22,9 +23,7 @@
 struct emu_thread;
 struct emu_tcs;
 
-extern bool emu_bases_lost; /* is this such a kernel? */
-
-/* 0, or -ENOTSUP where the instructions fault, or -ENOMEM. */
+/* Finds out, and sets platform_fs_lost. 0, or -ENOTSUP where the instructions fault, or -ENOMEM. */
 int emu_bases_probe(void);
 
 /* Before the current thread enters. */

@@ -350,7 +350,7 @@ static int emu_enter(struct machine *m, uint64_t tcs_offset, struct machine_entr
         return -EFAULT;
     }
     t->tcs = tcs;
-    if (emu_bases_lost)
+    if (platform_fs_lost)
         emu_bases_enter(t, tcs);
     /* EENTER remembers the outside stack in the frame that an AEX would fill. */
     struct sgx_gpr *g = (struct sgx_gpr *)(tcs->ossa +

@@ -203,9 +203,9 @@ static void handle(int signal, siginfo_t *info, void *context)
         return;
     }
     struct emu_thread *t = uc->uc_stack.ss_sp;
-    if (emu_bases_lost && emu_bases_fault(t, signal, info))
+    if (platform_fs_lost && emu_bases_fault(t, signal, info))
         return;
-    uint64_t fs = emu_bases_lost ? t->fs : bases_fs(), gs = bases_gs();
+    uint64_t fs = platform_fs_lost ? t->fs : bases_fs(), gs = bases_gs();
     t->fs = t->host_fs;
     bases_write(t->host_fs, t->host_gs);
 
@@ -232,7 +232,7 @@ static int install(int signal)
 {
     struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART};
     sigfillset(&action.sa_mask);
-    if (emu_bases_lost) {
+    if (platform_fs_lost) {
         /* The handler itself may find FS lost. */
         sigdelset(&action.sa_mask, SIGSEGV);
         action.sa_flags |= signal == SIGSEGV ? SA_NODEFER : 0;

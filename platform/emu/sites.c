@@ -67,7 +67,7 @@ static int emit_stub(uint8_t *p, uint64_t site)
     }
     if (!is(site, wrfsbase) && !is(site, rdfsbase))
         return -EINVAL;
-    if (!emu_bases_lost)
+    if (!platform_fs_lost)
         return 1;
     emit_call(p, back, is(site, wrfsbase) ? emu_wrfsbase : emu_rdfsbase);
     return 0;

@@ -115,6 +115,22 @@ print(n)'
     [ "$(rakis -- busybox seq 100000 | tail -n 1)" = 100000 ]
 }
 
+@test "the host's name and name servers are told, or are not" {
+    same sh -c 'uname -n; cat /etc/hostname /etc/hosts /etc/resolv.conf'
+    run timeout 60 "$RAKIS" run --log error --no-host-names -- sh -c '
+        uname -n
+        cat /etc/hostname
+        cat //etc/./hosts | wc -c
+        stat -c %s:%F /etc/hosts
+        grep -c nameserver /etc/resolv.conf
+        test -r /etc/resolv.conf && echo readable
+        (echo "192.0.2.1 mine" >/etc/hosts) 2>/dev/null || echo denied
+        getent hosts localhost | grep -c localhost'
+    echo "$output"
+    [ "$output" = "$(printf '%s\n' localhost localhost 61 '61:regular file' 0 readable denied 1)" ]
+    same cat /etc/hosts # the host's is as it was
+}
+
 @test "SIGTERM and SIGINT end the program as natively" {
     local signal pid
     for signal in TERM INT; do
