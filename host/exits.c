@@ -18,6 +18,7 @@
 #include "host/law4.h"
 #include "host/mapped.h"
 #include "host/neighbours.h"
+#include "host/plain_syscall.h"
 #include "host/segments.h"
 #include "host/symbols.h"
 #include "host/thread.h"
@@ -347,19 +348,6 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return serve_title(a[0], a[1], a[2]);
     }
     return -ENOSYS;
-}
-
-static int64_t plain_syscall(uint64_t number, const uint64_t a[EXIT_ARGUMENTS])
-{
-    int64_t result;
-    register uint64_t r10 __asm__("r10") = a[3];
-    register uint64_t r8 __asm__("r8") = a[4];
-    register uint64_t r9 __asm__("r9") = a[5];
-    __asm__ volatile("syscall"
-                     : "=a"(result)
-                     : "a"(number), "D"(a[0]), "S"(a[1]), "d"(a[2]), "r"(r10), "r"(r8), "r"(r9)
-                     : "rcx", "r11", "memory");
-    return result;
 }
 
 static bool changes_identity(uint64_t number)

@@ -14,10 +14,12 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "host/host.h"
+#include "host/plain_syscall.h"
 #include "host/xdpd_client.h"
 
 #define XSKS_MAX 256
@@ -487,9 +489,9 @@ int64_t xsk_host_open(struct xsk_setup *setup)
 
 static int transmit(int fd)
 {
-    if (sendto(fd, NULL, 0, MSG_DONTWAIT | MSG_NOSIGNAL, NULL, 0) >= 0)
-        return 0;
-    return errno == EBUSY || errno == ENOBUFS ? -EAGAIN : -errno;
+    const uint64_t argument[EXIT_ARGUMENTS] = {(uint64_t)fd, 0, 0, MSG_DONTWAIT | MSG_NOSIGNAL};
+    int64_t result = plain_syscall(SYS_sendto, argument);
+    return result >= 0 ? 0 : result == -EBUSY || result == -ENOBUFS ? -EAGAIN : (int)result;
 }
 
 static bool transmit_left(const struct xsk_host *x)
