@@ -143,8 +143,9 @@ static int elf_trim(struct elf_file *f)
     for (int i = 0; i < f->header->e_phnum; i++)
         if (f->segments[i].p_type == PT_LOAD && f->segments[i].p_offset + f->segments[i].p_filesz > end)
             end = f->segments[i].p_offset + f->segments[i].p_filesz;
-    uint8_t *bytes = aligned_alloc(PAGE_SIZE, up(end, PAGE_SIZE));
-    if (!bytes) {
+    uint8_t *bytes =
+        mmap(NULL, end, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (bytes == MAP_FAILED) {
         fprintf(stderr, "rakis: no memory for the enclave image\n");
         return -1;
     }

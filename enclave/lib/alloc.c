@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The LibOS's memory: size classes by halves of powers of two up to a page run, each with a list of free
- * blocks; larger ones by powers of two. A block remembers its class in the word before it.
+ * blocks and a run of pages that blocks are cut from as they are asked for, so that none is touched before; larger ones
+ * by powers of two. A block remembers its class in the word before it.
  */
 #include "enclave/lib/lib.h"
 
@@ -19,6 +20,7 @@ struct block {
 static struct {
     struct lock lock;
     struct block *free[CLASSES];
+    uint8_t *fresh[CLASSES], *fresh_end[CLASSES]; /* what nobody has had yet */
 } heap;
 
 /* Pages come from whoever owns the address space. */
@@ -38,19 +40,26 @@ static unsigned class_of(size_t size)
     return c;
 }
 
-/* With the lock held: blocks of the class onto its list. */
-static bool refill(unsigned c)
+/* With the lock held: a block of the class, NULL: no memory. */
+static struct block *take(unsigned c)
 {
-    size_t size = class_size(c), span = size < REFILL ? REFILL : (size + 4095) & ~(size_t)4095;
-    uint8_t *pages = memory_libos_pages(span);
-    if (!pages)
-        return false;
-    for (size_t at = 0; at + size <= span; at += size) {
-        struct block *b = (struct block *)(pages + at);
-        b->next = heap.free[c];
-        heap.free[c] = b;
+    struct block *b = heap.free[c];
+    size_t size = class_size(c);
+    if (b) {
+        heap.free[c] = b->next;
+        return b;
     }
-    return true;
+    if ((size_t)(heap.fresh_end[c] - heap.fresh[c]) < size) {
+        size_t span = size < REFILL ? REFILL : (size + 4095) & ~(size_t)4095;
+        uint8_t *pages = memory_libos_pages(span);
+        if (!pages)
+            return NULL;
+        heap.fresh[c] = pages;
+        heap.fresh_end[c] = pages + span;
+    }
+    b = (struct block *)heap.fresh[c];
+    heap.fresh[c] += size;
+    return b;
 }
 
 void *alloc(size_t size)
@@ -59,9 +68,7 @@ void *alloc(size_t size)
     if (c >= CLASSES)
         return NULL;
     lock_take(&heap.lock);
-    struct block *b = heap.free[c] || refill(c) ? heap.free[c] : NULL;
-    if (b)
-        heap.free[c] = b->next;
+    struct block *b = take(c);
     lock_release(&heap.lock);
     if (!b)
         return NULL;

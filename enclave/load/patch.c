@@ -35,6 +35,7 @@
 #define SYSCALL_SIZE 2
 #define INT3 0xcc
 /* Both displacements and the lengths between stay well within 31 bits. */
+#define NEAR 0x10000 /* bytes between sites that are brought together */
 #define REACH (INT32_MAX - 2 * 4096ll)
 
 static const uint8_t lea_rcx[3] = {0x48, 0x8d, 0x0d};
@@ -135,6 +136,20 @@ static bool reaches(const struct mapping *m, uint64_t trampolines, uint64_t size
     return high - low <= (uint64_t)REACH;
 }
 
+/* Brings what the sites lie in: those that are near each other together. 0 or -errno. */
+static int windows_bring(const struct mapping *m, const struct site *site, uint64_t count)
+{
+    int error = 0;
+    for (uint64_t i = 0, next; i < count && !error; i = next) {
+        for (next = i + 1; next < count && site[next].offset - site[next - 1].offset < NEAR; next++)
+            ;
+        uint64_t start = site[i].offset - m->file_offset;
+        uint64_t end = MIN(site[next - 1].offset - m->file_offset + site_length(&site[next - 1]), m->length);
+        error = memory_complete(m->address + start, end - start);
+    }
+    return error;
+}
+
 int patch_sites(const struct site *site, uint64_t count, uint64_t address, uint64_t length,
                 uint64_t file_offset)
 {
@@ -142,7 +157,7 @@ int patch_sites(const struct site *site, uint64_t count, uint64_t address, uint6
     uint64_t first = first_from(site, count, file_offset), end = first, size = 0;
     while (end < count && site[end].offset - file_offset < length)
         end++;
-    int error = end > first ? memory_complete(address, length) : 0;
+    int error = windows_bring(&m, site + first, end - first);
     if (error)
         return error;
     for (uint64_t i = first; i < end; i++)

@@ -92,14 +92,18 @@ void deferred_part(const struct area *a, uint64_t address, uint64_t *start, uint
     *end = MIN(a->end, (address & ~(part - 1)) + part);
 }
 
+int deferred_read(const struct area *a, uint64_t start, uint64_t end, void *to)
+{
+    int64_t n = host_fetch(a->absent->host_fd, to, end - start, a->offset + (start - a->start));
+    if (n >= 0)
+        return 0;
+    log_warning("a part of %s that is mapped cannot be read: error %d", a->name ? a->name : "a file", (int)-n);
+    memset(to, 0, end - start);
+    return (int)n;
+}
+
 int deferred_fetch(const struct area *a, uint64_t start, uint64_t end, int protection)
 {
-    uint64_t length = end - start, offset = a->offset + (start - a->start);
-    int64_t n = host_fetch(a->absent->host_fd, deferred.staging, length, offset);
-    if (n < 0) {
-        log_warning("a part of %s that is mapped cannot be read: error %d", a->name ? a->name : "a file", (int)-n);
-        memset(deferred.staging, 0, length);
-        return (int)n;
-    }
-    return pages_install(start, deferred.staging, length, protection);
+    int error = deferred_read(a, start, end, deferred.staging);
+    return error ? error : pages_install(start, deferred.staging, end - start, protection);
 }

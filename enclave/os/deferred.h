@@ -27,6 +27,9 @@ void deferred_files(void (*visit)(struct file *f));
 
 /* What comes when `address` in the absent area is touched: *start to *end, whole pages. */
 void deferred_part(const struct area *a, uint64_t address, uint64_t *start, uint64_t *end);
+/* What is in that part, FETCH_MAX bytes at most; `to` is zero. 0, or -errno and `to` is zero again. The bounce buffer stays
+ * as it is. */
+int deferred_read(const struct area *a, uint64_t start, uint64_t end, void *to);
 /* Makes that part, FETCH_MAX bytes at most, appear at once, with what is in it; the table is the caller's to change. The
  * bounce buffer stays as it is. 0 or -errno. */
 int deferred_fetch(const struct area *a, uint64_t start, uint64_t end, int protection);

@@ -594,10 +594,34 @@ void memory_complete_file(struct file *f)
     lock_release(&memory.lock);
 }
 
+/* As complete(), of what nobody else looks at yet, and is read to where it is to be; whole parts. */
+static int complete_new(uint64_t start, uint64_t end)
+{
+    const struct area *a;
+    int error = 0;
+    while (!error && (a = area_absent(&memory.table, start, end))) {
+        uint64_t from, to, unused;
+        deferred_part(a, MAX(a->start, start), &from, &unused);
+        deferred_part(a, MIN(a->end, end) - 1, &unused, &to);
+        to = MIN(to, from + FETCH_MAX);
+        error = area_reserve(&memory.table, 3);
+        if (!error)
+            error = pages(PAGES_FILL, from, to, PROT_READ | PROT_WRITE);
+        if (error)
+            break;
+        error = deferred_read(area_find(&memory.table, from), from, to, (void *)from);
+        if (error)
+            pages(PAGES_UNMAP, from, to, 0);
+        else
+            appear(from, to);
+    }
+    return error;
+}
+
 int memory_complete(uint64_t address, uint64_t length)
 {
     lock_take(&memory.lock);
-    int error = complete(address, address + length, true);
+    int error = complete_new(address, address + length);
     lock_release(&memory.lock);
     return error;
 }

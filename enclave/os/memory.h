@@ -91,7 +91,8 @@ void memory_files(void (*visit)(struct file *f));
 int memory_pages_set(uint64_t start, uint64_t end, int protection);     /* of pages that are there */
 int memory_pages_add(uint64_t start, uint64_t end, int protection); /* makes them */
 
-/* What of [address, +length) was to come when touched comes now, and can be written. 0 or -errno. */
+/* What of [address, +length) was to come when touched comes now, in a mapping that nobody else knows of yet, and what lies around
+ * it; it can be written. 0 or -errno. */
 int memory_complete(uint64_t address, uint64_t length);
 /* The same of all mappings of this file: once all has come descriptors are closed, and as on any close of a file the
  * process's locks of it end (fcntl(2)), so that is to be before one is taken. */

@@ -185,9 +185,6 @@ static void what_becomes_writable_appears_with_its_contents(void **state)
     assert_int_equal(sys_mprotect(at + 0x20000, 0x40000, RW, 0, 0, 0), 0);
     assert_int_equal(world.reads, reads);
     check_large(at + 0x20000, 0x40000, 0x20000);
-    assert_int_equal(memory_complete(at, LENGTH), 0);
-    assert_int_equal(world.reads, reads);
-    check_large(at, LENGTH, 0);
     world.page_error = 0;
     at = map_large(LENGTH, PROT_READ, 0x1000);
     world.page_error = -EIO;
@@ -197,6 +194,31 @@ static void what_becomes_writable_appears_with_its_contents(void **state)
     world.page_error = 0;
     assert_int_equal(sys_mprotect(at, LENGTH, PROT_READ, 0, 0, 0), 0);
     check_large(at, LENGTH, 0x1000);
+}
+
+/* As whoever changes a new mapping asks for it, before anybody else knows of it. */
+static void what_is_to_be_changed_comes_with_what_lies_around(void **state)
+{
+    (void)state;
+    uint64_t at = map_large(LENGTH, PROT_READ, 0), some = at + 0x2fff0;
+    assert_int_equal(memory_complete(some, 0x20), 0); /* over the end of a part */
+    assert_true(!here(at + 0x1ffff) && here(at + 0x20000) && here(at + 0x3ffff) && !here(at + 0x40000));
+    assert_int_equal(access_of(some), RW);
+    assert_int_equal(access_of(at + 0x3ffff), RW);
+    check_large(at + 0x20000, 0x20000, 0x20000);
+    int exits = world.exits;
+    assert_int_equal(memory_complete(some, 0x20), 0);
+    assert_int_equal(world.exits, exits);
+    world.read_error = -EIO;
+    assert_int_equal(memory_complete(at, LENGTH), -EIO);
+    assert_true(!here(at + 0x10000) && !here(at + LENGTH - 1));
+    world.read_error = 0;
+    world.page_error = -ENOMEM;
+    assert_int_equal(memory_complete(at, LENGTH), -ENOMEM);
+    world.page_error = 0;
+    assert_int_equal(memory_complete(at, LENGTH), 0);
+    check_large(at, LENGTH, 0);
+    assert_int_equal(large.references, 1);
 }
 
 /* In the middle of a call, which has something in the bounce buffer: nothing may be asked but for the part. */
@@ -420,6 +442,7 @@ int main(void)
         cmocka_unit_test_setup(what_is_unmapped_is_let_go, fresh),
         cmocka_unit_test_setup(the_libos_brings_what_it_copies, fresh),
         cmocka_unit_test_setup(what_becomes_writable_appears_with_its_contents, fresh),
+        cmocka_unit_test_setup(what_is_to_be_changed_comes_with_what_lies_around, fresh),
         cmocka_unit_test_setup(what_others_write_is_no_matter_when_a_part_comes, fresh),
         cmocka_unit_test_setup(what_is_written_by_a_mapping_comes_whole, fresh),
         cmocka_unit_test_setup(a_file_may_be_wanted_whole, fresh),
