@@ -10,6 +10,7 @@
 #include "enclave/boundary/order.h"
 #include "enclave/io/claims.h"
 #include "enclave/io/extents.h"
+#include "enclave/io/ways.h"
 #include "enclave/io/windows.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
@@ -24,6 +25,7 @@
 #define GATHER_MOST (EXTENT_BYTES / 2)
 #define READ_MOST 0x40000ul /* larger reads are worth an exit each */
 #define WINDOW_FIRST 0x20000ul
+#define NOTED_LEAST 0x40000ul /* bytes read by windows, moves included, that tell what they cost */
 #define NO_END INT64_MAX
 #define FAR (1ll << 40) /* from here on the host judges offsets: file systems end somewhere */
 
@@ -58,6 +60,8 @@ struct file_cache {
     int64_t shown_end;    /* what windows show before it was in the file ... */
     uint32_t shown_order; /* ... at this order.generation ... */
     uint64_t shown_at;    /* ... and TSC */
+    uint64_t shown_bytes; /* read by windows ... */
+    uint64_t shown_cost;  /* ... in so many TSC counts, since they were noted (ways.h) */
 
     struct extent_file extent;
     uint64_t room;  /* bytes that may be accepted before one looks again */
@@ -317,7 +321,10 @@ static int64_t by_host(struct file *f, struct file_cache *c, bool write, bool he
         run_continue(r, offset, (int64_t)iovec_length(v, count));
         lock_release(&c->lock);
     }
+    uint64_t began = tsc();
     int64_t n = host_file_transfer(f, write, v, count, (uint64_t)done, offset, flags);
+    if (!write && n > 0 && !done && __atomic_load_n(&c->fitness, __ATOMIC_RELAXED) == FIT)
+        ways_note_exit((uint64_t)n, tsc() - began);
     n = n < 0 && done ? done : n < 0 ? n : n + done;
     if (ours) {
         if (n > 0)
@@ -402,7 +409,7 @@ static int64_t from_window(struct file_cache *c, int64_t offset, const struct io
 static uint64_t serve(struct file *f, struct file_cache *c, int64_t offset, const struct iovec *v,
                       int count, uint64_t total)
 {
-    uint64_t done = 0;
+    uint64_t done = 0, began = tsc();
     extent_settle(c->extent.device, c->extent.inode);
     while (done < total) {
         int64_t at = offset + (int64_t)done;
@@ -412,6 +419,14 @@ static uint64_t serve(struct file *f, struct file_cache *c, int64_t offset, cons
         if (n < 0 || (n == 0 && !window_advance(c, at, total - done)))
             break;
         done += (uint64_t)n;
+    }
+    if (done == total) {
+        c->shown_bytes += done;
+        c->shown_cost += tsc() - began;
+    }
+    if (c->shown_bytes >= NOTED_LEAST) {
+        ways_note_window(c->shown_bytes, c->shown_cost);
+        c->shown_bytes = c->shown_cost = 0;
     }
     return done;
 }
@@ -454,9 +469,9 @@ int64_t file_cache_read(struct file *f, const struct iovec *v, int count, int64_
     if (serves(f, c, total, flags)) {
         if (here && position_take(f, c))
             offset = c->position;
-        if (offset >= 0)
+        if (offset >= 0 && ways_window(total))
             done = serve(f, c, offset, v, count, total);
-        else if (f->caching == CACHING_CLAIMS)
+        else if (offset < 0 && f->caching == CACHING_CLAIMS)
             done = serve_claim(f, c, v, count, total);
     }
     if (done < total || !total)

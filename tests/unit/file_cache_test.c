@@ -684,6 +684,25 @@ static void small_reads_are_served_together(void **state)
     }
 }
 
+/* Windows may be dear, or cheap again: the position and what is read are the same. */
+static void reads_may_go_either_way(void **state)
+{
+    (void)state;
+    outside_makes("either", 3000001);
+    for (world.ways = 1; world.ways <= 5; world.ways++) {
+        int fd = (int)CALL(open, path_of("either"), O_RDONLY), shared = (int)CALL(dup, fd);
+        read_pieces(fd, 0, 1000000, 5000);
+        read_pieces(shared, 1000000, 2000000, 7000);
+        assert_int_equal(CALL(lseek, fd, 100, SEEK_SET), 100);
+        read_pieces(fd, 100, 3000001, 16384);
+        assert_int_equal(CALL(read, fd, buffer, 100), 0);
+        assert_int_equal(CALL(lseek, shared, 0, SEEK_CUR), 3000001);
+        CALL(close, fd);
+        CALL(close, shared);
+    }
+    world.ways = 0;
+}
+
 static void a_small_file_is_served_in_any_order(void **state)
 {
     (void)state;
@@ -1018,6 +1037,7 @@ int main(void)
         T(duplicates_share_the_position),
         T(positions_are_linuxs),
         T(small_reads_are_served_together),
+        T(reads_may_go_either_way),
         T(a_small_file_is_served_in_any_order),
         T(buffers_of_a_vector_are_filled_in_turn),
         T(what_others_write_is_seen_at_once),

@@ -35,6 +35,7 @@ struct world {
     uint64_t signal_while_asleep; /* becomes pending in thread_sleep */
     bool sleeps;                  /* threads do sleep in thread_sleep, until they are woken */
     uint64_t no_file;             /* RLIMIT_NOFILE */
+    int ways;                     /* decisions, of which every one that this divides is for an exit; 0: none */
     uint64_t per_ms;              /* TSC counts that are held to be a millisecond */
     bool no_memory;               /* the arena's pool is used up */
     int violations;
