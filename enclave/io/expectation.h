@@ -41,6 +41,13 @@ static inline struct expectation_wait expectation_next(struct expectation *e, ui
     return (struct expectation_wait){sends + 1, sends ? EXPECT_SENDS_US : 0};
 }
 
+/* The same for who waits for the ends of what it has begun, and for no message. */
+static inline struct expectation_wait expectation_ends(struct expectation *e, uint32_t sends)
+{
+    e->wanted = 0;
+    return (struct expectation_wait){sends ? sends : 1, 0};
+}
+
 static inline void expectation_came(struct expectation *e, uint32_t came)
 {
     if (e->pause)

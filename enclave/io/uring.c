@@ -308,7 +308,7 @@ static uint64_t user_data(const struct uring *u, uint32_t slot)
 
 #define NOBODY UINT64_MAX /* user_data of operations whose completion says nothing */
 
-static int64_t enter(struct uring *u, uint64_t timeout_ns);
+static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends);
 
 /* What the host is to remind the thread of: enum exit_deferred. */
 static void want_interrupt(uint64_t of)
@@ -323,7 +323,7 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     uint64_t words[URING_SQE_SIZE / 8];
     _Static_assert(sizeof *sqe == sizeof words, "");
     if (!uring_ring_space(&u->ring)) {
-        enter(u, 0); /* completions stay where they are: who starts something may hold a lock */
+        enter(u, 0, false); /* completions stay where they are: who starts something may hold a lock */
         if (u->setup.sqpoll && !uring_ring_space(&u->ring))
             exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, ENTER_SQ_WAIT, 0, 0);
         if (!uring_ring_space(&u->ring))
@@ -534,7 +534,7 @@ static int64_t wake(struct uring *u)
     return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
 }
 
-static int64_t enter(struct uring *u, uint64_t timeout_ns)
+static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends)
 {
     if (u->setup.sqpoll && !timeout_ns)
         return wake(u);
@@ -545,7 +545,7 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns)
     u->own = false;
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
-        w = expectation_next(&u->expectation, u->setup.sqpoll ? 0 : u->sends);
+        w = (ends ? expectation_ends : expectation_next)(&u->expectation, u->setup.sqpoll ? 0 : u->sends);
     u->sends = 0;
     if (u->setup.sqpoll)
         flags |= IORING_ENTER_SQ_WAKEUP;
@@ -581,12 +581,12 @@ static bool found_something(struct uring *u)
     return true;
 }
 
-int uring_enter(struct uring *u, uint64_t timeout_ns)
+static int enter_and_take(struct uring *u, uint64_t timeout_ns, bool ends)
 {
     submit_deferred(u);
     if (u->setup.sqpoll && timeout_ns && found_something(u))
         return 0;
-    int64_t result = enter(u, timeout_ns);
+    int64_t result = enter(u, timeout_ns, ends);
     u->last = __builtin_ia32_rdtsc();
     u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
     u->came = 0;
@@ -595,6 +595,16 @@ int uring_enter(struct uring *u, uint64_t timeout_ns)
     if (timeout_ns)
         expectation_came(&u->expectation, u->came);
     return result == -EINTR ? -EINTR : 0;
+}
+
+int uring_enter(struct uring *u, uint64_t timeout_ns)
+{
+    return enter_and_take(u, timeout_ns, false);
+}
+
+int uring_enter_for_ends(struct uring *u, uint64_t timeout_ns)
+{
+    return enter_and_take(u, timeout_ns, true);
 }
 
 bool uring_enter_if_news(struct uring *u)

@@ -79,6 +79,8 @@ void uring_soon(struct uring *u);
 /* Submit and take what there is, sleeping up to timeout_ns (0: not at all) for the first completion.
  * 0, -EINTR. One exit. */
 int uring_enter(struct uring *u, uint64_t timeout_ns);
+/* The same, sleeping for the ends of what was started, as nothing else is to come. */
+int uring_enter_for_ends(struct uring *u, uint64_t timeout_ns);
 /* The same, without sleeping, if there may be something that the last has not brought: it was a while ago, or
  * a thread of the process has heard something from outside since. Was there an enter? */
 bool uring_enter_if_news(struct uring *u);

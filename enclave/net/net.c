@@ -12,8 +12,9 @@
 #include "enclave/boundary/network.h"
 #include "enclave/enclave.h"
 #include "enclave/entry/thread_block.h"
-#include "enclave/io/moderate.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/moderate.h"
+#include "enclave/io/watch.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
@@ -43,7 +44,8 @@ static struct {
     uint64_t reload_next; /* TSC: addresses may be asked for again from then on */
     uint64_t sleeps;
     uint32_t served;      /* XSKs that have threads of their own */
-    struct moderation moderation[THREADS_MAX]; /* of each thread its own */
+    struct moderation moderation[THREADS_MAX]; /* of each thread its own, and so are ... */
+    struct watch watch[THREADS_MAX];
     uint64_t sent[THREADS_MAX];                /* datagrams, by each */
     bool reload;          /* a packet came for an address that is not known here */
 } net;
@@ -326,26 +328,55 @@ uint64_t net_sleeps(void)
     return __atomic_load_n(&net.sleeps, __ATOMIC_RELAXED);
 }
 
-bool net_thick(uint32_t xsks)
+static uint64_t received(uint32_t xsks)
 {
     uint64_t packets = 0;
     int count = xsk_count();
     for (int i = 0; i < count; i++)
         packets += xsks >> i & 1 ? xsk_received(xsk_at(i)) : 0;
+    return packets;
+}
+
+static bool readable(uint32_t xsks)
+{
+    bool result = false;
+    int count = xsk_count();
+    for (int i = 0; i < count; i++)
+        result |= xsks >> i & 1 && xsk_readable(xsk_at(i));
+    return result;
+}
+
+bool net_thick(uint32_t xsks)
+{
     uint64_t self = thread_block()->index;
-    return moderate(&net.moderation[self], packets, net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000);
+    return moderate(&net.moderation[self], received(xsks), net.sent[self], __builtin_ia32_rdtsc(), net.second / 1000);
+}
+
+bool net_watch(uint32_t xsks)
+{
+    const struct thread_block *block = thread_block();
+    struct watch *w = &net.watch[block->index];
+    uint64_t per_ms = net.second / 1000, now = __builtin_ia32_rdtsc();
+    if (!xsks || !watch_pays(w, received(xsks), net.sent[block->index], now, per_ms))
+        return false;
+    io_flush(); /* what is waited for answers it */
+    bool came = false;
+    for (uint64_t end = __builtin_ia32_rdtsc() + per_ms / 1000 * WATCH_US; !came && __builtin_ia32_rdtsc() < end;) {
+        if (__atomic_load_n(&block->pending, __ATOMIC_RELAXED))
+            return false;
+        came = readable(xsks);
+        __builtin_ia32_pause();
+    }
+    watch_note(w, came);
+    return came;
 }
 
 bool net_nap(uint32_t xsks, uint64_t left_ns)
 {
-    bool readable = false;
-    int count = xsk_count();
     if (!net_thick(xsks) || left_ns < 2 * NAP_NS)
         return false;
     host_nap(NAP_NS);
-    for (int i = 0; i < count; i++)
-        readable |= xsks >> i & 1 && xsk_readable(xsk_at(i));
-    return readable;
+    return readable(xsks);
 }
 
 int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, uint64_t *timeout_ns)

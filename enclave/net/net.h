@@ -50,6 +50,11 @@ int net_sleep(int host_fd, uint32_t events, uint32_t xsks, uint32_t *reported, u
  * of the caller's time.
  */
 bool net_nap(uint32_t xsks, uint64_t left_ns);
+/*
+ * The same, before io_flush_along(): who answers at once, and is answered at once, watches the XSKs for a moment (io/watch.h).
+ * True: something has come.
+ */
+bool net_watch(uint32_t xsks);
 /* The decision to nap alone. */
 bool net_thick(uint32_t xsks);
 /* Threads of their own drain these from now on: nobody need sleep for them, being woken when something has come. */

@@ -1004,6 +1004,8 @@ static int wait_once(struct epoll *p, struct epoll_event *out, int maximum, uint
         left = 0;
     if (whole_ms && left != DEADLINE_NEVER)
         left = (left + MILLISECOND - 1) / MILLISECOND * MILLISECOND;
+    if (left && net_watch(k.xsks))
+        return 0;
     if (left && k.rings)
         io_flush_along_for_ring();
     else if (left)

@@ -278,6 +278,8 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
         if (!left && !s->host_count)
             return ready || !signalled ? ready : RESTART_NOHAND;
         if (left) {
+            if (net_watch(s->xsks))
+                continue;
             if (s->on_ring)
                 io_flush_along_for_ring();
             else

@@ -257,7 +257,7 @@ static void leave_here(struct stream *s)
         /* Sending waits for the peer. A signal waits for that: what was taken must not be lost. So does whoever
          * asks us to leave, again and again: with that pending no exit would be made, nor anything end. */
         thread_block()->pending = 0;
-        uring_enter(u, 10000000);
+        uring_enter_for_ends(u, 10000000);
         lock_take(&s->lock);
     }
     thread_block()->pending = TB_PENDING_SIGNAL;
@@ -312,12 +312,17 @@ bool stream_by_ring(const struct file *f)
     return s && !is_off(s);
 }
 
+/* What is used in a way that only the host knows (sendfile, descriptors in messages) will be so again. */
+#define LEFT_MOST 3
+
 void stream_leave(struct file *f)
 {
     struct stream *s = f->stream;
     bool waited = false;
-    if (!s)
+    if (!s || is_off(s))
         return;
+    if (++s->left >= LEFT_MOST)
+        __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     while (!is_off(s)) {
         if (stream_home(s)) {
             leave_here(s);
@@ -364,7 +369,7 @@ void streams_end(void)
         if (s->file)
             leave_here(s);
         else
-            uring_enter(u, 10000000); /* closed, and not all is sent */
+            uring_enter_for_ends(u, 10000000); /* closed, and not all is sent */
     }
     datagrams_end();
     uring_end();
@@ -425,7 +430,7 @@ void streams_suspend(void)
         return;
     datagrams_suspend();
     while (cancel_all(u))
-        uring_enter(u, 1000000);
+        uring_enter_for_ends(u, 1000000);
     all.deaf[thread_block()->index] = true;
 }
 

@@ -55,7 +55,8 @@ struct stream {
     uint64_t receive_timeout, send_timeout; /* of datagrams: ns, NO_TIMEOUT: none */
     bool by_sending;   /* it was taken over because much was sent by it */
     bool local;        /* a Unix socket, whose end is told at once */
-    bool contested;    /* that happened: several threads use it, and a ring is one thread's */
+    bool contested;    /* that happened: several threads use it, and a ring is one thread's; or it had to leave often */
+    uint32_t left;     /* so often */
     bool lingering;    /* off, but what is still here is reported from here */
 
     struct uring_op receiving, sending;

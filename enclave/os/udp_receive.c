@@ -176,8 +176,10 @@ static int64_t receive_sleep(struct file *f, const struct udp_deadline *limit)
     int result = 0;
     if (!left)
         return -EAGAIN;
-    io_flush_along();
     uint32_t xsks = net_unserved(udp_xsks(s));
+    if (!signal_pending() && net_watch(xsks))
+        return 0;
+    io_flush_along();
     if (xsks && !signal_pending() && net_nap(xsks, left))
         return 0;
     hint_set(s->sends_seen, udp_host_sends());

@@ -591,6 +591,12 @@ bool net_nap(uint32_t xsks, uint64_t left_ns)
     return false; /* no packets come at all, let alone thick */
 }
 
+bool net_watch(uint32_t xsks)
+{
+    (void)xsks;
+    return false;
+}
+
 void net_count_sleep(uint32_t xsks)
 {
     (void)xsks;

@@ -54,6 +54,20 @@ static void one_in_flight_is_never_waited_with(void **state)
     assert_int_equal(w.us, EXPECT_SENDS_US);
 }
 
+static void ends_are_waited_for_and_no_message(void **state)
+{
+    (void)state;
+    struct expectation e = {0, EXPECT_FROM, 0};
+    struct expectation_wait w = expectation_ends(&e, 3);
+    assert_int_equal(w.least, 3);
+    assert_int_equal(w.us, 0);
+    expectation_came(&e, 0);
+    assert_int_equal(e.pause, 0); /* nothing was in vain */
+    w = expectation_ends(&e, 0);
+    assert_int_equal(w.least, 1);
+    assert_int_equal(w.us, 0);
+}
+
 static void as_many_as_came_are_waited_for_and_one_more_is_tried(void **state)
 {
     (void)state;
@@ -79,6 +93,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_a_stream_of_packets_is_napped_for),
         cmocka_unit_test(one_in_flight_is_never_waited_with),
+        cmocka_unit_test(ends_are_waited_for_and_no_message),
         cmocka_unit_test(as_many_as_came_are_waited_for_and_one_more_is_tried),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
