@@ -7,7 +7,9 @@ bool watch_pays(struct watch *w, uint64_t packets, uint64_t sent, uint64_t now, 
     w->packets = packets;
     w->sent = sent;
     w->decided = now;
-    if (!got || answered < got || passed / got > tsc_per_ms / 1000 * WATCH_PERIOD_US)
+    bool alone = got == 1 && answered && passed <= tsc_per_ms / 1000 * WATCH_PERIOD_US;
+    w->alone = !alone ? 0 : w->alone < WATCH_FROM ? w->alone + 1 : w->alone;
+    if (w->alone < WATCH_FROM)
         return false;
     if (!w->skip)
         return true;

@@ -26,26 +26,45 @@ static bool after(struct stream *s, uint64_t packets, uint64_t sent, uint64_t us
     return watch_pays(&s->watch, s->packets, s->sent, s->now, PER_MS);
 }
 
+/* As often as it takes. */
+static bool after_some(struct stream *s)
+{
+    bool watches = false;
+    for (unsigned i = 0; i < WATCH_FROM; i++)
+        watches = after(s, 1, 1, 25);
+    return watches;
+}
+
 static void who_answers_and_is_answered_at_once_watches(void **state)
 {
     (void)state;
+    static const struct {
+        uint64_t packets, sent, us;
+        bool watches;
+    } table[] = {
+        {1, 1, 1, true},
+        {1, 2, WATCH_PERIOD_US, true},
+        {1, 1, WATCH_PERIOD_US + 1, false}, /* asked too seldom */
+        {2, 2, 30, false},                  /* by several at once */
+        {1, 0, 10, false},                  /* only receives */
+        {0, 5, 10, false},                  /* only sends */
+        {0, 0, 1000000, false},
+    };
     struct stream s = {.now = 77};
-    after(&s, 1, 1, 10);
-    assert_true(after(&s, 1, 1, 25));
-    assert_true(after(&s, 3, 3, 200));
-    assert_true(after(&s, 1, 2, WATCH_PERIOD_US));
-    assert_false(after(&s, 1, 1, WATCH_PERIOD_US + 1)); /* asked too seldom */
-    assert_false(after(&s, 1, 0, 10));                  /* only receives */
-    assert_false(after(&s, 4, 3, 10));
-    assert_false(after(&s, 0, 5, 10)); /* only sends */
-    assert_false(after(&s, 0, 0, 1000000));
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        assert_true(after_some(&s));
+        assert_int_equal(after(&s, table[i].packets, table[i].sent, table[i].us), table[i].watches);
+        if (!table[i].watches)
+            for (unsigned n = 1; n < WATCH_FROM; n++)
+                assert_false(after(&s, 1, 1, 25)); /* it has to show again */
+    }
 }
 
 static void watching_in_vain_is_given_up(void **state)
 {
     (void)state;
     struct stream s = {.now = 77};
-    after(&s, 1, 1, 10);
+    after_some(&s);
     int watched = 0;
     for (int i = 0; i < 100000; i++)
         if (after(&s, 1, 1, 25)) {
