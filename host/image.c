@@ -28,6 +28,7 @@
 
 struct elf_file {
     const char *path;
+    int fd; /* until it is trimmed */
     const uint8_t *bytes;
     uint64_t size;
     const Elf64_Ehdr *header;
@@ -121,7 +122,7 @@ static int elf_open(struct elf_file *f, const char *path)
     }
     f->size = (uint64_t)status.st_size;
     void *bytes = f->size && f->size < IMAGE_MAX ? mmap(NULL, f->size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
-    close(fd);
+    f->fd = fd;
     f->bytes = bytes;
     return bytes != MAP_FAILED ? elf_check(f) : unfit(f, "it cannot be read");
 }
@@ -135,11 +136,24 @@ static uint64_t elf_end(const struct elf_file *f)
     return end;
 }
 
-/* What is loaded is kept, in a copy: most of the file are symbols, and it may be replaced while processes are made of it.
- * 0 or -1: no memory. */
+static bool read_all(int fd, uint8_t *to, uint64_t length)
+{
+    uint64_t done = 0;
+    while (done < length) {
+        ssize_t n = pread(fd, to + done, length - done, (off_t)done);
+        if (n <= 0 && !(n < 0 && errno == EINTR))
+            return false;
+        done += n > 0 ? (uint64_t)n : 0;
+    }
+    return true;
+}
+
+/* What is loaded is kept, in a copy: most of the file are symbols, and it may be replaced while processes are made of it. Read,
+ * not copied out of the mapping, whose pages would have to be touched. 0 or -1. */
 static int elf_trim(struct elf_file *f)
 {
-    uint64_t end = f->header->e_phoff + f->header->e_phnum * sizeof(Elf64_Phdr);
+    const uint64_t headers = f->header->e_phoff + f->header->e_phnum * sizeof(Elf64_Phdr);
+    uint64_t end = headers;
     for (int i = 0; i < f->header->e_phnum; i++)
         if (f->segments[i].p_type == PT_LOAD && f->segments[i].p_offset + f->segments[i].p_filesz > end)
             end = f->segments[i].p_offset + f->segments[i].p_filesz;
@@ -149,7 +163,10 @@ static int elf_trim(struct elf_file *f)
         fprintf(stderr, "rakis: no memory for the enclave image\n");
         return -1;
     }
-    memcpy(bytes, f->bytes, end);
+    bool read = read_all(f->fd, bytes, end);
+    close(f->fd);
+    if (!read || memcmp(bytes, f->bytes, headers))
+        return unfit(f, "it changed while it was read");
     munmap((void *)f->bytes, f->size);
     f->bytes = bytes;
     f->size = end;

@@ -5,7 +5,6 @@
 #include <linux/io_uring.h>
 #include <stddef.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include <asm/unistd_64.h>
 

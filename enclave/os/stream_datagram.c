@@ -10,7 +10,6 @@
 #include <poll.h>
 #include <sys/time.h>
 
-#include "abi/start.h"
 #include "enclave/boundary/datagram.h"
 #include "enclave/boundary/exit.h"
 #include "enclave/boundary/hostcall.h"
