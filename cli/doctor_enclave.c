@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,7 +18,6 @@
 #include "platform/measure.h"
 #include "platform/sigstruct.h"
 
-#define HWCAP2_FSGSBASE_ 2
 #define RUN_MS 30000
 #define MEASURE_MS 10000
 
@@ -82,10 +80,10 @@ void doctor_processor(void)
     else
         doctor_say(FINDING_LACK, "SGX driver", NULL, "%s", platform_error());
 
-    bool kept = getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_;
-    if (kept)
+    bool usable = !platform_emu.probe();
+    if (usable && !platform_fs_lost)
         doctor_say(FINDING_OK, "FSGSBASE", NULL, "allowed by the kernel");
-    else if (!platform_emu.probe())
+    else if (usable)
         doctor_say(FINDING_LACK, "FSGSBASE", "switches of threads cost software SGX more here; Linux 5.9 or newer keeps it",
                    "in the CPU, but not kept by the kernel");
     else

@@ -3,12 +3,6 @@
  * int64_t interruptible_syscall(const uint64_t argument[6], uint64_t number, _Atomic uint32_t *kicked)
  * Where the kernel forgets FS it is set again, which is cheaper than the fault that would do it.
  */
-.macro FS_BACK
-    cmpb $0, platform_fs_lost(%rip)
-    je .Lkept\@
-    wrfsbase %rbp
-.Lkept\@:
-.endm
 
     .text
     .globl interruptible_syscall, interruptible_begin, interruptible_end, interruptible_abort
@@ -38,7 +32,10 @@ interruptible_begin:
     jne interruptible_abort
     syscall
 interruptible_end:
-    FS_BACK
+    cmpb $0, platform_fs_lost(%rip)
+    je 1f
+    wrfsbase %rbp
+1:
     .cfi_remember_state
     pop %rbp
     .cfi_adjust_cfa_offset -8
@@ -50,7 +47,6 @@ interruptible_end:
 interruptible_abort:
     movl $0, (%rbx)
     mov $-4, %rax
-    FS_BACK
     pop %rbp
     .cfi_adjust_cfa_offset -8
     .cfi_restore %rbp

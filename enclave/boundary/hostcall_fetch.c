@@ -9,14 +9,12 @@
 #include "enclave/boundary/hostcall_room.h"
 #include "enclave/lib/lib.h"
 
-#define PIECE 0x20000ul /* bytes that the host reads at once: pages used again cost less than an exit saved */
-
 static uint64_t room; /* offset in the arena, 0: none yet */
 
 int host_fetch_start(void)
 {
     if (!room)
-        room = arena_pool_take(PIECE);
+        room = arena_pool_take(FETCH_PIECE);
     return room ? 0 : -ENOMEM;
 }
 
@@ -25,7 +23,7 @@ int64_t host_fetch(int fd, void *to, uint64_t length, uint64_t offset)
     uint64_t done = 0;
     length = MIN(length, FETCH_MAX);
     while (done < length) {
-        uint64_t piece = MIN(length - done, PIECE);
+        uint64_t piece = MIN(length - done, FETCH_PIECE);
         int64_t n = room_call(__NR_pread64, 0, piece, (uint32_t)fd, arena_at(room).address, piece, offset + done, 0, 0);
         if (n == 0)
             break;

@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #define FETCH_MAX (1ul << 20) /* bytes at once */
+/* What the host reads of that at a time: pages on the way that are used again cost less than an exit saved. */
+#define FETCH_PIECE 0x20000ul
 
 /* 0 or -ENOMEM. Before the other. */
 int host_fetch_start(void);

@@ -5,6 +5,7 @@
  * address that EENTER put in RCX, with the RSP and RBP that we were entered with.
  */
 #include "abi/start.h"
+#include "enclave/entry/site.h"
 #include "enclave/entry/thread_block.h"
 
 #define R15 0x00
@@ -52,28 +53,6 @@
     .cfi_offset %r13, R13 - REGISTERS_SIZE
     .cfi_offset %r14, R14 - REGISTERS_SIZE
     .cfi_offset %r15, R15 - REGISTERS_SIZE
-.endm
-
-/* An instruction with room for a jump, listed so that an emulator can put one there after EINIT. */
-.macro SITE bytes:vararg
-.Lsite\@:
-    .byte \bytes
-    .fill 16 - (. - .Lsite\@), 1, 0x90
-    .pushsection emulated_sites, "a", @progbits
-    .quad .Lsite\@ - .
-    .popsection
-.endm
-
-.macro ENCLU_SITE
-    SITE 0x0f, 0x01, 0xd7
-.endm
-
-/* The FS base to and from RAX. RCX and the flags may be lost. */
-.macro WRFSBASE_SITE
-    SITE 0xf3, 0x48, 0x0f, 0xae, 0xd0
-.endm
-.macro RDFSBASE_SITE
-    SITE 0xf3, 0x48, 0x0f, 0xae, 0xc0
 .endm
 
 /* Nothing of ours stays in registers that the host sees. RAX, RBX, RSP, RBP, RDI, RSI are the caller's. */

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* uint64_t sgx_leaf(uint32_t leaf, const void *rbx, uint64_t rcx, uint64_t rdx): one ENCLU. */
+#include "enclave/entry/site.h"
+
     .text
     .globl sgx_leaf
     .hidden sgx_leaf
@@ -10,12 +12,7 @@ sgx_leaf:
     mov %edi, %eax
     mov %rsi, %rbx
     xchg %rdx, %rcx
-.Lleaf:
-    .byte 0x0f, 0x01, 0xd7
-    .fill 13, 1, 0x90
-    .pushsection emulated_sites, "a", @progbits
-    .quad .Lleaf - .
-    .popsection
+    ENCLU_SITE
     pop %rbx
     ret
     .section .note.GNU-stack, "", @progbits

@@ -33,7 +33,8 @@ struct claim {
 int64_t claim_take(struct claim *c, uint64_t *length, int64_t file_end);
 /* The last `length` bytes of what was taken were not used. */
 void claim_return(struct claim *c, uint64_t length);
-/* As much as can be is given back, as before it is closed. Is there a rest, which others have gone past? It is nobody's if not this process's. */
+/* As much as can be is given back, as before it is closed. Is there a rest, which others have gone past? It is nobody's if
+ * not this process's. */
 bool claim_rest(struct claim *c);
 
 #endif

@@ -34,8 +34,8 @@
 #define LENGTH_SIZE 1
 #define SYSCALL_SIZE 2
 #define INT3 0xcc
-/* Both displacements and the lengths between stay well within 31 bits. */
 #define NEAR 0x10000 /* bytes between sites that are brought together */
+/* Both displacements and the lengths between stay well within 31 bits. */
 #define REACH (INT32_MAX - 2 * 4096ll)
 
 static const uint8_t lea_rcx[3] = {0x48, 0x8d, 0x0d};

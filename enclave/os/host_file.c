@@ -7,6 +7,7 @@
 #include <asm/unistd_64.h>
 
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/hostcall_fetch.h"
 #include "enclave/enclave.h"
 #include "enclave/io/flush.h"
 #include "enclave/io/uring.h"
@@ -227,9 +228,6 @@ struct file *file_open(const char *path, int flags, int mode, int *error)
     return f;
 }
 
-/* Of what is read to be mapped: pages of the bounce buffer that are used again cost less than an exit saved. */
-#define PIECE 0x20000ul
-
 int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
 {
     struct iovec v = {to, MIN(length, TRANSFER_MAX)};
@@ -242,7 +240,7 @@ int64_t file_read_at(struct file *f, void *to, uint64_t length, uint64_t offset)
     /* To the end of the file whatever signals come: half of it would be mapped as zeros. */
     uint64_t done = 0;
     while (done < v.iov_len) {
-        int64_t n = host_pread(f->host_fd, (uint8_t *)to + done, MIN(v.iov_len - done, PIECE), offset + done);
+        int64_t n = host_pread(f->host_fd, (uint8_t *)to + done, MIN(v.iov_len - done, FETCH_PIECE), offset + done);
         if (n == 0)
             break;
         if (n < 0 && n != -EINTR)

@@ -320,7 +320,7 @@ void stream_leave(struct file *f)
     bool waited = false;
     if (!s || is_off(s))
         return;
-    if (++s->left >= LEFT_MOST)
+    if (__atomic_add_fetch(&s->left, 1, __ATOMIC_RELAXED) >= LEFT_MOST)
         __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     while (!is_off(s)) {
         if (stream_home(s)) {

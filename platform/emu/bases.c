@@ -30,13 +30,11 @@ static bool executed(void)
     struct sigaction action = {.sa_handler = illegal}, old;
     if (sigaction(SIGILL, &action, &old))
         return false;
-    volatile bool executed = false;
-    if (!sigsetjmp(probing, true)) {
+    int raised = sigsetjmp(probing, true);
+    if (!raised)
         bases_write(bases_fs(), bases_gs());
-        executed = true;
-    }
     sigaction(SIGILL, &old, NULL);
-    return executed;
+    return !raised;
 }
 
 int emu_bases_probe(void)
