@@ -41,6 +41,23 @@ compare() {
     [ "$(field stats.json host_violations)" -eq 0 ]
 }
 
+@test "a socket that files are sent to stays with the host after a few times" {
+    command -v nginx >/dev/null || skip "needs nginx"
+    mkdir -p www logs
+    seq 3000 >www/a.txt
+    sed 's/listen .*/listen 127.0.0.1:7416;/' "$BATS_TEST_DIRNAME/../catalogue/scripts/nginx.conf" >nginx.conf
+    timeout 60 "$RAKIS" run --log error --stats stats.json -- nginx -p "$PWD" -c nginx.conf >/dev/null 3>&- &
+    local pid=$!
+    wait_for "curl -s -o /dev/null http://127.0.0.1:7416/"
+    curl -s 'http://127.0.0.1:7416/a.txt?[1-400]' -o 'got#1'
+    [ "$(cat got* | cksum)" = "$(for i in $(seq 400); do cat www/a.txt; done | cksum)" ]
+    stop $pid
+    # It would be taken over, and have to leave, for every few of them.
+    [ "$(field stats.json exits.by_name.sendfile)" -ge 400 ]
+    [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 100 ]
+    [ "$(field stats.json host_violations)" -eq 0 ]
+}
+
 # exits_of WAY COUNT: a server of that way answers so many requests, one at a time; its exits
 exits_of() {
     timeout 60 "$RAKIS" run --log error --stats stats.json -- "$BUILD/tests/connections" "$1" 7414 >served 3>&- &

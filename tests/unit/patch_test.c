@@ -82,11 +82,18 @@ int memory_protect(uint64_t address, uint64_t length, int protection)
     return protect_error ? protect_error : mprotect((void *)address, length, protection);
 }
 
-/* All is there. */
+static struct {
+    uint64_t start, end;
+} brought[4];
+static unsigned brought_count;
+static int bring_error;
+
 int memory_complete(uint64_t address, uint64_t length)
 {
-    (void)address, (void)length;
-    return 0;
+    assert_true(brought_count < ARRAY_SIZE(brought));
+    brought[brought_count].start = address;
+    brought[brought_count++].end = address + length;
+    return bring_error;
 }
 
 int memory_unmap(uint64_t address, uint64_t length)
@@ -177,7 +184,8 @@ static int set_up(void **state)
     }
     configuration.flags = CONFIGURATION_DEVELOPMENT;
     enclave.configuration = &configuration;
-    near_error = protect_error = 0;
+    near_error = protect_error = bring_error = 0;
+    brought_count = 0;
     warnings = violations = pool_taken = 0;
     trampolines = NULL;
     gs_block[1] = (uint64_t)answer;
@@ -295,6 +303,32 @@ static void without_room_near_by_nothing_is_replaced(void **state)
     assert_null(trampolines);
 }
 
+/* A long mapping comes when it is touched: what is looked at is brought before, the rest is not. */
+static void what_sites_lie_in_is_brought(void **state)
+{
+    (void)state;
+    static const uint64_t at[] = {0x100, 0x8000, 0x50000};
+    const uint64_t length = 0x60000, window = shapes[0].length;
+    struct site list[ARRAY_SIZE(at)];
+    uint8_t *text = mmap(NULL, length, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(at); i++) {
+        memcpy(text + at[i], shapes[0].code, shapes[0].code_length);
+        list[i] = (struct site){FILE_OFFSET + at[i], window | shapes[0].call << 8};
+    }
+    bring_error = -EIO;
+    assert_int_equal(patch_sites(list, ARRAY_SIZE(at), (uint64_t)text, length, FILE_OFFSET), -EIO);
+    assert_int_equal(text[at[0]], 0xb8);
+    bring_error = 0;
+    brought_count = 0;
+    assert_int_equal(patch_sites(list, ARRAY_SIZE(at), (uint64_t)text, length, FILE_OFFSET), ARRAY_SIZE(at));
+    assert_int_equal(brought_count, 2);
+    assert_int_equal(brought[0].start, text + at[0]);
+    assert_int_equal(brought[0].end, text + at[1] + window);
+    assert_int_equal(brought[1].start, text + at[2]);
+    assert_int_equal(brought[1].end, text + at[2] + window);
+    munmap(text, length);
+}
+
 /* ---- the host's answer ---- */
 
 static struct file file = {.host_fd = 7, .path = (char *)"/lib/x"};
@@ -397,6 +431,7 @@ int main(void)
         T(other_bytes_are_not_replaced),
         T(windows_across_the_ends_are_left),
         T(without_room_near_by_nothing_is_replaced),
+        T(what_sites_lie_in_is_brought),
         T(the_list_of_the_host_is_applied),
         T(an_empty_list_is_fine),
         T(outside_development_nothing_is_asked),
