@@ -322,6 +322,42 @@ static void who_gets_many_at_once_naps(void **state)
     file_put(f);
 }
 
+/* One that comes alone and is answered, again and again: does it come to watch? *came: what that found. */
+static bool watches(bool *came)
+{
+    for (int tries = 0; tries < 1000; tries++) {
+        int flushes = world.exits.flushes;
+        world.received++;
+        net_count_sent();
+        *came = net_watch(1);
+        if (world.exits.flushes > flushes)
+            return true; /* what is waited for has gone out */
+        assert_false(*came);
+    }
+    return false;
+}
+
+static void who_is_answered_at_once_watches(void **state)
+{
+    (void)state;
+    struct file *f = bound_socket();
+    bool came;
+    assert_true(watches(&came));
+    assert_false(came);
+    arrive("here");
+    assert_true(watches(&came));
+    assert_true(came);
+    assert_false(net_watch(0));
+    expect(f, "here");
+    int flushes = world.exits.flushes;
+    for (int i = 0; i < 100; i++) { /* only receives */
+        world.received++;
+        assert_false(net_watch(1));
+    }
+    assert_int_equal(world.exits.flushes, flushes);
+    file_put(f);
+}
+
 /* Of what may be fragmented on its way, no two have the same number. */
 static void what_may_be_fragmented_is_numbered(void **state)
 {
@@ -450,6 +486,7 @@ int main(void)
         TEST(what_the_host_has_shown_comes_next),
         TEST(an_error_comes_before_what_was_looked_at),
         TEST(who_gets_many_at_once_naps),
+        TEST(who_is_answered_at_once_watches),
         TEST(what_may_be_fragmented_is_numbered),
         TEST(memory_that_cannot_be_read_is_not_sent),
         TEST(without_a_frame_there_is_no_room),
