@@ -21,13 +21,15 @@ struct exit_slot {
     uint64_t result;                   /* host → enclave: a count or a value, or a negative errno */
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
     uint64_t deferred;                 /* enclave → host: enum exit_deferred */
-    uint64_t reserved[5];
+    uint64_t deferred_since;           /* enclave → host: the TSC when it became that */
+    uint64_t reserved[4];
 };
 
-/* What of its io_uring only the thread itself can go on with. The host interrupts it for that (EXIT_INTERRUPT). */
+/* What of its io_uring only the thread itself can go on with. Within a millisecond the host interrupts it for that
+ * (EXIT_INTERRUPT). */
 enum exit_deferred {
     DEFERRED_NOTHING,
-    DEFERRED_SUBMISSION, /* something is to be submitted: when it has made no exit for a millisecond */
+    DEFERRED_SUBMISSION, /* something is to be submitted */
     DEFERRED_COMPLETION, /* something is in flight: when the ring has work and the thread is elsewhere */
 };
 

@@ -371,7 +371,7 @@ static int64_t serve_linux(struct host_thread *t, uint64_t number, uint64_t flag
     if (number == SYS_close)
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
-        monitor_armed();
+        monitor_entered();
     atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);
@@ -391,7 +391,6 @@ int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,
                    const uint64_t argument[EXIT_ARGUMENTS])
 {
     const char *wrong = law4_check(&host, number, argument);
-    atomic_fetch_add_explicit(&t->exits, 1, memory_order_relaxed);
     if (number == SYS_io_uring_enter && !wrong)
         wrong = uring_check((int)argument[0]);
     if (wrong) {

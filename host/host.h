@@ -135,6 +135,7 @@ void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
  * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the
  * last; asleep otherwise. */
 void monitor_armed(void); /* after each kick: cheap */
+void monitor_entered(void); /* after each enter of an io_uring: the same */
 /* The same for what is gathered for files (files.c). */
 void monitor_wanted(void);
 

@@ -3,10 +3,12 @@
  * The late kick: while the enclave sends fast it kicks for many packets at once, so what it put into a TX
  * ring after its last kick would stay there. This thread looks twice a millisecond; when there was no kick
  * of a ring since it last looked it transmits what is left there. Where kicks keep coming it does nothing: they
- * take everything with them, and it would only be in their way. It sleeps when they have stopped. A thread that
- * has put off what only it can submit, and computes since, is interrupted; so is one that waits elsewhere while
- * its io_uring has something to go on with. It also writes what was
- * gathered for files and not asked for since it last looked.
+ * take everything with them, and it would only be in their way. It sleeps when they have stopped.
+ *
+ * It also writes what was gathered for files and not asked for since it last looked. And a thread that has put off what
+ * only it can submit, and computes since, is interrupted before a millisecond has passed; so is one that waits elsewhere
+ * while its io_uring has something to go on with. Where there are only such threads it looks half as often: each
+ * look is a wake-up, and they say since when they wait.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -16,6 +18,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "host/files.h"
 #include "host/helper.h"
@@ -25,11 +28,15 @@
 #include "host/xsk.h"
 
 #define LOOK_NS 500000
+#define LOOK_RINGS_NS 850000 /* a millisecond less what a timer is late, and less RINGS_PART of itself */
+#define RINGS_PART 16
 #define QUIET_LOOKS 6 /* without a kick: then to sleep */
+
+enum { KICKED = 1, ENTERED = 2 };
 
 static struct {
     _Atomic uint32_t asleep; /* the futex */
-    _Atomic uint32_t kicked; /* since the last look */
+    _Atomic uint32_t kicked; /* KICKED, ENTERED, since the last look */
     _Atomic uint32_t wanted; /* for files, since the last look */
     _Atomic bool end;
     pthread_mutex_t starting;
@@ -43,12 +50,23 @@ static void wake(void)
     syscall(SYS_futex, &monitor.asleep, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }
 
-void monitor_armed(void)
+static void armed(uint32_t by)
 {
     /* In this order, against the thread's: it sees the kick, or we see that it sleeps. */
-    atomic_store(&monitor.kicked, 1);
+    if (!(atomic_load(&monitor.kicked) & by))
+        atomic_fetch_or(&monitor.kicked, by);
     if (atomic_load(&monitor.asleep))
         wake();
+}
+
+void monitor_armed(void)
+{
+    armed(KICKED);
+}
+
+void monitor_entered(void)
+{
+    armed(ENTERED);
 }
 
 void monitor_wanted(void)
@@ -71,24 +89,26 @@ static void sleep_until_kick(void)
 
 static void *look(void *unused)
 {
-    const struct timespec pause = {.tv_nsec = LOOK_NS};
     int quiet = 0;
+    bool often = true;
     prctl(PR_SET_NAME, "rakis-monitor");
     while (!atomic_load(&monitor.end)) {
         if (quiet == QUIET_LOOKS) {
             sleep_until_kick();
             quiet = 0;
         }
-        nanosleep(&pause, NULL);
-        bool watched = threads_remind();
-        bool wanted = atomic_exchange(&monitor.wanted, 0);
-        if (extents_look() || wanted || watched)
-            quiet = 0;
+        uint64_t slept = __rdtsc();
+        nanosleep(&(struct timespec){.tv_nsec = often ? LOOK_NS : LOOK_RINGS_NS}, NULL);
+        uint64_t now = __rdtsc();
+        bool watched = threads_remind(now - (now - slept) / RINGS_PART);
         /* Of several rings one may be kicked on and on while another is forgotten. */
-        quiet = atomic_exchange(&monitor.kicked, 0) ? 0 : quiet + 1;
+        uint32_t kicked = atomic_exchange(&monitor.kicked, 0);
+        bool wanted = atomic_exchange(&monitor.wanted, 0);
+        wanted |= extents_look();
         xsk_host_flush();
-        if (!segments_flush())
-            quiet = 0;
+        wanted |= !segments_flush();
+        often = wanted || kicked & KICKED;
+        quiet = often || watched || kicked ? 0 : quiet + 1;
     }
     return unused;
 }

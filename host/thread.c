@@ -63,7 +63,7 @@ static bool ring_has_work(struct host_thread *t)
     return poll(&ring, 1, 0) == 1 && ring.revents & POLLIN;
 }
 
-bool threads_remind(void)
+bool threads_remind(uint64_t before)
 {
     bool watched = false;
     uint32_t count = atomic_load(&started);
@@ -71,13 +71,11 @@ bool threads_remind(void)
         struct host_thread *t = &table[i];
         if (!atomic_load_explicit(&t->tid, memory_order_relaxed))
             continue;
-        uint32_t exits = atomic_load_explicit(&t->exits, memory_order_relaxed);
         uint64_t deferred = t->slot->deferred;
-        bool still = exits == t->exits_looked && !atomic_load_explicit(&t->entering, memory_order_relaxed);
-        t->exits_looked = exits;
-        if (deferred == DEFERRED_COMPLETION && !atomic_load_explicit(&t->entering, memory_order_relaxed))
-            watched = true;
-        if (still && (deferred == DEFERRED_SUBMISSION || (deferred == DEFERRED_COMPLETION && ring_has_work(t))))
+        if (deferred == DEFERRED_NOTHING || atomic_load_explicit(&t->entering, memory_order_relaxed))
+            continue;
+        watched = true;
+        if (t->slot->deferred_since < before && (deferred == DEFERRED_SUBMISSION || ring_has_work(t)))
             signal_interrupt(t);
     }
     return watched;

@@ -20,10 +20,8 @@ struct host_thread {
     _Atomic uint64_t pending; /* signals that arrived while outside, bit n-1 */
     _Atomic uint32_t kicked;  /* the next interruptible exit returns -EINTR at once */
     _Atomic uint32_t phase;
-    _Atomic uint32_t exits;   /* served so far */
     _Atomic int ring;         /* its io_uring, plus 1; 0: none */
     _Atomic bool entering;    /* it is in that */
-    uint32_t exits_looked;    /* the monitor's: at its last look */
     _Atomic uint32_t park;    /* 1: an unpark came */
     _Atomic uint32_t busy;    /* a host thread is on this TCS; futex for the next one */
     _Atomic int tid;
@@ -41,9 +39,9 @@ void threads_forked(void); /* in the child of a fork: no host thread is on any a
 /* Start a host thread on that area: 0 or -EAGAIN, -EINVAL. */
 int thread_run(uint32_t index, bool background);
 
-/* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred. True: one has asked, and is
- * to be looked after further. */
-bool threads_remind(void);
+/* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred before that TSC. True: one has asked,
+ * and is to be looked after further. */
+bool threads_remind(uint64_t before);
 
 /* exits.c */
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,

@@ -61,6 +61,7 @@ struct uring {
     struct list deferred;
     uint64_t last; /* TSC of the last enter */
     uint64_t exits; /* of the process, by then */
+    uint64_t wants; /* enum exit_deferred, as the host has been told */
     bool taking;   /* completions are being taken */
     uint32_t sending; /* sends in flight, */
     uint32_t messages; /* of them datagrams */
@@ -286,6 +287,17 @@ static void place_give(struct uring *u, uint32_t slot)
     u->place_free = slot;
 }
 
+/* What the host is to remind the thread of: enum exit_deferred. */
+static void want_interrupt(struct uring *u, uint64_t of)
+{
+    struct untrusted slot = {thread_block()->slot_address};
+    if (of == u->wants)
+        return;
+    u->wants = of;
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred_since)), __builtin_ia32_rdtsc());
+    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
+}
+
 void uring_end(void)
 {
     struct uring *u = uring_existing();
@@ -297,6 +309,8 @@ void uring_end(void)
         place_give(u, slot);
         op->done(op, -ECANCELED, URING_NO_BUFFER, false);
     }
+    if (u)
+        want_interrupt(u, DEFERRED_NOTHING);
     discard(&all.of_thread[thread_block()->index]);
 }
 
@@ -308,13 +322,6 @@ static uint64_t user_data(const struct uring *u, uint32_t slot)
 #define NOBODY UINT64_MAX /* user_data of operations whose completion says nothing */
 
 static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends);
-
-/* What the host is to remind the thread of: enum exit_deferred. */
-static void want_interrupt(uint64_t of)
-{
-    struct untrusted slot = {thread_block()->slot_address};
-    untrusted_store(untrusted_at(slot, offsetof(struct exit_slot, deferred)), of);
-}
 
 /* Where there is no place in the ring, what there is is submitted first. */
 static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
@@ -338,7 +345,7 @@ static int start(struct uring *u, struct uring_op *op, struct io_uring_sqe *sqe)
     }
     memcpy(words, sqe, sizeof words);
     uring_ring_put(&u->ring, words);
-    want_interrupt(DEFERRED_SUBMISSION);
+    want_interrupt(u, DEFERRED_SUBMISSION);
     return 0;
 }
 
@@ -456,7 +463,10 @@ static void complete(struct uring *u, const struct uring_completion *c)
         result = -EIO;
     }
     bool more = c->flags & IORING_CQE_F_MORE;
-    u->came += op->receives;
+    if (op->receives) {
+        u->came++;
+        expectation_heard(&u->expectation, &op->heard);
+    }
     if (!more)
         place_give(u, slot);
     op->done(op, result, buffer, more);
@@ -497,7 +507,7 @@ void uring_soon(struct uring *u)
     if (late(u) && !u->taking)
         uring_enter(u, 0);
     else
-        want_interrupt(DEFERRED_SUBMISSION);
+        want_interrupt(u, DEFERRED_SUBMISSION);
 }
 
 void uring_defer_not(struct uring_deferred *d)
@@ -520,7 +530,7 @@ static void submit_deferred(struct uring *u)
         list_remove(&d->in_ring);
         d->submit(d);
     }
-    want_interrupt(DEFERRED_NOTHING);
+    want_interrupt(u, DEFERRED_NOTHING);
 }
 
 /* A thread of the kernel takes what it is shown, and completions come by themselves: no exit, unless it sleeps. */
@@ -531,6 +541,12 @@ static int64_t wake(struct uring *u)
     if (!uring_ring_waiting(&u->ring) || !uring_ring_asleep(u->sq_flags))
         return 0;
     return exit_checked(__NR_io_uring_enter, 0, SQ_ENTRIES, (uint32_t)u->host_fd, 0, 0, IORING_ENTER_SQ_WAKEUP, 0, 0);
+}
+
+static struct expectation_wait how_many(struct uring *u, uint32_t sends, bool ends)
+{
+    return ends ? expectation_ends(&u->expectation, sends)
+                : expectation_next(&u->expectation, sends, __builtin_ia32_rdtsc(), all.per_ms);
 }
 
 static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends)
@@ -544,7 +560,7 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends)
     u->own = false;
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
-        w = (ends ? expectation_ends : expectation_next)(&u->expectation, u->setup.sqpoll ? 0 : u->sends);
+        w = how_many(u, u->setup.sqpoll ? 0 : u->sends, ends);
     u->sends = 0;
     if (u->setup.sqpoll)
         flags |= IORING_ENTER_SQ_WAKEUP;
@@ -590,9 +606,9 @@ static int enter_and_take(struct uring *u, uint64_t timeout_ns, bool ends)
     u->exits = __atomic_load_n(&order.exits, __ATOMIC_RELAXED);
     u->came = 0;
     take_completions(u);
-    want_interrupt(waits(u) ? DEFERRED_SUBMISSION : u->sending ? DEFERRED_COMPLETION : DEFERRED_NOTHING);
+    want_interrupt(u, waits(u) ? DEFERRED_SUBMISSION : u->sending ? DEFERRED_COMPLETION : DEFERRED_NOTHING);
     if (timeout_ns)
-        expectation_came(&u->expectation, u->came);
+        expectation_came(&u->expectation, u->came, u->last);
     return result == -EINTR ? -EINTR : 0;
 }
 

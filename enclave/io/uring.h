@@ -35,6 +35,7 @@ struct uring_op {
     bool message;   /* what it sends is a datagram, which can wait for a moment */
     bool datagrams; /* `buffer` is one of those for datagrams */
     uint32_t limit; /* the most that `result` can be */
+    uint32_t heard; /* for expectation_heard */
 };
 
 /* Something that is to be submitted with the next enter, if it is still wanted then. */

@@ -37,7 +37,7 @@ compare() {
     for i in $(seq 200); do echo "get key:$i"; done | redis-cli -p 7413 >got
     for i in $(seq 200); do echo "value:$((i * 7))"; done | diff - got
     stop $pid
-    [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 32000 ]
+    [ "$(field stats.json exits.by_name.io_uring_enter)" -lt 20000 ]
     [ "$(field stats.json host_violations)" -eq 0 ]
 }
 

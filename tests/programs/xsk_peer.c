@@ -37,8 +37,9 @@
 struct host host;
 
 /* There are no threads of an enclave to be reminded. */
-bool threads_remind(void)
+bool threads_remind(uint64_t before)
 {
+    (void)before;
     return false;
 }
 

@@ -11,6 +11,7 @@
 #include "enclave/io/moderate.h"
 
 #define MS 1000u
+#define NOW 5000000u
 
 static void only_a_stream_of_packets_is_napped_for(void **state)
 {
@@ -42,14 +43,14 @@ static void only_a_stream_of_packets_is_napped_for(void **state)
 static void one_in_flight_is_never_waited_with(void **state)
 {
     (void)state;
-    struct expectation e = {0, 0, 0};
+    struct expectation e = {.began = NOW};
     for (int i = 0; i < 100; i++) {
-        struct expectation_wait w = expectation_next(&e, 0);
+        struct expectation_wait w = expectation_next(&e, 0, NOW, MS);
         assert_int_equal(w.least, 1);
         assert_int_equal(w.us, 0);
-        expectation_came(&e, i % EXPECT_FROM);
+        expectation_came(&e, i % EXPECT_FROM, NOW);
     }
-    struct expectation_wait w = expectation_next(&e, 5); /* sends complete at once */
+    struct expectation_wait w = expectation_next(&e, 5, NOW, MS); /* sends complete at once */
     assert_int_equal(w.least, 6);
     assert_int_equal(w.us, EXPECT_SENDS_US);
 }
@@ -57,11 +58,11 @@ static void one_in_flight_is_never_waited_with(void **state)
 static void ends_are_waited_for_and_no_message(void **state)
 {
     (void)state;
-    struct expectation e = {0, EXPECT_FROM, 0};
+    struct expectation e = {.came = EXPECT_FROM, .began = NOW};
     struct expectation_wait w = expectation_ends(&e, 3);
     assert_int_equal(w.least, 3);
     assert_int_equal(w.us, 0);
-    expectation_came(&e, 0);
+    expectation_came(&e, 0, NOW);
     assert_int_equal(e.pause, 0); /* nothing was in vain */
     w = expectation_ends(&e, 0);
     assert_int_equal(w.least, 1);
@@ -71,26 +72,87 @@ static void ends_are_waited_for_and_no_message(void **state)
 static void as_many_as_came_are_waited_for_and_one_more_is_tried(void **state)
 {
     (void)state;
-    struct expectation e = {0, 0, 0};
-    expectation_next(&e, 0);
-    expectation_came(&e, EXPECT_FROM);
-    assert_int_equal(expectation_next(&e, 2).least, 2 + EXPECT_FROM + 1);
-    expectation_came(&e, EXPECT_FROM + 1);
-    assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 2);
-    assert_int_equal(expectation_next(&e, 0).us, EXPECT_US);
-    expectation_came(&e, EXPECT_FROM + 1); /* it did not come */
+    struct expectation e = {.began = NOW};
+    expectation_next(&e, 0, NOW, MS);
+    expectation_came(&e, EXPECT_FROM, NOW);
+    assert_int_equal(expectation_next(&e, 2, NOW, MS).least, 2 + EXPECT_FROM + 1);
+    expectation_came(&e, EXPECT_FROM + 1, NOW);
+    assert_int_equal(expectation_next(&e, 0, NOW, MS).least, EXPECT_FROM + 2);
+    assert_int_equal(expectation_next(&e, 0, NOW, MS).us, EXPECT_US);
+    expectation_came(&e, EXPECT_FROM + 1, NOW); /* it did not come */
     for (unsigned i = 0; i < EXPECT_PAUSE; i++) {
-        assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 1);
-        expectation_came(&e, EXPECT_FROM + 1);
+        assert_int_equal(expectation_next(&e, 0, NOW, MS).least, EXPECT_FROM + 1);
+        expectation_came(&e, EXPECT_FROM + 1, NOW);
     }
-    assert_int_equal(expectation_next(&e, 0).least, EXPECT_FROM + 2); /* tried again */
-    expectation_came(&e, 1000);
-    assert_int_equal(expectation_next(&e, 0).least, EXPECT_MOST);
+    assert_int_equal(expectation_next(&e, 0, NOW, MS).least, EXPECT_FROM + 2); /* tried again */
+    expectation_came(&e, 1000, NOW);
+    assert_int_equal(expectation_next(&e, 0, NOW, MS).least, EXPECT_MOST);
+}
+
+/* A sample of messages that come one every `gap` of `sockets` sockets in turn, and what is expected after it. */
+static struct expectation_wait after_a_sample(struct expectation *e, unsigned sockets, uint64_t gap, uint64_t *now)
+{
+    static uint32_t heard[1000];
+    (void)expectation_next(e, 0, *now, MS);
+    for (unsigned i = 0; i < EXPECT_SAMPLE; i++)
+        expectation_heard(e, &heard[i % sockets]);
+    *now += EXPECT_SAMPLE * gap;
+    expectation_came(e, 1, *now);
+    e->pause = 0;
+    return expectation_next(e, 3, *now, MS);
+}
+
+static void a_part_of_a_crowd_is_waited_for(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned sockets;
+        uint64_t gap;
+        uint32_t least, us;
+    } table[] = {
+        {1, 5, 4, EXPECT_SENDS_US}, /* who talks alone is waited for by nobody */
+        {EXPECT_TURN * 2 - 1, 5, 4, EXPECT_SENDS_US},
+        {EXPECT_TURN * 2, 5, 5, 2 * 2 * 5 + 1},
+        {60, 5, 3 + 60 / EXPECT_TURN, 2 * (60 / EXPECT_TURN) * 5 + 1},
+        {60, EXPECT_TURN_US / 5, 3 + 5, 2 * EXPECT_TURN_US + 1}, /* no longer than that, however many there are */
+        {60, EXPECT_TURN_US, 4, EXPECT_SENDS_US},
+        {EXPECT_SAMPLE, 1, 3 + EXPECT_SAMPLE / EXPECT_TURN, 2 * (EXPECT_SAMPLE / EXPECT_TURN) + 1},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct expectation e = {0};
+        uint64_t now = NOW;
+        /* The first is not heard from its beginning. */
+        (void)after_a_sample(&e, table[i].sockets, table[i].gap, &now);
+        struct expectation_wait w = after_a_sample(&e, table[i].sockets, table[i].gap, &now);
+        assert_int_equal(w.least, table[i].least);
+        assert_int_equal(w.us, table[i].us);
+    }
+}
+
+static void a_crowd_that_does_not_come_is_not_waited_for(void **state)
+{
+    (void)state;
+    struct expectation e = {0};
+    uint64_t now = NOW;
+    (void)after_a_sample(&e, 60, 5, &now);
+    assert_int_equal(after_a_sample(&e, 60, 5, &now).least, 3 + 60 / EXPECT_TURN);
+    expectation_came(&e, 9, now);
+    for (unsigned i = 0; i < EXPECT_PAUSE; i++) {
+        assert_int_equal(expectation_next(&e, 0, now, MS).least, 1);
+        expectation_came(&e, 1, now);
+    }
+    assert_int_equal(expectation_next(&e, 0, now, MS).least, 60 / EXPECT_TURN);
+    /* Long after, it is no crowd. */
+    expectation_came(&e, 60 / EXPECT_TURN, now);
+    now += (EXPECT_SAMPLE_MS + 1) * MS;
+    assert_int_equal(expectation_next(&e, 0, now, MS).least, 1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_part_of_a_crowd_is_waited_for),
+        cmocka_unit_test(a_crowd_that_does_not_come_is_not_waited_for),
         cmocka_unit_test(only_a_stream_of_packets_is_napped_for),
         cmocka_unit_test(one_in_flight_is_never_waited_with),
         cmocka_unit_test(ends_are_waited_for_and_no_message),
