@@ -40,6 +40,74 @@ static void only_a_stream_of_packets_is_napped_for(void **state)
     }
 }
 
+/* So many decisions of who answers each packet, `got` of them at each, `plain_us` after a sleep and `nap_us` after a nap.
+ * How many naps? */
+static unsigned naps_of(struct moderation *m, uint64_t *now, unsigned decisions, unsigned got, unsigned plain_us,
+                        unsigned nap_us)
+{
+    static uint64_t packets;
+    unsigned naps = 0;
+    bool nap = false;
+    for (unsigned i = 0; i < decisions; i++) {
+        packets += got;
+        *now += nap ? nap_us : plain_us;
+        nap = moderate(m, packets, packets, *now, MS);
+        naps += nap;
+    }
+    return naps;
+}
+
+static void who_answers_naps_where_that_costs_no_packets(void **state)
+{
+    (void)state;
+    struct moderation m = {0};
+    uint64_t now = NOW;
+    (void)naps_of(&m, &now, 1, 8, 100, 100);
+    assert_int_equal(naps_of(&m, &now, NAP_MEASURE - 1, 8, 100, 100), 0);
+    /* The trial, and from then on. */
+    assert_int_equal(naps_of(&m, &now, 2 * NAP_MEASURE, 8, 100, 100), 2 * NAP_MEASURE);
+    assert_int_equal(m.phase, NAP_NAPPING);
+    /* After a while all of it again. */
+    naps_of(&m, &now, NAP_WHILE_MS * MS / 100, 8, 100, 100);
+    assert_int_not_equal(m.phase, NAP_NAPPING);
+    naps_of(&m, &now, 2 * NAP_MEASURE, 8, 100, 100);
+    assert_int_equal(m.phase, NAP_NAPPING);
+    /* Few packets end it. */
+    assert_int_equal(naps_of(&m, &now, 3, NAP_PACKETS - 1, 100, 100), 0);
+    assert_int_equal(m.phase, NAP_PLAIN);
+}
+
+static void who_waits_for_his_own_answers_tries_it_seldom(void **state)
+{
+    (void)state;
+    struct moderation m = {0};
+    uint64_t now = NOW, began;
+    assert_int_equal(naps_of(&m, &now, 2 * NAP_MEASURE + 10, 8, 100, 150), NAP_MEASURE);
+    assert_int_equal(m.phase, NAP_PLAIN);
+    began = now;
+    /* Half as fast is seen at once. */
+    unsigned naps = naps_of(&m, &now, 20 * NAP_WHILE_MS * MS / 100, 8, 100, 250);
+    assert_in_range(naps, NAP_HOPELESS, 5 * NAP_HOPELESS);
+    assert_true(now - began < 3000 * MS);
+    assert_in_range(m.failed, 4, 5);
+    /* Never for few. */
+    m = (struct moderation){0};
+    assert_int_equal(naps_of(&m, &now, 10000, NAP_PACKETS - 1, 100, 100), 0);
+    /* Nor for one in flight, however fast. */
+    assert_int_equal(naps_of(&m, &now, 10000, 1, 20, 20), 0);
+}
+
+static void a_pause_is_no_measurement(void **state)
+{
+    (void)state;
+    struct moderation m = {0};
+    uint64_t now = NOW;
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(naps_of(&m, &now, NAP_MEASURE / 2, 8, 100, 100), 0);
+        now += NAP_MEMORY_MS * MS;
+    }
+}
+
 static void one_in_flight_is_never_waited_with(void **state)
 {
     (void)state;
@@ -154,6 +222,9 @@ int main(void)
         cmocka_unit_test(a_part_of_a_crowd_is_waited_for),
         cmocka_unit_test(a_crowd_that_does_not_come_is_not_waited_for),
         cmocka_unit_test(only_a_stream_of_packets_is_napped_for),
+        cmocka_unit_test(who_answers_naps_where_that_costs_no_packets),
+        cmocka_unit_test(who_waits_for_his_own_answers_tries_it_seldom),
+        cmocka_unit_test(a_pause_is_no_measurement),
         cmocka_unit_test(one_in_flight_is_never_waited_with),
         cmocka_unit_test(ends_are_waited_for_and_no_message),
         cmocka_unit_test(as_many_as_came_are_waited_for_and_one_more_is_tried),
