@@ -87,7 +87,8 @@ struct signal_note {
  *                  offset of a path, its length, offset in that file): print a line that says in words
  *                  where that is → 0
  * X(THREAD_ID)     (thread index): id of the host thread on that TCS → id, -ESRCH
- * X(XSK_KICK)      (index of the XSK as opened): transmit what is in the TX ring → 0, -EAGAIN
+ * X(XSK_KICK)      (index of the XSK as opened; 1: each packet after it will be kicked for): transmit what is in
+ *                   the TX ring → 0, -EAGAIN
  *                  (call again), -errno
  * X(XSK_WAIT)      (bit n: XSK number n): sleep until one of them has received something → 0, -EINTR
  * X(SEGMENTS_OPEN) (number, arena offset of struct segments_shared): may be sent from now on → 0, -errno

@@ -315,7 +315,7 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
         return tid ? tid : -ESRCH;
     }
     case EXIT_XSK_KICK:
-        return xsk_host_kick(a[0]);
+        return xsk_host_kick(a[0], a[1]);
     case EXIT_XSK_WAIT:
         return serve_xsk_wait(t, a[0]);
     case EXIT_URING_OPEN:

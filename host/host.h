@@ -114,7 +114,7 @@ int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, u
 
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
-int64_t xsk_host_kick(uint64_t index);          /* 0, -EAGAIN, -errno */
+int64_t xsk_host_kick(uint64_t index, bool alone); /* 0, -EAGAIN, -errno */
 void xsk_host_kick_all(void); /* EXIT_FLUSH: those that have something to transmit */
 int port_steer(int operation, const struct port_key *key);
 /* Before the platform restricts system calls: find or start a daemon for each interface, or find who

@@ -500,7 +500,7 @@ static bool transmit_left(const struct xsk_host *x)
            __atomic_load_n(x->tx_consumer, __ATOMIC_RELAXED);
 }
 
-int64_t xsk_host_kick(uint64_t index)
+int64_t xsk_host_kick(uint64_t index, bool alone)
 {
     if (index >= atomic_load(&all.xsk_count))
         return -EINVAL;
@@ -510,7 +510,8 @@ int64_t xsk_host_kick(uint64_t index)
     atomic_store(&x->kicked, true);
     for (int n = 0; n < KICK_CALLS && result == -EAGAIN && transmit_left(x); n++)
         result = transmit(x->fd);
-    monitor_armed();
+    if (!alone || transmit_left(x))
+        monitor_armed();
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
 }
 
@@ -519,7 +520,7 @@ void xsk_host_kick_all(void)
     size_t count = atomic_load(&all.xsk_count);
     for (size_t i = 0; i < count; i++)
         if (transmit_left(&all.xsks[i]))
-            xsk_host_kick(i);
+            xsk_host_kick(i, false);
 }
 
 size_t xsk_host_pollfds(uint64_t xsks, struct pollfd out[64])

@@ -12,8 +12,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define WATCH_US 40u          /* at most */
-#define WATCH_PERIOD_US 150u  /* between packets, as far as watching is thought of */
+#define WATCH_US 100u         /* at most */
+#define WATCH_PERIOD_US 300u  /* between packets, as far as watching is thought of */
 #define WATCH_FROM 16u          /* packets in a row that came alone, soon, and were answered */
 #define WATCH_SKIP_MOST 4096u /* sleeps without, after watching in vain again and again */
 

@@ -297,7 +297,7 @@ bool xsk_put_off(void)
             continue;
         lock_take(&x->tx_lock);
         if (x->kick.waiting) {
-            x->kick.waiting = 0; /* but not kick.last: it may come later than is thought */
+            kick_put_off(&x->kick);
             some = true;
             publish_sent(x);
         }

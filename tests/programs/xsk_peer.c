@@ -175,7 +175,7 @@ static int64_t kick(void)
 {
     int64_t error = -EAGAIN;
     for (int i = 0; i < 1000 && error == -EAGAIN; i++)
-        error = xsk_host_kick(setup.index);
+        error = xsk_host_kick(setup.index, false);
     return error;
 }
 

@@ -38,6 +38,7 @@ static struct {
     int64_t open_result;
     void (*spoil)(struct xsk_setup *); /* the answer */
     unsigned opens, kicks, spaces;
+    uint64_t alone; /* as the last kick said */
     unsigned room; /* spaces that there are in the arena, 0: enough */
     bool no_memory;
     unsigned unwilling; /* kicks that will be answered with EAGAIN */
@@ -134,12 +135,13 @@ static int64_t serve_open(struct xsk_setup *s)
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-    (void)flags, (void)maximum, (void)a1, (void)a2, (void)a3, (void)a4, (void)a5;
+    (void)flags, (void)maximum, (void)a2, (void)a3, (void)a4, (void)a5;
     if (number == EXIT_XSK_OPEN)
         return serve_open((struct xsk_setup *)a0);
     assert_int_equal(number, EXIT_XSK_KICK);
     assert_int_equal(a0, xsk_count() - 1);
     kernel.kicks++;
+    kernel.alone = a1;
     if (kernel.unwilling) {
         kernel.unwilling--;
         return -EAGAIN;
@@ -516,6 +518,50 @@ static void packets_in_a_row_share_a_kick(void **state)
     assert_int_equal(kernel.kicks, 2); /* nothing waits: no exit */
 }
 
+/* As long as what follows a kick closely, times two. */
+static void pause_after_a_kick(uint64_t per_ms)
+{
+    for (uint64_t end = __builtin_ia32_rdtsc() + 2 * per_ms / KICK_ALONE_PART; __builtin_ia32_rdtsc() < end;)
+        continue;
+}
+
+static void packets_that_go_alone_are_kicked_and_not_looked_after(void **state)
+{
+    (void)state;
+    const uint64_t per_ms = 1000000000; /* nothing is quiet */
+    struct xsk *x = opened();
+    kick_start(per_ms);
+    for (unsigned i = 0; i < KICK_ALONE_FROM; i++) { /* the first is after quiet */
+        send_some(x, 1);
+        assert_int_equal(kernel.alone, 0);
+        xsk_flush();
+    }
+    unsigned kicks = kernel.kicks;
+    for (unsigned i = 1; i <= 3; i++) {
+        pause_after_a_kick(per_ms);
+        send_some(x, 1);
+        assert_int_equal(kernel.kicks, kicks + i);
+        assert_int_equal(kernel.alone, 1);
+    }
+    /* What follows closely is kicked for once more, and then gathered. */
+    send_some(x, 1);
+    assert_int_equal(kernel.kicks, kicks + 4);
+    assert_int_equal(kernel.alone, 0);
+    send_some(x, 2);
+    assert_int_equal(kernel.kicks, kicks + 4);
+    /* Nor is alone what an exit takes along. */
+    xsk_flush();
+    for (unsigned i = 0; i < 2 * KICK_ALONE_FROM; i++) {
+        send_some(x, 1);
+        assert_true(xsk_put_off());
+    }
+    pause_after_a_kick(per_ms);
+    kicks = kernel.kicks;
+    send_some(x, 1);
+    assert_int_equal(kernel.kicks, kicks);
+    xsk_flush();
+}
+
 static void a_sleep_kicks_for_its_own_thread(void **state)
 {
     (void)state;
@@ -687,6 +733,7 @@ int main(void)
         TEST(bad_descriptors_are_dropped_and_counted),
         TEST(a_packet_after_quiet_is_kicked_at_once),
         TEST(packets_in_a_row_share_a_kick),
+        TEST(packets_that_go_alone_are_kicked_and_not_looked_after),
         TEST(a_sleep_kicks_for_its_own_thread),
         TEST(a_kick_is_repeated_within_bounds),
         TEST(frames_run_out_and_come_back),
