@@ -22,7 +22,9 @@ struct exit_slot {
     uint64_t signals;                  /* host → enclave: bit n-1: signal n arrived since last time */
     uint64_t deferred;                 /* enclave → host: enum exit_deferred */
     uint64_t deferred_since;           /* enclave → host: the TSC when it became that */
-    uint64_t reserved[4];
+    uint64_t served;                   /* host → enclave: not 0: it sends what is in TX rings and in rings of datagrams
+                                        * without being asked */
+    uint64_t reserved[3];
 };
 
 /* What of its io_uring only the thread itself can go on with. Within a millisecond the host interrupts it for that

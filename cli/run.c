@@ -46,6 +46,7 @@ void help_run(void)
          "  --xsk-uds PATH           where rakis-xdpd, or an AF_XDP device plugin, listens\n"
          "  --net-threads N          threads in the enclave that do nothing but receive for the\n"
          "                           others: for machines with many cores (default 0)\n"
+         "  --no-polling             no thread of the host polls rings where a core is spare\n"
          "  --no-host-names          the program is not told the host's name and name servers:\n"
          "                           it is localhost, and resolves only that\n"
          "  --transition-cycles N    emu: cycles of leaving and entering (default 8200)\n"
@@ -174,6 +175,9 @@ static int parse_option(struct run_options *o, int option, char *value)
     case 'N':
         o->host_names = false;
         return 0;
+    case 'o':
+        o->polling = false;
+        return 0;
     case 'u':
         o->xsk_uds = value;
         return 0;
@@ -207,6 +211,7 @@ static int parse(struct run_options *o, int argc, char **argv, int *first)
         {"iface", required_argument, NULL, 'f'},
         {"net-threads", required_argument, NULL, 'n'},
         {"xsk-uds", required_argument, NULL, 'u'},
+        {"no-polling", no_argument, NULL, 'o'},
         {"no-host-names", no_argument, NULL, 'N'},
         {"transition-cycles", required_argument, NULL, 't'},
         {"enclave-size", required_argument, NULL, 'e'},
@@ -330,6 +335,7 @@ int command_run(int argc, char **argv)
     static char program[PATH_MAX], image[PATH_MAX];
     struct run_options options = {
         .rings = true,
+        .polling = true,
         .host_names = true, /* a development configuration */
         .transition_cycles = TRANSITION_DEFAULT,
         .enclave_size = SIZE_DEFAULT,

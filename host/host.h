@@ -29,6 +29,7 @@ struct run_options {
     bool rings;
     bool host_names; /* the program is told the host's name and its name servers */
     bool sqpoll; /* a thread of the kernel submits for the io_urings */
+    bool polling; /* the monitor may poll rings where a core is spare */
     unsigned net_threads; /* in the enclave */
     const char *interfaces[INTERFACES_MAX];
     struct queue_range queues[INTERFACES_MAX]; /* of each */
@@ -134,7 +135,7 @@ void xsk_host_forked(void); /* in the child of a fork: they are the parent's */
 /* monitor.c: the late kick. The first kick of an XSK after a quiet time arms it: a thread that looks twice
  * a millisecond for as long as kicks keep coming and transmits what was left in the TX rings after the
  * last; asleep otherwise. */
-void monitor_armed(void); /* after each kick: cheap */
+void monitor_armed(uint64_t tsc); /* after each kick, which took so long: cheap */
 void monitor_entered(void); /* after each enter of an io_uring: the same */
 /* The same for what is gathered for files (files.c). */
 void monitor_wanted(void);

@@ -8,7 +8,7 @@
  * It also writes what was gathered for files and not asked for since it last looked. And a thread that has put off what
  * only it can submit, and computes since, is interrupted before a millisecond has passed; so is one that waits elsewhere
  * while its io_uring has something to go on with. Where there are only such threads it looks half as often: each
- * look is a wake-up, and they say since when they wait.
+ * look is a wake-up, and they say since when they wait. Where a core is spare it polls between two looks (poller.h).
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -23,6 +23,7 @@
 #include "host/files.h"
 #include "host/helper.h"
 #include "host/host.h"
+#include "host/poller.h"
 #include "host/segments.h"
 #include "host/thread.h"
 #include "host/xsk.h"
@@ -37,6 +38,7 @@ enum { KICKED = 1, ENTERED = 2 };
 static struct {
     _Atomic uint32_t asleep; /* the futex */
     _Atomic uint32_t kicked; /* KICKED, ENTERED, since the last look */
+    _Atomic uint64_t kicking; /* TSC that kicks took, since the last look */
     _Atomic uint32_t wanted; /* for files, since the last look */
     _Atomic bool end;
     pthread_mutex_t starting;
@@ -59,8 +61,9 @@ static void armed(uint32_t by)
         wake();
 }
 
-void monitor_armed(void)
+void monitor_armed(uint64_t tsc)
 {
+    atomic_fetch_add_explicit(&monitor.kicking, tsc, memory_order_relaxed);
     armed(KICKED);
 }
 
@@ -98,8 +101,10 @@ static void *look(void *unused)
             quiet = 0;
         }
         uint64_t slept = __rdtsc();
-        nanosleep(&(struct timespec){.tv_nsec = often ? LOOK_NS : LOOK_RINGS_NS}, NULL);
+        poller_pause(often ? LOOK_NS : LOOK_RINGS_NS);
         uint64_t now = __rdtsc();
+        uint64_t kicking = atomic_exchange(&monitor.kicking, 0);
+        bool polls = host.options && host.options->polling && poller_note(kicking, now - slept);
         bool watched = threads_remind(now - (now - slept) / RINGS_PART);
         /* Of several rings one may be kicked on and on while another is forgotten. */
         uint32_t kicked = atomic_exchange(&monitor.kicked, 0);
@@ -108,8 +113,9 @@ static void *look(void *unused)
         xsk_host_flush();
         wanted |= !segments_flush();
         often = wanted || kicked & KICKED;
-        quiet = often || watched || kicked ? 0 : quiet + 1;
+        quiet = often || watched || kicked || polls ? 0 : quiet + 1;
     }
+    poller_stop();
     return unused;
 }
 
@@ -146,4 +152,5 @@ void monitor_forked(void)
     atomic_store(&monitor.asleep, 0);
     atomic_store(&monitor.kicked, 0);
     atomic_store(&monitor.wanted, 0);
+    poller_forked();
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <x86intrin.h>
 
 #include "abi/net.h"
 #include "host/host.h"
@@ -19,6 +20,8 @@
 #endif
 
 #define ROW_COUNT 64u    /* UDP_MAX_SEGMENTS of older kernels */
+#define RINGFUL (SEGMENTS_COUNT / ROW_COUNT) /* rows */
+#define ALL UINT32_MAX
 #define ROW_BYTES 65000u /* the whole is one IP datagram until it is segmented */
 #define WAIT_MOST_MS 10000
 
@@ -142,15 +145,15 @@ static bool waiting(const struct segments_shared *s)
     return (uint32_t)__atomic_load_n(&s->producer, __ATOMIC_ACQUIRE) != (uint32_t)s->consumer;
 }
 
-/* With the set's lock: all that is there. 0 or -EAGAIN. */
-static int send_set(struct segments_shared *s)
+/* With the set's lock: all that is there, but no more than so many rows. 0 or -EAGAIN. */
+static int send_set(struct segments_shared *s, unsigned rows)
 {
     uint32_t consumer = (uint32_t)s->consumer;
     struct row r;
     if (!waiting(s))
         return 0;
     row_to(&r, s);
-    for (uint32_t to; (to = (uint32_t)__atomic_load_n(&s->producer, __ATOMIC_ACQUIRE)) != consumer;) {
+    for (uint32_t to; rows-- && (to = (uint32_t)__atomic_load_n(&s->producer, __ATOMIC_ACQUIRE)) != consumer;) {
         uint64_t told = 0;
         row_fill(&r, s, consumer, to);
         int error = send_again(&r, 0, r.count, &told);
@@ -172,18 +175,19 @@ int64_t segments_send(uint64_t number, uint64_t wait_ms)
         return -EINVAL;
     struct set *set = &all.set[number];
     struct segments_shared *s = set->shared;
+    uint64_t began = __rdtsc();
     atomic_store(&set->sent, true);
     pthread_mutex_lock(&set->lock);
-    int error = send_set(s);
+    int error = send_set(s, ALL);
     if (error == -EAGAIN && wait_ms) {
         struct pollfd p = {.fd = (int)s->socket, .events = POLLOUT};
         poll(&p, 1, wait_ms > WAIT_MOST_MS ? WAIT_MOST_MS : (int)wait_ms);
-        if (send_set(s))
+        if (send_set(s, ALL))
             __atomic_store_n(&s->consumer, s->producer, __ATOMIC_RELEASE);
         error = 0;
     }
     pthread_mutex_unlock(&set->lock);
-    monitor_armed();
+    monitor_armed(__rdtsc() - began);
     return error;
 }
 
@@ -194,6 +198,21 @@ void segments_send_all(void)
             segments_send(i, 0);
 }
 
+bool segments_serve(void)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < atomic_load(&all.count); i++) {
+        struct set *set = &all.set[i];
+        if (!waiting(set->shared))
+            continue;
+        any = true;
+        pthread_mutex_lock(&set->lock);
+        (void)send_set(set->shared, RINGFUL);
+        pthread_mutex_unlock(&set->lock);
+    }
+    return any;
+}
+
 bool segments_flush(void)
 {
     bool whole = true;
@@ -202,7 +221,7 @@ bool segments_flush(void)
         if (atomic_exchange(&set->sent, false) || !waiting(set->shared))
             continue; /* where it goes on, what comes next takes all with it */
         pthread_mutex_lock(&set->lock);
-        whole = !send_set(set->shared) && whole;
+        whole = !send_set(set->shared, ALL) && whole;
         pthread_mutex_unlock(&set->lock);
     }
     return whole;

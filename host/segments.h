@@ -15,6 +15,8 @@ void segments_send_all(void);
 
 /* Sends all that is ready, without waiting. False: a socket took nothing. */
 bool segments_flush(void);
+/* For a thread that polls: sends what is there. Was there anything? */
+bool segments_serve(void);
 
 /* In the child of a fork: there are none. */
 void segments_forked(void);

@@ -14,6 +14,7 @@
 
 #include "abi/arena.h"
 #include "abi/syscall_names.h"
+#include "host/poller.h"
 #include "host/thread.h"
 #include "host/xsk.h"
 
@@ -164,6 +165,8 @@ static json_t *report(void)
     json_object_set_new(result, "sockets", sockets(s));
     set(result, "arena_bytes", s->arena_bytes);
     set(result, "host_violations", s->violations);
+    set(result, "polled", poller_times());
+    set(result, "polled_ms", poller_ms());
     set(result, "transition_cycles", host.options->transition_cycles);
     json_object_set_new(result, "mrenclave", json_string(mrenclave));
     json_object_set_new(result, "platform", json_string(host.image.platform->name));

@@ -81,6 +81,12 @@ bool threads_remind(uint64_t before)
     return watched;
 }
 
+void threads_served(bool served)
+{
+    for (uint32_t i = 0; i < host.image.threads; i++)
+        table[i].slot->served = served;
+}
+
 static uint64_t tcs_offset(const struct host_thread *t)
 {
     return host.image.threads_offset + t->index * THREAD_AREA_SIZE + THREAD_TCS;

@@ -42,6 +42,8 @@ int thread_run(uint32_t index, bool background);
 /* The monitor's: interrupts the threads that have asked for it by exit_slot.deferred before that TSC. True: one has asked,
  * and is to be looked after further. */
 bool threads_remind(uint64_t before);
+/* Tells all threads of the enclave whether what they put into rings is sent without being asked for. */
+void threads_served(bool served);
 
 /* exits.c */
 int64_t exit_serve(struct host_thread *t, uint64_t number, uint64_t flags,

@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include "host/host.h"
 #include "host/plain_syscall.h"
@@ -507,11 +508,12 @@ int64_t xsk_host_kick(uint64_t index, bool alone)
     /* In copy mode the kernel takes 32 packets a call: go on here rather than by another exit. */
     struct xsk_host *x = &all.xsks[index];
     int result = -EAGAIN;
+    uint64_t began = __rdtsc();
     atomic_store(&x->kicked, true);
     for (int n = 0; n < KICK_CALLS && result == -EAGAIN && transmit_left(x); n++)
         result = transmit(x->fd);
     if (!alone || transmit_left(x))
-        monitor_armed();
+        monitor_armed(__rdtsc() - began);
     return result == -EAGAIN && !transmit_left(x) ? 0 : result;
 }
 
@@ -541,6 +543,18 @@ bool xsk_host_losses(uint64_t index, struct xsk_losses *out)
     *out = (struct xsk_losses){
         .no_frame = s.rx_dropped, .ring_full = s.rx_ring_full, .invalid = s.rx_invalid_descs + s.tx_invalid_descs};
     return true;
+}
+
+bool xsk_host_serve(void)
+{
+    bool any = false;
+    size_t count = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < count; i++)
+        if (transmit_left(&all.xsks[i])) {
+            any = true;
+            (void)transmit(all.xsks[i].fd);
+        }
+    return any;
 }
 
 void xsk_host_flush(void)

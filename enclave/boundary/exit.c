@@ -100,6 +100,11 @@ struct signal_note exit_signal_note(int signal)
     return note;
 }
 
+bool exit_served(void)
+{
+    return untrusted_load(slot_word(offsetof(struct exit_slot, served)));
+}
+
 struct untrusted bounce(void)
 {
     return (struct untrusted){thread_block()->bounce_address};

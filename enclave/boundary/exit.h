@@ -7,6 +7,7 @@
 #ifndef BOUNDARY_EXIT_H
 #define BOUNDARY_EXIT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "abi/arena.h"
@@ -49,6 +50,11 @@ _Noreturn void violation(const char *format, ...) __attribute__((format(printf, 
 /* It broke it in a way that can: count it (shown as host_violations). */
 /*@ assigns \nothing; */
 void violation_count(void);
+
+/* Does the host say that it sends what is in TX rings and rings of datagrams without being asked (host/poller.h)? Where that
+ * is a lie, nothing is sent: it can do that in any case. */
+/*@ assigns \result \from \nothing; */
+bool exit_served(void);
 
 /* The thread's next exit, whichever it is, takes along what the host is to send (EXIT_FLUSH). */
 void exit_flush_along(void);

@@ -26,6 +26,10 @@ static uint64_t tsc(void)
 
 bool kick_due(struct kick *k)
 {
+    if (exit_served()) {
+        k->waiting = k->waiting < KICK_BATCH - 1 ? k->waiting + 1 : KICK_BATCH - 1;
+        return false;
+    }
     k->waiting++;
     uint64_t passed = tsc() - k->last;
     if (k->waiting >= KICK_BATCH || passed > per_ms)

@@ -19,6 +19,8 @@
  *            at a time in copy mode, the host calls it as often as it takes), or with the next exit
  *            that sleeps (xsk_flush), or from the host's monitor, which transmits what is left when
  *            half a millisecond has passed without a kick.
+ *   served   the host says that a thread of its own looks at the ring all the time (host/poller.h): nobody kicks,
+ *            until there is no room. When it stops it looks once more, and then the monitor does.
  *   alone    kicks are frequent, but the last ones took one packet each: who is asked and answers, and sleeps in no exit
  *            that takes the packet along (io/watch.h). Then each packet is kicked at once. Nothing is ever left, so the
  *            monitor is not woken, which would be in the way of one answer in twenty. Two packets that follow each
@@ -48,8 +50,7 @@ void kick_start(uint64_t tsc_per_ms);
 /* One more packet waits: kick now? Whatever the clock says, a batch is not waited beyond. */
 /*@ requires \valid(k) && k->waiting < UINT32_MAX;
     assigns k->waiting, k->alone;
-    ensures k->waiting == \old(k->waiting) + 1;
-    ensures k->alone >= KICK_ALONE_FROM ==> \result != 0;
+    ensures 1 <= k->waiting <= \old(k->waiting) + 1;
     ensures k->waiting >= KICK_BATCH ==> \result != 0; */
 bool kick_due(struct kick *k);
 

@@ -15,6 +15,7 @@
 
 #define WAIT_AT_END_MS 1000
 #define ERRNO_MAX 4095u
+#define SERVED_PART 10 /* of a millisecond: what a host that serves is waited for, before it is asked */
 
 /* Everything that decides is here; the shared part is written, and only the host's index and error are read. */
 struct segments {
@@ -106,6 +107,31 @@ void segments_forked(void)
     all.count = 0;
 }
 
+/* ---- places ---- */
+
+#define NO_PLACE UINT32_MAX
+
+/* Where so many bytes go, as far as is known of what the host has sent. */
+static uint32_t place_known(const struct segments *s, uint32_t space, uint32_t stride)
+{
+    if (space == SEGMENTS_COUNT)
+        return 0;
+    if (!space)
+        return NO_PLACE;
+    uint32_t oldest = s->begin[ring_slot(&s->ring, space)] * 8u;
+    if (s->end <= oldest)
+        return stride < oldest - s->end ? s->end : NO_PLACE;
+    if (stride <= SEGMENTS_BYTES - s->end)
+        return s->end;
+    return stride < oldest ? 0 : NO_PLACE;
+}
+
+static uint32_t place_of(struct segments *s, uint32_t stride)
+{
+    uint32_t place = place_known(s, ring_space(&s->ring, 1), stride);
+    return place == NO_PLACE ? place_known(s, ring_space(&s->ring, SEGMENTS_COUNT), stride) : place;
+}
+
 /* ---- sending ---- */
 
 static bool empty(struct segments *s)
@@ -119,10 +145,10 @@ static bool waiting(const struct segments *s)
     return (uint32_t)untrusted_load(AT(s, consumer)) != __atomic_load_n(&s->ring.own, __ATOMIC_RELAXED);
 }
 
-/* Did the current thread fill it last? */
+/* Did the current thread fill it last, and must have it sent? */
 static bool is_mine(const struct segments *s)
 {
-    return s->thread == thread_block()->index && !s->stuck && waiting(s);
+    return s->thread == thread_block()->index && !s->stuck && waiting(s) && !exit_served();
 }
 
 static void send_by_exit(struct segments *s, uint64_t wait_ms)
@@ -131,9 +157,21 @@ static void send_by_exit(struct segments *s, uint64_t wait_ms)
     s->last = __builtin_ia32_rdtsc();
 }
 
+/* Where the host serves: does it get so far, within a moment, that a datagram more has a place, or that there is none left? */
+static bool goes_on(struct segments *s, uint32_t stride)
+{
+    uint64_t began = __builtin_ia32_rdtsc();
+    while (exit_served() && __builtin_ia32_rdtsc() - began < all.per_ms / SERVED_PART) {
+        if (stride ? place_of(s, stride) != NO_PLACE : empty(s))
+            return true;
+        __builtin_ia32_pause();
+    }
+    return false;
+}
+
 int segments_send(struct segments *s)
 {
-    if (empty(s))
+    if (empty(s) || goes_on(s, 0))
         return 0;
     send_by_exit(s, 0);
     return empty(s) ? 0 : -EAGAIN;
@@ -188,29 +226,6 @@ void segments_flush_all(void)
 
 /* ---- gathering ---- */
 
-#define NO_PLACE UINT32_MAX
-
-/* Where so many bytes go, as far as is known of what the host has sent. */
-static uint32_t place_known(const struct segments *s, uint32_t space, uint32_t stride)
-{
-    if (space == SEGMENTS_COUNT)
-        return 0;
-    if (!space)
-        return NO_PLACE;
-    uint32_t oldest = s->begin[ring_slot(&s->ring, space)] * 8u;
-    if (s->end <= oldest)
-        return stride < oldest - s->end ? s->end : NO_PLACE;
-    if (stride <= SEGMENTS_BYTES - s->end)
-        return s->end;
-    return stride < oldest ? 0 : NO_PLACE;
-}
-
-static uint32_t place_of(struct segments *s, uint32_t stride)
-{
-    uint32_t place = place_known(s, ring_space(&s->ring, 1), stride);
-    return place == NO_PLACE ? place_known(s, ring_space(&s->ring, SEGMENTS_COUNT), stride) : place;
-}
-
 /* What is there goes elsewhere: it goes first. 0 or -EAGAIN. */
 static int turn(struct segments *s, int host_fd, const uint64_t *name, size_t name_length)
 {
@@ -238,7 +253,8 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
     }
     uint32_t place = place_of(s, stride);
     if (place == NO_PLACE) {
-        send_by_exit(s, 0);
+        if (!goes_on(s, stride))
+            send_by_exit(s, 0);
         place = place_of(s, stride);
     }
     if (place == NO_PLACE)
@@ -250,7 +266,7 @@ int segments_add(struct segments *s, int host_fd, const void *name, size_t name_
     s->thread = thread_block()->index;
     untrusted_store(ring_entry(&s->ring, 0), SEGMENTS_DATAGRAM(place, length));
     ring_advance(&s->ring, 1);
-    if (place_of(s, stride) == NO_PLACE || __builtin_ia32_rdtsc() - s->last > all.per_ms)
+    if (!exit_served() && (place_of(s, stride) == NO_PLACE || __builtin_ia32_rdtsc() - s->last > all.per_ms))
         send_by_exit(s, 0); /* what the socket does not take stays */
     return 0;
 }

@@ -7,6 +7,7 @@
  *   quiet    nothing was sent for a millisecond: the next datagram is sent at once, by an exit
  *   gathering   an exit when the ring is full, or the next one goes elsewhere; before the thread that filled it
  *            sleeps; or the host's monitor sends it when half a millisecond passed without an exit
+ *   served   a thread of the host's looks at the ring all the time (host/poller.h): no exit, but if it does not get on
  *
  * The caller keeps a ring to one thread at a time.
  */

@@ -269,7 +269,9 @@ static void flush(struct xsk *x)
     if (!x->kick.waiting)
         return;
     lock_take(&x->tx_lock);
-    if (x->kick.waiting)
+    if (exit_served())
+        kick_put_off(&x->kick);
+    else if (x->kick.waiting)
         transmit(x);
     lock_release(&x->tx_lock);
 }
@@ -298,7 +300,7 @@ bool xsk_put_off(void)
         lock_take(&x->tx_lock);
         if (x->kick.waiting) {
             kick_put_off(&x->kick);
-            some = true;
+            some |= !exit_served();
             publish_sent(x);
         }
         lock_release(&x->tx_lock);

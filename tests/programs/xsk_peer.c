@@ -43,6 +43,11 @@ bool threads_remind(uint64_t before)
     return false;
 }
 
+void threads_served(bool now)
+{
+    (void)now;
+}
+
 static struct xsk_setup setup;
 static struct interface_info interface;
 static uint32_t sent; /* frames given to the TX ring */

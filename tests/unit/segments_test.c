@@ -106,6 +106,17 @@ static int64_t host_send(struct segments_shared *s)
     return 0;
 }
 
+static bool served, serves; /* does it say so, and do it */
+
+bool exit_served(void)
+{
+    if (served && serves)
+        for (unsigned i = 0; i < SEGMENTS_MAX; i++)
+            if (host.shared[i])
+                host_send(host.shared[i]);
+    return served;
+}
+
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -202,6 +213,38 @@ static void after_quiet_one_leaves_at_once(void **state)
         assert_int_equal(host.count, i + 1);
     }
     check(3, 100);
+}
+
+static void where_the_host_serves_nothing_exits(void **state)
+{
+    (void)state;
+    served = serves = true;
+    for (unsigned i = 0; i < 1000; i++)
+        assert_int_equal(add(i, 100), 0);
+    assert_int_equal(segments_add(set, FD, "ot", 2, "x", 1), 0);
+    assert_int_equal(segments_send(set), 0);
+    segments_start(0);
+    add(0, 100); /* after quiet */
+    assert_false(segments_put_off());
+    segments_flush();
+    assert_int_equal(host.sends, 0);
+    assert_int_equal(host.count, 1002);
+    /* It says that it serves, and does not: no wait is for ever. */
+    segments_start(2000000);
+    serves = false;
+    host.count = 0;
+    for (unsigned i = 0; i < 3 * SEGMENTS_COUNT; i++)
+        assert_int_equal(add(i, 8), 0);
+    assert_int_equal(host.sends, 2);
+    assert_int_equal(segments_send(set), 0);
+    assert_int_equal(host.sends, 3);
+    check(3 * SEGMENTS_COUNT, 8);
+    /* It no longer says so: what is there is sent as ever. */
+    add(0, 8);
+    served = false;
+    assert_true(segments_put_off());
+    segments_flush();
+    assert_int_equal(host.sends, 4);
 }
 
 static void what_goes_elsewhere_sends_what_is_there(void **state)
@@ -477,6 +520,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_full_ring_leaves_by_one_exit),
         TEST(after_quiet_one_leaves_at_once),
+        TEST(where_the_host_serves_nothing_exits),
         TEST(what_goes_elsewhere_sends_what_is_there),
         TEST(who_sleeps_sends_his_own),
         TEST(who_sleeps_is_told_that_something_waits),

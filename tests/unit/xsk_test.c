@@ -132,6 +132,13 @@ static int64_t serve_open(struct xsk_setup *s)
     return FD;
 }
 
+static bool served;
+
+bool exit_served(void)
+{
+    return served;
+}
+
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
@@ -562,6 +569,38 @@ static void packets_that_go_alone_are_kicked_and_not_looked_after(void **state)
     xsk_flush();
 }
 
+static void where_the_host_serves_nobody_kicks(void **state)
+{
+    (void)state;
+    struct xsk *x = opened();
+    served = true;
+    kick_start(0);
+    send_some(x, 3 * KICK_BATCH);
+    assert_false(xsk_put_off());
+    send_some(x, 1);
+    xsk_flush();
+    assert_int_equal(kernel.kicks, 0);
+    assert_int_equal(produced(XSK_RING_TX), 3 * KICK_BATCH + 1);
+    /* It no longer says so. */
+    kick_start(NEVER_QUIET);
+    send_some(x, 1);
+    served = false;
+    assert_true(xsk_put_off());
+    send_some(x, 1);
+    xsk_flush();
+    assert_int_equal(kernel.kicks, 1);
+    /* It says so, and does nothing: what has no room is kicked for. */
+    served = true;
+    int frame;
+    while (!kernel.kicks || kernel.kicks == 1) {
+        frame = xsk_frame_take(x);
+        if (frame < 0 || xsk_send(x, frame, XSK_TX_OFFSET, 60, false))
+            break;
+    }
+    assert_int_equal(kernel.kicks, 2);
+    served = false;
+}
+
 static void a_sleep_kicks_for_its_own_thread(void **state)
 {
     (void)state;
@@ -734,6 +773,7 @@ int main(void)
         TEST(a_packet_after_quiet_is_kicked_at_once),
         TEST(packets_in_a_row_share_a_kick),
         TEST(packets_that_go_alone_are_kicked_and_not_looked_after),
+        TEST(where_the_host_serves_nobody_kicks),
         TEST(a_sleep_kicks_for_its_own_thread),
         TEST(a_kick_is_repeated_within_bounds),
         TEST(frames_run_out_and_come_back),
