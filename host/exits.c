@@ -161,6 +161,7 @@ static int64_t serve_xsk_wait(struct host_thread *t, uint64_t xsks)
     struct pollfd wait[64];
     size_t count = xsk_host_pollfds(xsks, wait);
     const uint64_t argument[] = {(uint64_t)wait, count, 0, 0, 0, 0};
+    xsk_host_drive(wait, count);
     int64_t result = interruptible_syscall(argument, SYS_ppoll, &t->kicked);
     if (result == -EINTR)
         atomic_store(&t->kicked, 0);
@@ -372,6 +373,8 @@ static int64_t serve_linux(struct host_thread *t, uint64_t number, uint64_t flag
         uring_closed((int)argument[0]);
     else if (number == SYS_io_uring_enter)
         monitor_entered();
+    else if (number == SYS_ppoll)
+        xsk_host_drive((const struct pollfd *)argument[0], argument[1]);
     atomic_store_explicit(&t->entering, number == SYS_io_uring_enter, memory_order_relaxed);
     if (flags & EXIT_INTERRUPTIBLE) {
         int64_t result = interruptible_syscall(argument, number, &t->kicked);

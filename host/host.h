@@ -116,6 +116,12 @@ int netinfo_neighbour_set(unsigned interface_index, struct ip_address address, u
 /* xsk.c: AF_XDP sockets by way of rakis-xdpd (xdpd_client.c). Thread-safe. */
 int64_t xsk_host_open(struct xsk_setup *setup); /* fd, index in *setup, or -errno */
 int64_t xsk_host_kick(uint64_t index, bool alone); /* 0, -EAGAIN, -errno */
+struct pollfd;
+/* Before a thread sleeps for these descriptors: has the drivers of such XSKs among them polled, where that is how they are
+ * served. */
+void xsk_host_drive(const struct pollfd *p, size_t count);
+/* For how many microseconds at most; 0: interrupts serve it. *times: how often so far. */
+uint32_t xsk_host_busy_poll(uint64_t index, uint64_t *times);
 void xsk_host_kick_all(void); /* EXIT_FLUSH: those that have something to transmit */
 int port_steer(int operation, const struct port_key *key);
 /* Before the platform restricts system calls: find or start a daemon for each interface, or find who

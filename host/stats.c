@@ -113,6 +113,7 @@ static json_t *xsks(const struct statistics *s)
         char name[IF_NAMESIZE] = "";
         if (!if_indextoname((unsigned)x->interface_index, name))
             snprintf(name, sizeof name, "%lu", x->interface_index);
+        uint64_t busy_polls;
         json_t *entry = json_object();
         json_object_set_new(entry, "interface", json_string(name));
         set(entry, "queue", xsk_host_queue(x->interface_index, x->queue));
@@ -122,6 +123,8 @@ static json_t *xsks(const struct statistics *s)
         set(entry, "bytes_out", x->bytes_out);
         set(entry, "kicks", x->kicks);
         set(entry, "wakeups", x->wakeups);
+        set(entry, "busy_poll_us", xsk_host_busy_poll((uint64_t)i, &busy_polls));
+        set(entry, "busy_polls", busy_polls);
         json_object_set_new(entry, "drops", drops(x->drops));
         json_object_set_new(entry, "kernel", losses((uint64_t)i));
         json_array_append_new(result, entry);

@@ -33,6 +33,8 @@ struct xsk_host {
     struct xdpd *daemon;
     uint64_t queue, room; /* as it was entered */
     const uint32_t *tx_producer, *tx_consumer; /* in the arena */
+    uint32_t busy_poll; /* microseconds that who uses it polls its driver for: rakis-xdpd --busy-poll */
+    _Atomic uint64_t busy_polls; /* how often that was done */
     _Atomic bool kicked; /* since the monitor last looked */
 };
 
@@ -446,6 +448,13 @@ static int setup_make(int fd, struct xsk_setup *s, struct xdpd *d)
     return error;
 }
 
+static uint32_t busy_poll_of(int fd)
+{
+    int us = 0;
+    socklen_t size = sizeof us;
+    return !getsockopt(fd, SOL_SOCKET, SO_BUSY_POLL, &us, &size) && us > 0 ? (uint32_t)us : 0;
+}
+
 int64_t xsk_host_open(struct xsk_setup *setup)
 {
     struct xdpd *d = daemon_of(setup->interface_index);
@@ -476,6 +485,7 @@ int64_t xsk_host_open(struct xsk_setup *setup)
         x->daemon = d;
         x->queue = d->first_queue + setup->queue;
         x->room = room_of(setup);
+        x->busy_poll = busy_poll_of(fd);
         x->tx_producer = (const uint32_t *)(tx + layout->producer);
         x->tx_consumer = (const uint32_t *)(tx + layout->consumer);
         setup->index = count;
@@ -523,6 +533,24 @@ void xsk_host_kick_all(void)
     for (size_t i = 0; i < count; i++)
         if (transmit_left(&all.xsks[i]))
             xsk_host_kick(i, false);
+}
+
+void xsk_host_drive(const struct pollfd *p, size_t count)
+{
+    size_t xsks = atomic_load(&all.xsk_count);
+    for (size_t i = 0; i < xsks; i++)
+        for (size_t j = 0; all.xsks[i].busy_poll && j < count; j++)
+            if (p[j].fd == all.xsks[i].fd) {
+                (void)recvfrom(p[j].fd, NULL, 0, MSG_DONTWAIT, NULL, NULL);
+                atomic_fetch_add_explicit(&all.xsks[i].busy_polls, 1, memory_order_relaxed);
+            }
+}
+
+uint32_t xsk_host_busy_poll(uint64_t index, uint64_t *times)
+{
+    bool there = index < atomic_load(&all.xsk_count);
+    *times = there ? atomic_load(&all.xsks[index].busy_polls) : 0;
+    return there ? all.xsks[index].busy_poll : 0;
 }
 
 size_t xsk_host_pollfds(uint64_t xsks, struct pollfd out[64])

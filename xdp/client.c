@@ -135,7 +135,7 @@ static bool entered(const struct client *c, long queue)
     return c->entered[queue / 64] >> (queue % 64) & 1;
 }
 
-static void serve_xsk(struct client *c, const char *argument)
+static void serve_xsk(struct client *c, struct steering *s, const char *argument)
 {
     long queue = number(argument, STEERING_QUEUES - 1);
     int error = queue < 0 ? -EINVAL : 0, fd = -1;
@@ -143,9 +143,10 @@ static void serve_xsk(struct client *c, const char *argument)
         error = -EBUSY;
     if (!error) {
         fd = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
-        error = fd < 0 ? -errno : 0;
+        error = fd < 0 ? -errno : steering_xsk(s, fd);
     }
     if (error) {
+        close_if(fd);
         answer_result(c, NULL, XDPD_FD_NAK, error);
         return;
     }
@@ -326,7 +327,7 @@ static enum client_state serve(struct client *c, struct steering *s, const char 
     } else if ((argument = argument_of(message, XDPD_MAP))) {
         serve_map(c, s, argument, interface);
     } else if ((argument = argument_of(message, XDPD_XSK))) {
-        serve_xsk(c, argument);
+        serve_xsk(c, s, argument);
     } else if ((argument = argument_of(message, XDPD_PORT_DEL))) {
         answer_result(c, XDPD_PORT_OK, XDPD_PORT_NAK, port_remove(c, s, argument));
     } else if (!strcmp(message, XDPD_FIN)) {

@@ -28,6 +28,7 @@
 
 #define CLIENTS_MAX STEERING_CLIENTS
 #define USERS_MAX 64
+#define BUSY_POLL_MOST 10000
 
 struct options {
     const char *interface;
@@ -37,6 +38,7 @@ struct options {
     size_t user_count;
     int fd; /* the first client's, -1: listen */
     bool quiet;
+    uint32_t busy_poll; /* microseconds, 0: not */
 };
 
 static struct xdpd {
@@ -56,6 +58,7 @@ static const char usage[] =
     "  -i, --iface IFACE     the interface\n"
     "      --socket PATH     where to listen (default " XDPD_DIRECTORY "/<netns>/<iface>.sock)\n"
     "      --xdp-mode MODE   native, skb, or auto: native where the driver can (default)\n"
+    "      --busy-poll USEC  who uses an XSK polls the driver for so long, rather than interrupts\n"
     "      --allow-uid UID   let this user connect too; may be repeated\n"
     "      --fd N            serve this socket too, and end with the last client\n"
     "      --quiet           say nothing but errors\n"
@@ -92,6 +95,7 @@ static int options_parse(int count, char **arguments, struct options *o)
     static const struct option known[] = {
         {"iface", required_argument, NULL, 'i'},   {"socket", required_argument, NULL, 's'},
         {"xdp-mode", required_argument, NULL, 'm'}, {"allow-uid", required_argument, NULL, 'u'},
+        {"busy-poll", required_argument, NULL, 'b'},
         {"fd", required_argument, NULL, 'f'},      {"quiet", no_argument, NULL, 'q'},
         {"version", no_argument, NULL, 'v'},       {"help", no_argument, NULL, 'h'},
         {0},
@@ -114,6 +118,11 @@ static int options_parse(int count, char **arguments, struct options *o)
             if (number_parse(optarg, UINT32_MAX - 1, &value) || o->user_count == USERS_MAX)
                 return bad_option("not a user id, or too many", optarg);
             o->users[o->user_count++] = (uid_t)value;
+            break;
+        case 'b':
+            if (number_parse(optarg, BUSY_POLL_MOST, &value) || !value)
+                return bad_option("not a number of microseconds, at most 10000", optarg);
+            o->busy_poll = (uint32_t)value;
             break;
         case 'f':
             if (number_parse(optarg, 1 << 20, &value))
@@ -141,6 +150,21 @@ static int options_parse(int count, char **arguments, struct options *o)
     if (o->fd >= 0 && o->socket)
         return bad_option("--socket and --fd exclude each other", NULL);
     return 0;
+}
+
+/* Rather now than when a client asks for an XSK. 0, or -1 after a message. */
+static int busy_poll_start(uint32_t us)
+{
+    xdpd.steering.busy_poll = us;
+    if (!us)
+        return 0;
+    int xsk = socket(AF_XDP, SOCK_RAW | SOCK_CLOEXEC, 0);
+    int error = xsk < 0 ? -errno : steering_xsk(&xdpd.steering, xsk);
+    if (xsk >= 0)
+        close(xsk);
+    if (error)
+        fprintf(stderr, "rakis-xdpd: the kernel takes no --busy-poll: %s\n", strerror(-error));
+    return error ? -1 : 0;
 }
 
 static bool user_allowed(uid_t user)
@@ -352,6 +376,8 @@ static int start(void)
         return -1;
     bool carrier = interface_has_carrier(o->interface);
     if (steering_start(&xdpd.steering, o->interface, index, o->mode))
+        return -1;
+    if (busy_poll_start(o->busy_poll))
         return -1;
     if (carrier)
         interface_wait_carrier(o->interface);

@@ -163,13 +163,24 @@ int steering_port_remove(struct steering *s, const struct steering_port *port, u
     return result(bpf_map_delete_elem(map, port));
 }
 
-int steering_client_add(struct steering *s, unsigned client)
+/* What it might answer yet is not to be taken for another answer. */
+static int maker_answered(struct steering *s, int answer)
 {
-    int map = map_request(s->maker);
-    if (map == -ETIMEDOUT) { /* what it might answer yet is not to be taken for another answer */
+    if (answer == -ETIMEDOUT) {
         close(s->maker);
         s->maker = -1;
     }
+    return answer;
+}
+
+int steering_xsk(struct steering *s, int xsk)
+{
+    return s->busy_poll ? maker_answered(s, busy_poll_request(s->maker, xsk, s->busy_poll)) : 0;
+}
+
+int steering_client_add(struct steering *s, unsigned client)
+{
+    int map = maker_answered(s, map_request(s->maker));
     if (map < 0)
         return map;
     const uint32_t key = client;

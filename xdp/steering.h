@@ -16,10 +16,13 @@ struct steering {
     unsigned interface_index;
     enum xdp_mode mode; /* that it is attached in */
     int maker;             /* socket to the process that makes maps, -1: none */
+    uint32_t busy_poll;    /* microseconds, for XSKs; 0: not */
 };
 
 /* Load and attach. 0, or -1 after a message on stderr. */
 int steering_start(struct steering *s, const char *interface, unsigned index, enum xdp_mode mode);
+/* An XSK of a client's, before it is bound: as busy_poll says. 0 or -errno. */
+int steering_xsk(struct steering *s, int xsk);
 /* Nothing is steered any more; the maps are still there. */
 void steering_detach(struct steering *s);
 void steering_stop(struct steering *s);

@@ -115,6 +115,23 @@ steered() {
     done
 }
 
+@test "with --busy-poll who waits for an XSK polls the driver" {
+    local words
+    for words in 0 10001 x; do
+        run "$BUILD/xdp/rakis-xdpd" -i v0 --busy-poll $words
+        [ "$status" = 2 ]
+        [ "${lines[0]}" = "rakis-xdpd: not a number of microseconds, at most 10000: $words" ]
+    done
+    daemon_start -i v0 --busy-poll 50
+    ip netns exec "$NS_A" sh -c 'echo 2 >/sys/class/net/v0/napi_defer_hard_irqs
+                                 echo 200000 >/sys/class/net/v0/gro_flush_timeout'
+    echo_start 7777 --iface v0 --stats stats.json
+    ask 10.78.0.1 7777 200
+    [ "$(now xsk.0.packets_in)" -ge 200 ]
+    [ "$(now xsk.0.busy_poll_us)" = 50 ]
+    [ "$(now xsk.0.busy_polls)" -ge 100 ]
+}
+
 @test "an enclave that is killed has no redirects a second later" {
     daemon_start -i v0
     echo_start 7777 --iface v0 --stats stats.json
