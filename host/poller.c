@@ -195,8 +195,7 @@ void poller_stop(void)
 
 void poller_forked(void)
 {
-    memset(&poller, 0, sizeof poller);
-    threads_served(false);
+    memset(&poller, 0, sizeof poller); /* the slots are new, and say nothing */
 }
 
 uint64_t poller_times(void)

@@ -3,7 +3,7 @@
 
 /*@ requires \valid(m);
     assigns m->phase, m->decisions, m->began, m->began_packets; */
-static void measure(struct moderation *m, int phase, uint64_t packets, uint64_t now)
+static void measure(struct moderation *m, enum nap_phase phase, uint64_t packets, uint64_t now)
 {
     m->phase = phase;
     m->decisions = 0;

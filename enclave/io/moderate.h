@@ -30,12 +30,14 @@
 #define NAP_WHILE_MS 100u
 #define NAP_PATIENCE 7u     /* the longest pause between trials is 2 to this of that */
 
+enum nap_phase { NAP_PLAIN, NAP_TRIAL, NAP_NAPPING };
+
 struct moderation {
     uint64_t packets; /* received in all, at the last decision */
     uint64_t sent;    /* in all, then */
     uint64_t decided; /* TSC then */
     /* Of who answers: */
-    enum { NAP_PLAIN, NAP_TRIAL, NAP_NAPPING } phase;
+    enum nap_phase phase;
     uint32_t decisions; /* in this measurement */
     uint64_t began, began_packets;
     uint64_t plain, plain_packets; /* TSC counts, and packets that came in them without naps */
