@@ -205,9 +205,10 @@ bool segments_serve(void)
         struct set *set = &all.set[i];
         if (!waiting(set->shared))
             continue;
-        any = true;
         pthread_mutex_lock(&set->lock);
+        uint64_t before = set->shared->consumer;
         (void)send_set(set->shared, RINGFUL);
+        any |= set->shared->consumer != before;
         pthread_mutex_unlock(&set->lock);
     }
     return any;

@@ -15,7 +15,7 @@ void segments_send_all(void);
 
 /* Sends all that is ready, without waiting. False: a socket took nothing. */
 bool segments_flush(void);
-/* For a thread that polls: sends what is there. Was there anything? */
+/* For a thread that polls: sends what is there. Did anything go? */
 bool segments_serve(void);
 
 /* In the child of a fork: there are none. */

@@ -35,6 +35,7 @@ struct xsk_host {
     const uint32_t *tx_producer, *tx_consumer; /* in the arena */
     uint32_t busy_poll; /* microseconds that who uses it polls its driver for: rakis-xdpd --busy-poll */
     _Atomic uint64_t busy_polls; /* how often that was done */
+    uint32_t served; /* the TX consumer index, as the thread that polls last saw it */
     _Atomic bool kicked; /* since the monitor last looked */
 };
 
@@ -577,11 +578,14 @@ bool xsk_host_serve(void)
 {
     bool any = false;
     size_t count = atomic_load(&all.xsk_count);
-    for (size_t i = 0; i < count; i++)
-        if (transmit_left(&all.xsks[i])) {
-            any = true;
-            (void)transmit(all.xsks[i].fd);
-        }
+    for (size_t i = 0; i < count; i++) {
+        struct xsk_host *x = &all.xsks[i];
+        if (transmit_left(x))
+            (void)transmit(x->fd);
+        uint32_t sent = __atomic_load_n(x->tx_consumer, __ATOMIC_RELAXED);
+        any |= sent != x->served;
+        x->served = sent;
+    }
     return any;
 }
 

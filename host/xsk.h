@@ -18,7 +18,7 @@ bool xsk_host_losses(uint64_t index, struct xsk_losses *out);
 
 /* Transmit what is left in the TX rings of all XSKs. Thread-safe, does not block. */
 void xsk_host_flush(void);
-/* For a thread that polls: transmits what is there. Was there anything? */
+/* For a thread that polls: transmits what is there. Did anything go? */
 bool xsk_host_serve(void);
 
 /* What to poll(2) for these XSKs, a bit each by number, to have received something: how many. */
