@@ -561,6 +561,9 @@ static int64_t enter(struct uring *u, uint64_t timeout_ns, bool ends)
     uint32_t waiting = uring_ring_waiting(&u->ring);
     if (timeout_ns)
         w = how_many(u, u->setup.sqpoll ? 0 : u->sends, ends);
+    /* The kernel takes the longer of the two. */
+    if (timeout_ns != NO_TIMEOUT)
+        w.us = (uint32_t)MIN(w.us, timeout_ns / 1000);
     u->sends = 0;
     if (u->setup.sqpoll)
         flags |= IORING_ENTER_SQ_WAKEUP;

@@ -54,6 +54,7 @@ static struct {
     uint32_t buffers_head;
     void (*work)(void); /* in the next enter */
     bool polls;         /* a thread of its own takes the SQEs */
+    struct io_uring_getevents_arg waits; /* what the last enter said of times */
 } kernel;
 
 static uint32_t *index_at(uint64_t offset)
@@ -122,12 +123,17 @@ static int64_t serve_enter(uint32_t count)
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-    (void)flags, (void)maximum, (void)a2, (void)a4, (void)a5;
+    (void)flags, (void)maximum, (void)a2;
     if (number == EXIT_URING_OPEN)
         return serve_open((struct uring_setup *)a0);
     assert_int_equal(number, __NR_io_uring_enter);
     assert_int_equal(a0, RING);
     assert_true(a3 & (kernel.polls ? IORING_ENTER_SQ_WAKEUP : IORING_ENTER_GETEVENTS));
+    kernel.waits = (struct io_uring_getevents_arg){0};
+    if (a3 & IORING_ENTER_EXT_ARG) {
+        assert_int_equal(a5, sizeof kernel.waits);
+        memcpy(&kernel.waits, (void *)a4, sizeof kernel.waits);
+    }
     return serve_enter((uint32_t)a1);
 }
 
@@ -479,6 +485,23 @@ static void datagrams_are_not_flushed_at_once(void **state)
     assert_int_equal(kernel.enters, enters + 1);
 }
 
+static void others_are_not_waited_for_beyond_the_time(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t timeout_ns;
+        uint32_t us; /* pad, where newer kernels have min_wait_usec */
+    } table[] = {{NO_TIMEOUT, 100000}, {1000000000, 100000}, {5000000, 5000}, {1500, 1}, {999, 0}};
+    static struct noted sent[ARRAY_SIZE(table)];
+    for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
+        sent[i].op.done = note;
+        uring_send(ring, &sent[i].op, SOCKET, (struct untrusted){4096}, 3, true);
+        uring_enter(ring, table[i].timeout_ns);
+        assert_int_equal(kernel.waits.pad, table[i].us);
+        assert_int_equal(!kernel.waits.ts, table[i].timeout_ns == NO_TIMEOUT);
+    }
+}
+
 static void what_is_for_oneself_is_news(void **state)
 {
     (void)state;
@@ -732,6 +755,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(datagrams_have_buffers_of_their_own),
         TEST(a_message_is_sent_by_its_header),
+        TEST(others_are_not_waited_for_beyond_the_time),
         TEST(datagrams_are_not_flushed_at_once),
         TEST(what_is_for_oneself_is_news),
         TEST(one_enter_submits_and_brings_back),
