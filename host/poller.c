@@ -20,6 +20,7 @@
 #define SPARE_PERCENT 75      /* of a core, that was idle */
 #define NOTHING_NS (2 * MS)   /* without anything to send: it ends */
 #define LOOK_MOST_NS 20000    /* of a look that finds nothing: if it took longer, the thread did not run */
+#define LAST_LOOKS 128        /* when it ends: more than a TX ring holds */
 #define JUDGED_NS (20 * MS)
 #define GOT_PERCENT 90        /* of the time that it wanted to run; less: somebody else needs the core */
 #define AGAIN_NS (500 * MS)   /* before it is tried again; twice as long each time that it failed, */
@@ -114,7 +115,9 @@ static void end(uint64_t now, bool failed)
 {
     threads_served(false);
     atomic_thread_fence(memory_order_seq_cst);
-    (void)serve(); /* what comes now and is not seen is for the next look */
+    /* What comes now and is not seen is for the next look. */
+    for (int i = 0; i < LAST_LOOKS && serve(); i++)
+        continue;
     uint64_t was_on = now - atomic_exchange(&poller.on_since, 0);
     poller.since = 0;
     atomic_fetch_add(&poller.served, was_on);
