@@ -142,9 +142,11 @@ static void note_accept(struct file *f, int flags)
     stream_offer_listening(f, flags);
 }
 
+/* With a timeout any handler ends it; but what interrupted it may have been the host's reminder of what the thread's
+ * io_uring has to do. */
 static int64_t interrupted_unless(struct file *f, uintptr_t timeout, int64_t result)
 {
-    return result == -EINTR && !(known(f) & timeout) ? RESTART_SYS : result;
+    return result != -EINTR ? result : known(f) & timeout ? RESTART_NOHAND : RESTART_SYS;
 }
 
 static void may_sleep(const struct file *f, int flags)
