@@ -79,6 +79,7 @@ def python(prefix):
     line("import os, signal; print(os.isatty(0), os.ttyname(1)[:9], tuple(os.get_terminal_size()))\n", r"True .*\)\r\n")
     line("_ = signal.signal(signal.SIGWINCH, lambda *a: print('changed', tuple(os.get_terminal_size())))\n")
     t.until(r"\n>>> ")
+    time.sleep(0.5)  # python itself misses a signal between its prompt and its wait
     t.size(20, 70)
     t.see(r"changed \(.*\)\r\n")
     t.say("1+\x7f+41\n")
