@@ -6,9 +6,9 @@
 #include <linux/capability.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <stdint.h>
 #include <sys/socket.h>
 #include <unistd.h>
 

@@ -205,13 +205,18 @@ static void reap(struct xsk *x)
         PUBLISH(x, drops[DROP_bad_completion], x->tx.bad);
 }
 
-/* With tx_lock held, once for each kick. */
+/* With tx_lock held. */
 static void publish_sent(struct xsk *x)
+{
+    PUBLISH(x, packets_out, x->tx.packets);
+    PUBLISH(x, bytes_out, x->tx.bytes);
+}
+
+static void publish_kick(struct xsk *x)
 {
     x->kicks++;
     PUBLISH(x, kicks, x->kicks);
-    PUBLISH(x, packets_out, x->tx.packets);
-    PUBLISH(x, bytes_out, x->tx.bytes);
+    publish_sent(x);
 }
 
 /* With tx_lock held. What has been sent comes back at once: the stack then hands out frames that are
@@ -220,6 +225,13 @@ static void transmit(struct xsk *x)
 {
     kick_now(&x->kick, x->index);
     reap(x);
+    publish_kick(x);
+}
+
+/* With tx_lock held: nobody need kick for what waits. */
+static void leave_to_host(struct xsk *x)
+{
+    kick_put_off(&x->kick);
     publish_sent(x);
 }
 
@@ -259,6 +271,8 @@ int xsk_send(struct xsk *x, int frame, uint32_t start, uint32_t length, bool met
         __atomic_store_n(&x->sender, x->kick.waiting && x->sender != me ? SENDERS : me, __ATOMIC_RELAXED);
         if (kick_due(&x->kick))
             transmit(x);
+        else if (x->tx.packets % KICK_BATCH == 0)
+            publish_sent(x);
     }
     lock_release(&x->tx_lock);
     return result;
@@ -270,7 +284,7 @@ static void flush(struct xsk *x)
         return;
     lock_take(&x->tx_lock);
     if (exit_served())
-        kick_put_off(&x->kick);
+        leave_to_host(x);
     else if (x->kick.waiting)
         transmit(x);
     lock_release(&x->tx_lock);
@@ -298,10 +312,12 @@ bool xsk_put_off(void)
         if (!is_mine(x))
             continue;
         lock_take(&x->tx_lock);
-        if (x->kick.waiting) {
+        if (x->kick.waiting && exit_served()) {
+            leave_to_host(x);
+        } else if (x->kick.waiting) {
             kick_put_off(&x->kick);
-            some |= !exit_served();
-            publish_sent(x);
+            some = true;
+            publish_kick(x);
         }
         lock_release(&x->tx_lock);
     }

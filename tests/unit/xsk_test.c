@@ -581,6 +581,8 @@ static void where_the_host_serves_nobody_kicks(void **state)
     xsk_flush();
     assert_int_equal(kernel.kicks, 0);
     assert_int_equal(produced(XSK_RING_TX), 3 * KICK_BATCH + 1);
+    assert_int_equal(counters()->packets_out, 3 * KICK_BATCH + 1);
+    assert_int_equal(counters()->kicks, 0);
     /* It no longer says so. */
     kick_start(NEVER_QUIET);
     send_some(x, 1);
