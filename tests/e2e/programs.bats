@@ -122,12 +122,13 @@ print(n)'
         cat /etc/hostname
         cat //etc/./hosts | wc -c
         stat -c %s:%F /etc/hosts
+        stat -c %s - </etc/hosts
         grep -c nameserver /etc/resolv.conf
         test -r /etc/resolv.conf && echo readable
         (echo "192.0.2.1 mine" >/etc/hosts) 2>/dev/null || echo denied
         getent hosts localhost | grep -c localhost'
     echo "$output"
-    [ "$output" = "$(printf '%s\n' localhost localhost 61 '61:regular file' 0 readable denied 1)" ]
+    [ "$output" = "$(printf '%s\n' localhost localhost 61 '61:regular file' 61 0 readable denied 1)" ]
     same cat /etc/hosts # the host's is as it was
 }
 
