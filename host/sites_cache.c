@@ -12,7 +12,7 @@
 
 #define ROOM 4096
 /* Grows when the scan finds other windows than before: older entries then count as damaged. */
-#define SCAN_VERSION 2
+#define SCAN_VERSION 3
 /* A file may change twice within one tick of its clock: one that changed lately is hashed again. */
 #define SETTLED_SECONDS 2
 

@@ -5,8 +5,10 @@
  * too few: targets of branches, addresses taken relative to RIP, words of data that are addresses in
  * text (relocations, function tables), jump tables, ENDBR64, function starts. A window has none inside.
  *
- * A `0f 05` is believed to be an instruction within a function that symbols or frames tell of; elsewhere
- * only if the instructions before it set up RAX, as those before a system call do.
+ * A `0f 05` is believed to be an instruction within a function that symbols or frames tell of. Elsewhere it may be data,
+ * as tables of constants among the code are: where the file tells of functions, only if one of the few instructions before it
+ * sets a system call's number; where it tells of none, if the instructions before set up RAX. What is not believed
+ * and is an instruction works by an exception; what is believed and is data would be destroyed.
  */
 #include "host/sites_scan.h"
 
@@ -24,6 +26,7 @@
 #define SYSCALL_SIZE 2
 #define TABLE_MAX 4096 /* entries of a jump table */
 #define NR_rt_sigreturn 15
+#define NUMBERS 1024 /* of system calls, and some more */
 
 /* Bytes [offset, +size) of the file are at `address`. */
 struct region {
@@ -56,6 +59,7 @@ struct scan {
     struct regions text;
     uint8_t *target; /* a bit a byte of the file */
     uint8_t *known;  /* a bit a byte of the file: in a function that something tells of */
+    bool tells;      /* there are any */
     struct words start; /* offsets where the sweep begins anew */
     struct words table; /* file offsets that may be jump tables */
     struct found *found;
@@ -158,6 +162,7 @@ static void function_add(struct scan *s, uint64_t address, uint64_t size)
     words_add(s, &s->start, offset);
     if (size > in->size - at)
         size = in->size - at;
+    s->tells |= size > 0;
     for (uint64_t i = 0; i < size; i++)
         bit_set(s->known, offset + i);
 }
@@ -506,9 +511,11 @@ static bool believable(const struct scan *s, const struct found *f, uint64_t end
 {
     if (bit(s->known, f->offset))
         return true;
-    for (unsigned i = 0; i < f->before_count; i++)
-        if (sets_rax(s, f->before[i], end))
+    for (unsigned i = 0; i < f->before_count && (!s->tells || i < NEIGHBOURS); i++) {
+        int64_t number = number_set(s, f->before[i], end);
+        if (s->tells ? number >= 0 && number < NUMBERS : sets_rax(s, f->before[i], end))
             return true;
+    }
     return false;
 }
 
