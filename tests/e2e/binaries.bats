@@ -152,3 +152,26 @@ END
     same_both luajit loops.lua
     same luajit -joff loops.lua
 }
+
+# Among the code of a cryptographic library there are tables; a part of one that looks like a system call is none.
+@test "the code of libcrypto is in memory as in the file, and its signatures are good" {
+    cat >compare.py <<'END'
+import ctypes, re
+ctypes.CDLL("libcrypto.so.3")
+for line in open("/proc/self/maps"):
+    m = re.match(r"(\w+)-(\w+) r-xp (\w+) \S+ \S+ +(\S*/libcrypto\S*)", line)
+    if m:
+        start, end, offset = (int(m[i], 16) for i in (1, 2, 3))
+        with open(m[4], "rb") as file:
+            file.seek(offset)
+            there = file.read(end - start)
+        here = ctypes.string_at(start, len(there))
+        print("different", [hex(offset + i) for i in range(len(there)) if here[i] != there[i]])
+END
+    [ "$(rakis -- /usr/bin/python3 compare.py)" = "different []" ]
+    openssl ecparam -name prime256v1 -genkey -noout -out key.pem
+    openssl ec -in key.pem -pubout -out public.pem 2>/dev/null
+    echo words >signed
+    rakis -- bash -c 'for i in $(seq 40); do openssl dgst -sha256 -sign key.pem -out s.$i signed; done'
+    for i in $(seq 40); do openssl dgst -sha256 -verify public.pem -signature s.$i signed; done
+}
