@@ -63,7 +63,6 @@ static enum option_effect effect_of(int level, int name)
         case IPV6_FLOWINFO_SEND:
         case IPV6_FLOWLABEL_MGR:
         case IPV6_UNICAST_IF:
-        case IPV6_MTU:
         case IPV6_ADDR_PREFERENCES:
             return OPTION_SEND_BY_HOST;
         case IPV6_RECVORIGDSTADDR:
@@ -223,6 +222,9 @@ static void note_ipv6_option(struct file *f, int name, const void *value, sockle
     case IPV6_AUTOFLOWLABEL:
         s->no_flow_label = !set(value, n);
         s->flow_label_set = true;
+        break;
+    case IPV6_MTU:
+        s->longest_six = (uint32_t)int_of(value, n);
         break;
     case IPV6_RECVERR:
         s->queues_errors = set(value, n);

@@ -66,6 +66,7 @@ struct udp_socket {
         uint32_t next, told; /* calls with MSG_ZEROCOPY so far, and those of which the program has been told */
     } zerocopy;
     bool limit_known;     /* the endpoint's, by the host's SO_RCVBUF */
+    uint32_t longest_six; /* IPV6_MTU: what is longer the kernel cuts up; 0: not set */
     bool send_by_host;    /* an option is set that only the kernel's way of sending honours */
     bool receive_by_host; /* the same for receiving */
     bool bound_to_device; /* it was, once: the host knows whether it still is */

@@ -171,6 +171,12 @@ static void too_long(void)
         set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 1);
         say_result("IPV6_DONTFRAG", send(fd, bytes, fits, 0));
         say_received("has come by it", fd);
+        set_int(fd, IPPROTO_IPV6, IPV6_DONTFRAG, 0);
+        set_int(fd, IPPROTO_IPV6, IPV6_MTU, 1280);
+        say_result("as long as IPV6_MTU", send(fd, bytes, 1280 - 48, 0));
+        say_received("has come at once", fd);
+        say_result("a byte longer", send(fd, bytes, 1280 - 48 + 1, 0));
+        say_received("has come in parts", fd);
     }
     close(fd);
 }
