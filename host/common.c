@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "abi/common.h"
+#include "host/clock.h"
 #include "host/thread.h"
 
 #define TRIES_UNTIL_DEAD 16 /* so often it is asked for before we look whether its holder lives */
@@ -173,9 +174,7 @@ static bool dead(uint32_t process)
 
 static void tell(struct page *p)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    uint64_t ns = (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec, told = atomic_load(&p->told);
+    uint64_t ns = clock_ns(CLOCK_MONOTONIC), told = atomic_load(&p->told);
     if (ns - told >= PEACE_NS && atomic_compare_exchange_strong(&p->told, &told, ns)) {
         atomic_fetch_add(bell, 1);
         wake(bell);

@@ -13,6 +13,7 @@
 #include <x86intrin.h>
 
 #include "abi/syscall_names.h"
+#include "host/clock.h"
 #include "host/common.h"
 #include "host/files.h"
 #include "host/law4.h"
@@ -73,13 +74,6 @@ static int64_t serve_unpark(uint64_t index)
     return 0;
 }
 
-static uint64_t nanoseconds(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static struct {
     uint64_t tsc, raw;
 } epoch;
@@ -87,7 +81,7 @@ static struct {
 /* As early as possible: the longer the baseline, the better the frequency. */
 __attribute__((constructor)) static void epoch_start(void)
 {
-    epoch.raw = nanoseconds(CLOCK_MONOTONIC_RAW);
+    epoch.raw = clock_ns(CLOCK_MONOTONIC_RAW);
     epoch.tsc = __rdtsc();
 }
 
@@ -100,19 +94,19 @@ static int64_t serve_clock(uint64_t offset)
     uint64_t narrowest = UINT64_MAX;
     for (int i = 0; i < 3; i++) {
         uint64_t before = __rdtsc();
-        struct clock_sample now = {.monotonic_ns = nanoseconds(CLOCK_MONOTONIC)};
+        struct clock_sample now = {.monotonic_ns = clock_ns(CLOCK_MONOTONIC)};
         uint64_t after = __rdtsc();
         if (after - before >= narrowest)
             continue;
         narrowest = after - before;
         now.tsc = before + (after - before) / 2;
         /* The other clocks tick with this one: their distance to it is what is asked. */
-        uint64_t base = nanoseconds(CLOCK_MONOTONIC);
-        now.realtime_ns = nanoseconds(CLOCK_REALTIME) - base + now.monotonic_ns;
-        base = nanoseconds(CLOCK_MONOTONIC);
-        now.boottime_ns = nanoseconds(CLOCK_BOOTTIME) - base + now.monotonic_ns;
-        base = nanoseconds(CLOCK_MONOTONIC);
-        now.raw_ns = nanoseconds(CLOCK_MONOTONIC_RAW) - base + now.monotonic_ns;
+        uint64_t base = clock_ns(CLOCK_MONOTONIC);
+        now.realtime_ns = clock_ns(CLOCK_REALTIME) - base + now.monotonic_ns;
+        base = clock_ns(CLOCK_MONOTONIC);
+        now.boottime_ns = clock_ns(CLOCK_BOOTTIME) - base + now.monotonic_ns;
+        base = clock_ns(CLOCK_MONOTONIC);
+        now.raw_ns = clock_ns(CLOCK_MONOTONIC_RAW) - base + now.monotonic_ns;
         best = now;
     }
     if (best.raw_ns > epoch.raw + 1000000)

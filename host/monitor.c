@@ -7,7 +7,7 @@
  *
  * It also writes what was gathered for files and not asked for since it last looked. And a thread that has put off what
  * only it can submit, and computes since, is interrupted before a millisecond has passed; so is one that waits elsewhere
- * while its io_uring has something to go on with. Where there are only such threads it looks half as often: each
+ * while its io_uring has something to go on with. Where there are only such threads it looks less often: each
  * look is a wake-up, and they say since when they wait. Where a core is spare it polls between two looks (poller.h).
  */
 #include <errno.h>

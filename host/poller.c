@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "host/clock.h"
 #include "host/segments.h"
 #include "host/thread.h"
 #include "host/xsk.h"
@@ -41,13 +42,6 @@ static struct {
 static bool on(void)
 {
     return atomic_load_explicit(&poller.on_since, memory_order_relaxed);
-}
-
-static uint64_t now_ns(clockid_t clock)
-{
-    struct timespec t;
-    clock_gettime(clock, &t);
-    return (uint64_t)t.tv_sec * 1000 * MS + (uint64_t)t.tv_nsec;
 }
 
 /* ---- is a core spare? ---- */
@@ -106,7 +100,7 @@ static void begin(uint64_t now)
     atomic_store(&poller.on_since, now);
     poller.judged = now;
     poller.nothing = 0;
-    poller.judged_cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    poller.judged_cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     atomic_fetch_add(&poller.times, 1);
     threads_served(true);
 }
@@ -134,7 +128,7 @@ static bool crowded(uint64_t now)
 {
     if (now - poller.judged < JUDGED_NS)
         return false;
-    uint64_t cpu = now_ns(CLOCK_THREAD_CPUTIME_ID);
+    uint64_t cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     bool less = (cpu - poller.judged_cpu) * 100 < (now - poller.judged) * GOT_PERCENT;
     poller.judged = now;
     poller.judged_cpu = cpu;
@@ -147,11 +141,11 @@ void poller_pause(long ns)
         nanosleep(&(struct timespec){.tv_nsec = ns}, NULL);
         return;
     }
-    uint64_t began = now_ns(CLOCK_MONOTONIC), now = began;
+    uint64_t began = clock_ns(CLOCK_MONOTONIC), now = began;
     while (now - began < (uint64_t)ns) {
         uint64_t before = now;
         bool any = serve();
-        now = now_ns(CLOCK_MONOTONIC);
+        now = clock_ns(CLOCK_MONOTONIC);
         uint64_t took = now - before; /* or who sends did not run either */
         poller.nothing = any ? 0 : poller.nothing + (took < LOOK_MOST_NS ? took : LOOK_MOST_NS);
         if (!any)
@@ -183,7 +177,7 @@ static void consider(uint64_t now)
 bool poller_note(uint64_t kicking, uint64_t passed)
 {
     if (!on() && kicking >= passed / KICKING_PART)
-        consider(now_ns(CLOCK_MONOTONIC));
+        consider(clock_ns(CLOCK_MONOTONIC));
     else if (!on())
         poller.since = 0;
     return on();
@@ -192,7 +186,7 @@ bool poller_note(uint64_t kicking, uint64_t passed)
 void poller_stop(void)
 {
     if (on())
-        end(now_ns(CLOCK_MONOTONIC), false);
+        end(clock_ns(CLOCK_MONOTONIC), false);
     poller.since = 0;
 }
 
@@ -209,5 +203,5 @@ uint64_t poller_times(void)
 uint64_t poller_ms(void)
 {
     uint64_t began = atomic_load(&poller.on_since);
-    return (atomic_load(&poller.served) + (began ? now_ns(CLOCK_MONOTONIC) - began : 0)) / MS;
+    return (atomic_load(&poller.served) + (began ? clock_ns(CLOCK_MONOTONIC) - began : 0)) / MS;
 }

@@ -494,6 +494,12 @@ static int64_t number_set(const struct scan *s, uint64_t offset, uint64_t end)
     return -1;
 }
 
+static bool sets_number(const struct scan *s, uint64_t offset, uint64_t end)
+{
+    int64_t number = number_set(s, offset, end);
+    return number >= 0 && number < NUMBERS;
+}
+
 static bool sets_rax(const struct scan *s, uint64_t offset, uint64_t end)
 {
     ZydisDecodedInstruction in;
@@ -511,11 +517,10 @@ static bool believable(const struct scan *s, const struct found *f, uint64_t end
 {
     if (bit(s->known, f->offset))
         return true;
-    for (unsigned i = 0; i < f->before_count && (!s->tells || i < NEIGHBOURS); i++) {
-        int64_t number = number_set(s, f->before[i], end);
-        if (s->tells ? number >= 0 && number < NUMBERS : sets_rax(s, f->before[i], end))
+    unsigned count = s->tells && f->before_count > NEIGHBOURS ? NEIGHBOURS : f->before_count;
+    for (unsigned i = 0; i < count; i++)
+        if (s->tells ? sets_number(s, f->before[i], end) : sets_rax(s, f->before[i], end))
             return true;
-    }
     return false;
 }
 

@@ -6,8 +6,8 @@
  *
  *   idle       nothing waits to be submitted, nothing is being sent.
  *   submission something waits: it goes with the next enter that sleeps, before any other exit that may block, at once
- *              if the last enter was a while ago, and when the ring is full. If the thread makes no exit for
- *              a millisecond, the host's monitor interrupts it.
+ *              if the last enter was a while ago, and when the ring is full. Before it has waited for a
+ *              millisecond, the host's monitor interrupts the thread.
  *   completion a send is in flight that the socket had no room for. Nothing is to be done where the thread sleeps in the
  *              ring; before it waits elsewhere it enters once, and the monitor interrupts it when the ring has work.
  *   polled     (--sqpoll) a thread of the kernel looks at the ring, and is woken by an exit if it sleeps.

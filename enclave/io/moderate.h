@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #define NAP_NS 60000u       /* and what the kernel's timer slack adds, 50 µs by default */
-#define NAP_US 110u         /* in all */
+#define NAP_US (NAP_NS / 1000 + 50) /* in all */
 #define NAP_PACKETS 3u      /* of one wake, from which on it is worth it */
 #define NAP_MEMORY_MS 2u    /* longer ago than this is no rate */
 #define NAP_MEASURE 64u     /* sleeps or naps, by which they are compared */

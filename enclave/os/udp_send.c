@@ -169,8 +169,6 @@ static bool row_for_ring(const struct udp_sending *d, uint32_t length)
     return xsk_zerocopy(xsk_at(0)) && length <= d->segment * ROW_COUNT;
 }
 
-#define IPV6_AND_UDP 48u /* bytes of their headers */
-
 /* Fills in *t when the message can go over an XSK. The lock is held. */
 static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, struct udp_sending *d,
                    uint32_t length, struct transmission *t)
@@ -191,8 +189,8 @@ static bool direct(struct udp_socket *s, const struct msghdr *m, int flags, stru
     if (ip_is_none(d->source))
         key.bound = ip_is_any(name->address) ? ip_any_of(d->address) : name->address;
     route_lookup(&key, &t->route);
-    if (!four && s->longest_six && IPV6_AND_UDP + (row ? d->segment : length) > s->longest_six)
-        return false;
+    if (!four && s->longest_six)
+        t->route.mtu = MIN(t->route.mtu, s->longest_six);
     if (!t->route.direct || !transmit_fits(&t->route, row ? d->segment : length))
         return false;
     t->source_port = name->port;
