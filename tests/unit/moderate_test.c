@@ -97,6 +97,19 @@ static void who_waits_for_his_own_answers_tries_it_seldom(void **state)
     assert_int_equal(naps_of(&m, &now, 10000, 1, 20, 20), 0);
 }
 
+static void a_little_less_is_noise(void **state)
+{
+    (void)state;
+    struct moderation m = {0};
+    uint64_t now = NOW;
+    naps_of(&m, &now, 2 * NAP_MEASURE + 1, 8, 100, 105);
+    assert_int_equal(m.phase, NAP_NAPPING);
+    m = (struct moderation){0};
+    naps_of(&m, &now, 2 * NAP_MEASURE + 1, 8, 100, 115);
+    assert_int_equal(m.phase, NAP_PLAIN);
+    assert_int_equal(m.failed, 1);
+}
+
 static void a_pause_is_no_measurement(void **state)
 {
     (void)state;
@@ -224,6 +237,7 @@ int main(void)
         cmocka_unit_test(only_a_stream_of_packets_is_napped_for),
         cmocka_unit_test(who_answers_naps_where_that_costs_no_packets),
         cmocka_unit_test(who_waits_for_his_own_answers_tries_it_seldom),
+        cmocka_unit_test(a_little_less_is_noise),
         cmocka_unit_test(a_pause_is_no_measurement),
         cmocka_unit_test(one_in_flight_is_never_waited_with),
         cmocka_unit_test(ends_are_waited_for_and_no_message),

@@ -28,7 +28,7 @@ static struct {
     uint64_t idle;            /* ns so far */
     bool served;
     unsigned work; /* looks that find something */
-    unsigned slept, serves;
+    unsigned slept, serves, late; /* the last: that the enclave is no longer told of */
 } world;
 
 static void passes(uint64_t ns, bool runs)
@@ -85,6 +85,7 @@ int __wrap_close(int fd)
 bool xsk_host_serve(void)
 {
     world.serves++;
+    world.late += !world.served;
     passes(10000, true);
     return world.work && world.work--;
 }
@@ -151,6 +152,7 @@ static void it_polls_where_kicks_take_long_and_a_core_is_idle(void **state)
     assert_false(looks(10, 0));
     assert_false(world.served);
     assert_in_range(poller_ms(), 50, 60);
+    assert_int_equal(world.late, 1);
 }
 
 static void seldom_or_short_it_does_not(void **state)
@@ -199,8 +201,10 @@ static void its_end_ends_it(void **state)
 {
     (void)state;
     assert_true(looks(210, 50));
+    world.work = 5;
     poller_stop();
     assert_false(world.served);
+    assert_int_equal(world.late, 6); /* all of it */
     poller_stop();
     assert_false(looks(1, 0));
 }

@@ -46,7 +46,9 @@ __asm__(".pushsection .text\n"
                            "jmp *%rcx\n 1: mov $39, %eax\n shape_table_at: syscall\n ret")
         SHAPE(shape_end, "nop")
         /* In no function: only what is before tells. */
-        ".globl nowhere\n nowhere: add $1, %al\n syscall\n cmp $-4096, %rax\n mov $39, %eax\n syscall\n"
+        ".globl nowhere\n nowhere: add $1, %al\n syscall\n cmp $-4096, %rax\n"
+        " mov $39, %eax\n nop\n nop\n nop\n nop\n syscall\n cmp $-4096, %rax\n mov $0x12345678, %eax\n syscall\n"
+        " cmp $-4096, %rax\n mov $39, %eax\n syscall\n"
         ".globl nowhere_end\n nowhere_end: nop\n"
         ".popsection\n"
         ".pushsection .data.rel.ro, \"aw\"\n .balign 8\n .quad shape_landmark_at\n .popsection\n"
@@ -258,7 +260,7 @@ static void what_cannot_be_is_not_listed(void **state)
 static void outside_functions_a_number_is_looked_for(void **state)
 {
     (void)state;
-    windows_are(&(struct expected){nowhere, nowhere_end, 1, {{10, 7, 5}}});
+    windows_are(&(struct expected){nowhere, nowhere_end, 1, {{40, 7, 5}}});
 }
 
 static void addresses_in_code_and_data_are_respected(void **state)

@@ -1951,6 +1951,28 @@ static void every_ipv6_length_up_to_the_mtu(void **state)
     }
 }
 
+/* What is longer than the socket's own bound is the kernel's to cut up; what is not needs no exit. */
+static void an_mtu_of_the_sockets_own(void **state)
+{
+    char text[1234] = "";
+    struct file *f = bound_six();
+    (void)state;
+    memset(text, 'a', sizeof text - 1);
+    assert_int_equal(send_six(f, six_address(PEER_SIX, PEER_PORT), text), 1233);
+    assert_int_equal(world.sent, 1);
+    set_option(f, IPPROTO_IPV6, IPV6_MTU, 1280);
+    assert_int_equal(send_six(f, six_address(PEER_SIX, PEER_PORT), text), 1233);
+    assert_int_equal(world.sent, 1);
+    text[1232] = 0;
+    assert_int_equal(send_six(f, six_address(PEER_SIX, PEER_PORT), text), 1232);
+    assert_int_equal(world.sent, 2);
+    set_option(f, IPPROTO_IPV6, IPV6_MTU, 0);
+    text[1232] = 'a';
+    assert_int_equal(send_six(f, six_address(PEER_SIX, PEER_PORT), text), 1233);
+    assert_int_equal(world.sent, 3);
+    close_socket(f);
+}
+
 static void ipv6_control_data(void **state)
 {
     struct file *f = bound_six();
@@ -2160,6 +2182,7 @@ int main(void)
         TEST(link_local_addresses_have_a_scope),
         TEST(a_connected_ipv6_socket),
         TEST(every_ipv6_length_up_to_the_mtu),
+        TEST(an_mtu_of_the_sockets_own),
         TEST(ipv6_control_data),
         TEST(what_a_kernel_served_socket_claims_is_not_steered),
         TEST(sockets_of_loopback_claim_nothing),

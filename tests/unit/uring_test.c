@@ -54,6 +54,7 @@ static struct {
     uint32_t buffers_head;
     void (*work)(void); /* in the next enter */
     bool polls;         /* a thread of its own takes the SQEs */
+    uint64_t least; /* completions that the last enter waited for */
     struct io_uring_getevents_arg waits; /* what the last enter said of times */
 } kernel;
 
@@ -123,12 +124,13 @@ static int64_t serve_enter(uint32_t count)
 int64_t exit_checked(uint64_t number, uint64_t flags, uint64_t maximum, uint64_t a0, uint64_t a1,
                      uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5)
 {
-    (void)flags, (void)maximum, (void)a2;
+    (void)flags, (void)maximum;
     if (number == EXIT_URING_OPEN)
         return serve_open((struct uring_setup *)a0);
     assert_int_equal(number, __NR_io_uring_enter);
     assert_int_equal(a0, RING);
     assert_true(a3 & (kernel.polls ? IORING_ENTER_SQ_WAKEUP : IORING_ENTER_GETEVENTS));
+    kernel.least = a2;
     kernel.waits = (struct io_uring_getevents_arg){0};
     if (a3 & IORING_ENTER_EXT_ARG) {
         assert_int_equal(a5, sizeof kernel.waits);
@@ -502,6 +504,44 @@ static void others_are_not_waited_for_beyond_the_time(void **state)
     }
 }
 
+static struct noted crowd[20];
+static uint64_t crowd_names[20];
+static unsigned crowd_next;
+
+static void half_of_the_crowd_speaks(void)
+{
+    for (unsigned i = 0; i < ARRAY_SIZE(crowd) / 2; i++)
+        post(crowd_names[crowd_next++ % ARRAY_SIZE(crowd)], 1, IORING_CQE_F_MORE);
+}
+
+static void of_many_that_speak_again_and_again_a_part_is_waited_for(void **state)
+{
+    (void)state;
+    uring_start(2000000);
+    for (unsigned i = 0; i < ARRAY_SIZE(crowd); i++) {
+        crowd[i] = (struct noted){.op.done = note};
+        assert_int_equal(uring_poll(ring, &crowd[i].op, SOCKET, 1), 0);
+        uring_enter(ring, 0);
+        crowd_names[i] = name_of(0);
+    }
+    for (unsigned i = 0; i < 60; i++) {
+        kernel.work = half_of_the_crowd_speaks;
+        uring_enter(ring, NO_TIMEOUT);
+    }
+    assert_in_range(kernel.least, 2, ARRAY_SIZE(crowd) / 2);
+    assert_in_range(kernel.waits.pad, 1, 1000);
+}
+
+static void the_end_asks_for_no_reminder(void **state)
+{
+    (void)state;
+    uring_poll(ring, &one.op, SOCKET, 1);
+    assert_int_not_equal(slot.deferred, 0);
+    uring_end();
+    assert_int_equal(slot.deferred, 0);
+    assert_int_equal(one.result, -ECANCELED);
+}
+
 static void what_is_for_oneself_is_news(void **state)
 {
     (void)state;
@@ -531,11 +571,13 @@ static void what_is_put_off_goes_with_the_next_enter(void **state)
     list_init(&b.d.in_ring);
     uring_enter(ring, 0); /* just now: no reason to hurry */
     unsigned before = kernel.enters;
+    uint64_t began = __builtin_ia32_rdtsc();
     uring_defer(ring, &a.d);
     uring_defer(ring, &a.d);
     uring_defer(ring, &b.d);
     assert_int_equal(kernel.enters, before);
     assert_int_equal(slot.deferred, 1); /* the host is to remind us */
+    assert_true(slot.deferred_since > began && slot.deferred_since <= __builtin_ia32_rdtsc());
     uring_defer_not(&b.d);
     uring_flush();
     assert_int_equal(kernel.enters, before + 1);
@@ -756,6 +798,8 @@ int main(void)
         TEST(datagrams_have_buffers_of_their_own),
         TEST(a_message_is_sent_by_its_header),
         TEST(others_are_not_waited_for_beyond_the_time),
+        TEST(of_many_that_speak_again_and_again_a_part_is_waited_for),
+        TEST(the_end_asks_for_no_reminder),
         TEST(datagrams_are_not_flushed_at_once),
         TEST(what_is_for_oneself_is_news),
         TEST(one_enter_submits_and_brings_back),

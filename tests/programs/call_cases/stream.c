@@ -220,6 +220,33 @@ static size_t drain(int fd, size_t n)
     return done;
 }
 
+/* Takes a little of what another thread has sent, now and then. */
+static void *drain_slowly(void *fd)
+{
+    static char bytes[20000];
+    for (int i = 0; i < 40; i++) {
+        usleep(5000);
+        (void)!recv((int)(intptr_t)fd, bytes, sizeof bytes, MSG_DONTWAIT);
+    }
+    return NULL;
+}
+
+/* What was sent goes on by itself, which nobody who waits elsewhere notices. */
+static void waiting_while_it_goes_on(enum way way)
+{
+    struct pair p = pair_make(way), q = pair_make(WAY_FRESH);
+    struct timeval t = {.tv_usec = 150000};
+    pthread_t drainer;
+    char byte;
+    setsockopt(q.c, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    fill(p.s, 4096);
+    pthread_create(&drainer, NULL, drain_slowly, (void *)(intptr_t)p.c);
+    say_result("recv elsewhere until its time is up", recv(q.c, &byte, 1, 0));
+    pthread_join(drainer, NULL);
+    pair_drop(&q);
+    pair_drop(&p);
+}
+
 static void full(enum way way, size_t piece)
 {
     struct pair p = pair_make(way);
@@ -305,5 +332,6 @@ void cases_send(enum way way)
     full(way, 1000);
     full(way, 4096);
     full(way, 60000);
+    waiting_while_it_goes_on(way);
     from_files(way);
 }
