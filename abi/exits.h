@@ -102,9 +102,9 @@ struct signal_note {
  * X(FILE_SIZE)     (fd) → its size, -errno
  * X(FILE_MOVE)     (fd, offset or FILE_ANYWHERE, bytes, signed): if the file's position is there, move it so far →
  *                  where it is then; -EAGAIN: it is elsewhere; -errno
- * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset): map
- *                  WINDOW_BYTES of it there → how many of those bytes lie in pages that are wholly within
- *                  the file, -errno
+ * X(FILE_MAP)      (fd, first page of the file, bytes to make ready, page-aligned arena offset, where in the window):
+ *                  map WINDOW_BYTES of it there, unless it is done (where is not 0), and make so many bytes
+ *                  ready from there on → how many of those lie in pages that are wholly within the file, -errno
  * X(EXTENT_OPEN)   (number, arena offset of struct extent_shared): may be written from now on → 0, -errno
  * X(EXTENT_WRITE)  (number): write it, if it is READY → 0
  * X(FORK)          (arena offset of two words): fork(2); the child makes an enclave of the same image at the

@@ -44,9 +44,10 @@ struct extent_shared {
 #define EXTENT_SIZE (EXTENT_DATA + EXTENT_BYTES)
 #define EXTENT_AT_POSITION UINT64_MAX
 
-/* A window: part of a file, mapped over the arena for reading. */
+/* A window: part of a file, mapped over the arena for reading, and made ready there by steps. */
 #define WINDOWS_MAX 8
-#define WINDOW_BYTES 0x100000ul
+#define WINDOW_BYTES 0x2000000ul
+#define WINDOW_STEP 0x100000ul /* the most that is made ready at once */
 #define FILE_ANYWHERE UINT64_MAX /* EXIT_FILE_MOVE: wherever the position is */
 #define WINDOW_NO_FILE UINT64_MAX /* in EXIT_FILE_MAP's place of a descriptor: nothing any more */
 

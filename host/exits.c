@@ -326,7 +326,7 @@ static int64_t serve_own(struct host_thread *t, uint64_t number, const uint64_t 
     case EXIT_FILE_MOVE:
         return file_move((int)a[0], a[1], (int64_t)a[2]);
     case EXIT_FILE_MAP:
-        return file_map(a[0], a[1], a[2], a[3]);
+        return file_map(a[0], a[1], a[2], a[3], a[4]);
     case EXIT_EXTENT_OPEN:
         return extents_open(a[0], a[1]);
     case EXIT_EXTENT_WRITE:

@@ -88,8 +88,8 @@ int64_t file_move(int fd, uint64_t from, int64_t by)
 
 static void make_ready(uint8_t *at, uint64_t length)
 {
-    uint8_t bytes[WINDOW_BYTES / AROUND];
-    struct iovec to = {bytes, sizeof bytes}, from[WINDOW_BYTES / AROUND];
+    uint8_t bytes[WINDOW_STEP / AROUND];
+    struct iovec to = {bytes, sizeof bytes}, from[WINDOW_STEP / AROUND];
     uint64_t count = 0;
     for (uint64_t i = 0; i < length; i += AROUND)
         from[count++] = (struct iovec){at + i, 1};
@@ -119,16 +119,16 @@ static int64_t unmap(uint8_t *at)
     return there == MAP_FAILED ? -errno : 0;
 }
 
-int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
+int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset, uint64_t from)
 {
     uint8_t *at = host.arena + offset;
     struct stat s;
-    if (!arena_pages(offset, WINDOW_BYTES) ||
-        length > WINDOW_BYTES || page > INT64_MAX / PAGE - WINDOW_BYTES / PAGE)
+    if (!arena_pages(offset, WINDOW_BYTES) || length > WINDOW_STEP || from % PAGE || from > WINDOW_BYTES - length ||
+        page > INT64_MAX / PAGE - WINDOW_BYTES / PAGE)
         return -EINVAL;
     if (fd == WINDOW_NO_FILE)
         return unmap(at);
-    off_t start = (off_t)(page * PAGE);
+    off_t first = (off_t)(page * PAGE), start = first + (off_t)from;
     if (fstat((int)fd, &s))
         return -errno;
     if (!S_ISREG(s.st_mode))
@@ -140,12 +140,12 @@ int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset)
     if (!valid)
         return 0;
     fetch((int)fd, start, valid);
-    if (mmap(at, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, (int)fd, start) == MAP_FAILED) {
+    if (!from && mmap(at, WINDOW_BYTES, PROT_READ, MAP_SHARED | MAP_FIXED, (int)fd, first) == MAP_FAILED) {
         int error = -errno;
         unmap(at); /* what was there before may be gone: nobody else is to get the place */
         return error;
     }
-    make_ready(at, valid);
+    make_ready(at + from, valid);
     return (int64_t)valid;
 }
 

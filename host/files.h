@@ -11,7 +11,7 @@
 int64_t file_facts(int fd, uint64_t offset);
 int64_t file_size(int fd);
 int64_t file_move(int fd, uint64_t from, int64_t by);
-int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset);
+int64_t file_map(uint64_t fd, uint64_t page, uint64_t length, uint64_t offset, uint64_t from);
 int64_t extents_open(uint64_t number, uint64_t offset);
 int64_t extents_write(uint64_t number);
 

@@ -61,6 +61,11 @@ void arena_start(uint64_t parameters_address, struct start_parameters *out)
     pool.used[0] = 1; /* offset 0 of the pool would do no harm, but 0 must mean "none" */
 }
 
+uint64_t arena_window(uint64_t n)
+{
+    return ARENA_WINDOW(enclave.configuration->threads, n);
+}
+
 struct untrusted arena_at(uint64_t offset)
 {
     return (struct untrusted){arena_base + offset};

@@ -20,6 +20,9 @@ void arena_thread(struct thread_block *block, uint64_t index);
 uint64_t arena_pool_take(uint64_t size);
 void arena_pool_free(uint64_t offset, uint64_t size);
 
+/* Where window n is, WINDOW_BYTES long (abi/file.h). */
+uint64_t arena_window(uint64_t n);
+
 /* Address of arena offset. */
 /*@ assigns \result \from \nothing; */
 struct untrusted arena_at(uint64_t offset);

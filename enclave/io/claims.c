@@ -47,7 +47,7 @@ static void give_back(struct claim *c)
     if (c->shared)
         return;
     bool useful = c->uses >= USES_LEAST;
-    c->size = useful && c->end == c->at ? MIN(c->size * 2, WINDOW_BYTES) : SIZE_FIRST;
+    c->size = useful && c->end == c->at ? MIN(c->size * 2, WINDOW_STEP) : SIZE_FIRST;
     c->pause = useful ? 0 : MIN(c->pause * 2 + 1, PAUSE_MOST);
     c->wait = c->pause;
     c->end = c->at;

@@ -18,8 +18,8 @@
 struct window {
     struct lock lock; /* guards all of it; held while it is read */
     const struct window_file *owner;
-    uint64_t place; /* in the arena, 0: none yet */
-    uint64_t offset, length;
+    uint64_t offset; /* in the file, of what is mapped */
+    uint64_t begin, end; /* in the file, of what is shown */
     uint64_t used; /* TSC */
 };
 
@@ -58,7 +58,12 @@ static void own(struct window *w, const struct window_file *f)
     if (w->owner && !f)
         __atomic_sub_fetch(&order.watching, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&w->owner, f, __ATOMIC_RELAXED);
-    w->length = 0;
+    w->begin = w->end = 0;
+}
+
+static uint64_t place(const struct window *w)
+{
+    return arena_window((uint64_t)(w - all.window));
 }
 
 /* The file's own, locked; NULL: there is none for it. */
@@ -76,10 +81,6 @@ static struct window *take(struct window_file *f)
     w = choose();
     if (w && !lock_try(&w->lock))
         w = NULL; /* somebody reads by it */
-    if (w && !w->place && !(w->place = arena_pool_take(WINDOW_BYTES))) {
-        lock_release(&w->lock);
-        w = NULL;
-    }
     if (w)
         own(w, f);
     lock_release(&all.lock);
@@ -89,23 +90,28 @@ static struct window *take(struct window_file *f)
 
 static void unmap(struct window *w)
 {
-    exit_checked(EXIT_FILE_MAP, 0, 0, WINDOW_NO_FILE, 0, 0, w->place, 0, 0);
+    exit_checked(EXIT_FILE_MAP, 0, 0, WINDOW_NO_FILE, 0, 0, place(w), 0, 0);
     own(w, NULL);
 }
 
-int64_t window_move(struct window_file *f, uint64_t page, uint64_t length)
+int64_t window_move(struct window_file *f, uint64_t page, uint64_t *length)
 {
     struct window *w = take(f);
     if (!w)
         return -EAGAIN;
     __atomic_store_n(&w->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
-    w->length = 0;
-    int64_t valid = exit_checked(EXIT_FILE_MAP, 0, length, (uint32_t)f->host_fd, page / PAGE,
-                                 length, w->place, 0, 0);
-    if (valid > 0) {
-        w->offset = page;
-        w->length = (uint64_t)valid;
-    }
+    bool more = w->end && page == w->end && page - w->offset < WINDOW_BYTES;
+    if (!more)
+        w->offset = w->begin = page;
+    uint64_t from = page - w->offset;
+    *length = MIN(MIN(*length, WINDOW_STEP), WINDOW_BYTES - from);
+    w->end = page;
+    int64_t valid = exit_checked(EXIT_FILE_MAP, 0, *length, (uint32_t)f->host_fd, w->offset / PAGE,
+                                 *length, place(w), from, 0);
+    if (valid > 0)
+        w->end = page + (uint64_t)valid;
+    else if (!more)
+        w->begin = w->end = 0;
     lock_release(&w->lock);
     return valid;
 }
@@ -113,7 +119,7 @@ int64_t window_move(struct window_file *f, uint64_t page, uint64_t length)
 /* With the lock held. */
 static bool shows(const struct window *w, const struct window_file *f, uint64_t offset)
 {
-    return w->owner == f && offset >= w->offset && offset - w->offset < w->length;
+    return w->owner == f && offset >= w->begin && offset < w->end;
 }
 
 bool window_shows(const struct window_file *f, uint64_t offset)
@@ -136,9 +142,8 @@ int64_t window_read(const struct window_file *f, uint64_t offset, uint64_t end, 
         return 0;
     lock_take(&w->lock);
     if (shows(w, f, offset)) {
-        uint64_t at = offset - w->offset;
-        n = (int64_t)MIN(MIN(length, end - offset), w->length - at);
-        if (untrusted_read(to, untrusted_at(arena_at(w->place), at), (uint64_t)n))
+        n = (int64_t)MIN(MIN(length, end - offset), w->end - offset);
+        if (untrusted_read(to, untrusted_at(arena_at(place(w)), offset - w->offset), (uint64_t)n))
             n = -EFAULT;
         __atomic_store_n(&w->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
     }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Windows on files: a part of a file that the host has mapped into the arena, so that reading it is
- * a copy. What others write there is seen at once, as the pages are the kernel's own. What is not
+ * a copy; it grows as it is read on, so what is read again is found there. What others write there is seen at once, as the pages are the kernel's own. What is not
  * seen is that the file became shorter, within the page where it ends now: who reads has to know
  * its size by other means.
  */
@@ -20,11 +20,11 @@ struct window_file {
 };
 
 /*
- * Moves the file's window to `page` of the file (a multiple of 4096), with `length` bytes made
- * ready, which is a multiple of 4096 and at most WINDOW_BYTES. One exit. Returns how many of them
- * lie in whole pages of the file; -EAGAIN: there is no window to be had; or the host's error.
+ * Has the file's window show `page` of the file (a multiple of 4096) too, if it ends there, else from there on. *length,
+ * a multiple of 4096: bytes to be made ready; at return those that were asked for, at most WINDOW_STEP. One exit. Returns how
+ * many of them lie in whole pages of the file; -EAGAIN: there is no window to be had; or the host's error.
  */
-int64_t window_move(struct window_file *f, uint64_t page, uint64_t length);
+int64_t window_move(struct window_file *f, uint64_t page, uint64_t *length);
 
 /* Does the file's window show that offset? */
 bool window_shows(const struct window_file *f, uint64_t offset);

@@ -370,7 +370,7 @@ static bool shown_check(struct file *f, struct file_cache *c)
 /* Moves the window to `offset`. True: it shows something there. */
 static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
 {
-    bool small = c->end <= (int64_t)WINDOW_BYTES;
+    bool small = c->end <= (int64_t)WINDOW_STEP;
     bool run = c->reads.length >= RUN;
     if (c->windowless || offset >= c->end || (!run && !(small && c->read_count >= MANY_READS)))
         return false;
@@ -378,9 +378,9 @@ static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
         return false; /* as many exits without it */
     int64_t page = run ? page_down(offset) : 0;
     uint64_t length =
-        run ? MAX(c->ahead, MIN(4 * left, WINDOW_BYTES) & ~(PAGE - 1ul)) : WINDOW_BYTES;
+        run ? MAX(c->ahead, MIN(4 * left, WINDOW_STEP) & ~(PAGE - 1ul)) : WINDOW_STEP;
     uint32_t generation = __atomic_load_n(&order.generation, __ATOMIC_SEQ_CST);
-    int64_t valid = window_move(&c->window, (uint64_t)page, length);
+    int64_t valid = window_move(&c->window, (uint64_t)page, &length);
     if (valid < 0) {
         c->windowless = valid != -EAGAIN;
         return false;
@@ -388,7 +388,7 @@ static bool window_advance(struct file_cache *c, int64_t offset, uint64_t left)
     shown_note(c, generation, page + valid);
     if ((uint64_t)valid < length)
         c->end = page + valid;
-    c->ahead = MIN(2 * length, WINDOW_BYTES);
+    c->ahead = MIN(2 * MAX(length, c->ahead), WINDOW_STEP);
     return offset < page + valid;
 }
 

@@ -60,7 +60,8 @@ bool (*world_net_poll)(void);
 #define BOUNCE 0x20000
 #define POOL_START (THREADS * BOUNCE)
 #define POOL 0x2000000
-#define ARENA (THREADS * BOUNCE + POOL)
+#define WINDOWS (THREADS * BOUNCE + POOL)
+#define ARENA (WINDOWS + WINDOWS_MAX * WINDOW_BYTES)
 
 extern const char copy_begin[], copy_end[], copy_fault[];
 
@@ -106,7 +107,7 @@ int world_start(void **state)
     process.threads = threads;
     process.thread_count = THREADS;
     process.threads_live = 1;
-    arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    arena = mmap(NULL, ARENA, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     host.arena = arena;
     host.arena_size = ARENA;
     world_thread(0);
@@ -153,9 +154,14 @@ struct untrusted arena_at(uint64_t offset)
     return (struct untrusted){(uint64_t)arena + offset};
 }
 
+uint64_t arena_window(uint64_t n)
+{
+    return WINDOWS + n * WINDOW_BYTES;
+}
+
 uint64_t arena_pool_take(uint64_t size)
 {
-    if (world.no_memory || size > ARENA - pool_used)
+    if (world.no_memory || size > WINDOWS - pool_used)
         return 0;
     if (size == EXTENT_SIZE && extent_count < EXTENTS_MAX)
         extents[extent_count++] = (struct extent_shared *)(arena + pool_used);
@@ -220,7 +226,7 @@ static int64_t serve_own(uint64_t number, const uint64_t a[6])
     case EXIT_FILE_MOVE:
         return file_move((int)a[0], a[1], (int64_t)a[2]);
     case EXIT_FILE_MAP:
-        return file_map(a[0], a[1], a[2], a[3]);
+        return file_map(a[0], a[1], a[2], a[3], a[4]);
     case EXIT_EXTENT_OPEN:
         return extents_open(a[0], a[1]);
     case EXIT_EXTENT_WRITE:
