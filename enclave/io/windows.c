@@ -18,8 +18,7 @@
 struct window {
     struct lock lock; /* guards all of it; held while it is read */
     const struct window_file *owner;
-    uint64_t offset; /* in the file, of what is mapped */
-    uint64_t begin, end; /* in the file, of what is shown */
+    uint64_t offset, end; /* in the file, of what is shown; end 0: nothing */
     uint64_t used; /* TSC */
 };
 
@@ -58,7 +57,7 @@ static void own(struct window *w, const struct window_file *f)
     if (w->owner && !f)
         __atomic_sub_fetch(&order.watching, 1, __ATOMIC_SEQ_CST);
     __atomic_store_n(&w->owner, f, __ATOMIC_RELAXED);
-    w->begin = w->end = 0;
+    w->end = 0;
 }
 
 static uint64_t place(const struct window *w)
@@ -100,18 +99,17 @@ int64_t window_move(struct window_file *f, uint64_t page, uint64_t *length)
     if (!w)
         return -EAGAIN;
     __atomic_store_n(&w->used, __builtin_ia32_rdtsc(), __ATOMIC_RELAXED);
-    bool more = w->end && page == w->end && page - w->offset < WINDOW_BYTES;
+    bool more = page == w->end && page - w->offset < WINDOW_BYTES;
     if (!more)
-        w->offset = w->begin = page;
+        w->offset = page;
     uint64_t from = page - w->offset;
     *length = MIN(MIN(*length, WINDOW_STEP), WINDOW_BYTES - from);
-    w->end = page;
     int64_t valid = exit_checked(EXIT_FILE_MAP, 0, *length, (uint32_t)f->host_fd, w->offset / PAGE,
                                  *length, place(w), from, 0);
     if (valid > 0)
         w->end = page + (uint64_t)valid;
     else if (!more)
-        w->begin = w->end = 0;
+        w->end = 0;
     lock_release(&w->lock);
     return valid;
 }
@@ -119,7 +117,7 @@ int64_t window_move(struct window_file *f, uint64_t page, uint64_t *length)
 /* With the lock held. */
 static bool shows(const struct window *w, const struct window_file *f, uint64_t offset)
 {
-    return w->owner == f && offset >= w->begin && offset < w->end;
+    return w->owner == f && offset >= w->offset && offset < w->end;
 }
 
 bool window_shows(const struct window_file *f, uint64_t offset)

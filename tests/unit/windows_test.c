@@ -199,6 +199,11 @@ static void it_grows_by_what_follows(void **state)
     assert_int_equal(host.maps, 3);
     assert_false(window_shows(&files[0], at + WINDOW_STEP - 1));
     window_release(&files[0]);
+    /* What was there before it is nobody's any more. */
+    assert_int_equal(move(&files[0], 0, PAGE), PAGE);
+    assert_int_equal(host.maps, 4);
+    assert_true(window_shows(&files[0], 0));
+    window_release(&files[0]);
 }
 
 #define TEST(name) cmocka_unit_test_setup(name, fresh)
