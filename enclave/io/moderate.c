@@ -18,9 +18,9 @@ static bool fewer(const struct moderation *m, uint64_t packets, uint64_t time, u
     return packets * m->plain * part < m->plain_packets * time * (part - 1);
 }
 
-/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && tsc_per_ms <= 0xffffffff;
-    assigns m->phase, m->decisions, m->began, m->began_packets, m->until, m->failed;
-    ensures m->failed <= NAP_PATIENCE; */
+/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR && tsc_per_ms <= 0xffffffff;
+    assigns m->phase, m->decisions, m->began, m->began_packets, m->until, m->failed, m->poor;
+    ensures m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR; */
 static bool trial(struct moderation *m, uint64_t packets, uint64_t now, uint64_t tsc_per_ms)
 {
     uint64_t got = packets - m->began_packets, time = now - m->began;
@@ -35,20 +35,26 @@ static bool trial(struct moderation *m, uint64_t packets, uint64_t now, uint64_t
     }
     m->until = now + NAP_WHILE_MS * tsc_per_ms;
     m->failed /= 2;
+    m->poor = 0;
     measure(m, NAP_NAPPING, packets, now);
     return true;
 }
 
-/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && tsc_per_ms <= 0xffffffff;
-    assigns m->phase, m->decisions, m->began, m->began_packets, m->plain, m->plain_packets, m->until, m->failed;
-    ensures m->failed <= NAP_PATIENCE; */
+/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR && tsc_per_ms <= 0xffffffff;
+    assigns m->phase, m->decisions, m->began, m->began_packets, m->plain, m->plain_packets, m->until, m->failed, m->poor;
+    ensures m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR; */
 static bool who_answers_naps(struct moderation *m, uint64_t got, uint64_t packets, uint64_t now, uint64_t tsc_per_ms)
 {
     m->decisions += m->decisions < NAP_MEASURE;
     if (m->phase == NAP_TRIAL)
         return trial(m, packets, now, tsc_per_ms);
-    if (m->phase == NAP_NAPPING && got >= NAP_PACKETS && now < m->until)
-        return true;
+    if (m->phase == NAP_NAPPING) {
+        m->poor = got < NAP_PACKETS ? m->poor + 2 : m->poor - (m->poor > 0);
+        if (m->poor <= NAP_POOR && now < m->until)
+            return true;
+        m->until = now;
+        m->poor = 0;
+    }
     if (m->phase == NAP_NAPPING || now < m->until) {
         measure(m, NAP_PLAIN, packets, now);
         return false;

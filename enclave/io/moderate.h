@@ -12,7 +12,7 @@
  *            would bring several:
  *   trial    naps, and counts the same. Are there fewer packets a second: plain again, for some time, for twice as long
  *            after each trial that failed.
- *   napping  for a while, then it is tried anew.
+ *   napping  for a while, or until several naps have brought little, then it is tried anew.
  */
 #ifndef IO_MODERATE_H
 #define IO_MODERATE_H
@@ -28,6 +28,7 @@
 #define NAP_HOPELESS 8u     /* naps after which half as many packets are too few */
 #define NAP_COSTS 12u       /* a twelfth fewer packets is a loss, less is noise */
 #define NAP_WHILE_MS 100u
+#define NAP_POOR 8u         /* that many naps with few packets end it, see below */
 #define NAP_PATIENCE 7u     /* the longest pause between trials is 2 to this of that */
 
 enum nap_phase { NAP_PLAIN, NAP_TRIAL, NAP_NAPPING };
@@ -43,13 +44,14 @@ struct moderation {
     uint64_t plain, plain_packets; /* TSC counts, and packets that came in them without naps */
     uint64_t until; /* TSC: nothing is tried before */
     uint32_t failed; /* trials, in a row */
+    uint32_t poor;   /* twice the naps with few packets, less the others; at least 0 */
 };
 
 /* A thread has found the rings empty, with `packets` received and `sent` sent in all so far: nap rather than
  * sleep? */
-/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && tsc_per_ms <= 0xffffffff;
+/*@ requires \valid(m) && m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR && tsc_per_ms <= 0xffffffff;
     assigns *m;
-    ensures m->failed <= NAP_PATIENCE; */
+    ensures m->failed <= NAP_PATIENCE && m->poor <= NAP_POOR; */
 bool moderate(struct moderation *m, uint64_t packets, uint64_t sent, uint64_t now, uint64_t tsc_per_ms);
 
 #endif

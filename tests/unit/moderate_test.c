@@ -57,6 +57,13 @@ static unsigned naps_of(struct moderation *m, uint64_t *now, unsigned decisions,
     return naps;
 }
 
+static void until_napping(struct moderation *m, uint64_t *now)
+{
+    for (unsigned i = 0; i < 3 * NAP_MEASURE && m->phase != NAP_NAPPING; i++)
+        naps_of(m, now, 1, 8, 100, 100);
+    assert_int_equal(m->phase, NAP_NAPPING);
+}
+
 static void who_answers_naps_where_that_costs_no_packets(void **state)
 {
     (void)state;
@@ -72,9 +79,25 @@ static void who_answers_naps_where_that_costs_no_packets(void **state)
     assert_int_not_equal(m.phase, NAP_NAPPING);
     naps_of(&m, &now, 2 * NAP_MEASURE, 8, 100, 100);
     assert_int_equal(m.phase, NAP_NAPPING);
-    /* Few packets end it. */
-    assert_int_equal(naps_of(&m, &now, 3, NAP_PACKETS - 1, 100, 100), 0);
+    /* Few packets now and then do not end it, */
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(naps_of(&m, &now, 1, NAP_PACKETS - 1, 100, 100), 1);
+        assert_int_equal(naps_of(&m, &now, 3, 8, 100, 100), 3);
+    }
+    /* but several times they do. */
+    assert_int_equal(naps_of(&m, &now, NAP_POOR, NAP_PACKETS - 1, 100, 100), NAP_POOR / 2);
     assert_int_equal(m.phase, NAP_PLAIN);
+    /* It is tried again as soon as there are many again, and what was before a pause does not count. */
+    assert_in_range(naps_of(&m, &now, 2 * NAP_MEASURE, 8, 100, 100), NAP_MEASURE, 2 * NAP_MEASURE);
+    until_napping(&m, &now);
+    naps_of(&m, &now, NAP_POOR / 2, NAP_PACKETS - 1, 100, 100);
+    assert_int_equal(m.phase, NAP_NAPPING);
+    now += NAP_WHILE_MS * MS;
+    naps_of(&m, &now, 1, 8, 100, 100);
+    assert_int_equal(m.phase, NAP_PLAIN);
+    until_napping(&m, &now);
+    naps_of(&m, &now, NAP_POOR / 2, NAP_PACKETS - 1, 100, 100);
+    assert_int_equal(m.phase, NAP_NAPPING);
 }
 
 static void who_waits_for_his_own_answers_tries_it_seldom(void **state)
