@@ -23,6 +23,8 @@
 #define LOOK_MOST_NS 20000    /* of a look that finds nothing: if it took longer, the thread did not run */
 #define LAST_LOOKS 128        /* when it ends: more than a TX ring holds */
 #define JUDGED_NS (20 * MS)
+#define TRIAL_NS (60 * MS)    /* after which it has to have been worth it: */
+#define WORTH_PERCENT 125     /* of the packets a second that kicks have sent */
 #define GOT_PERCENT 90        /* of the time that it wanted to run; less: somebody else needs the core */
 #define AGAIN_NS (500 * MS)   /* before it is tried again; twice as long each time that it failed, */
 #define FAILED_MOST 6         /* so often at most */
@@ -31,6 +33,9 @@
 static struct {
     uint64_t since;      /* ns: kicks have taken much since then; 0: they do not */
     uint64_t idle;       /* ticks, then */
+    uint32_t sent;       /* packets, then, and when it began */
+    uint32_t rate;       /* a millisecond before it began */
+    bool tried;          /* it is known to be worth it */
     uint64_t not_before; /* ns */
     unsigned failed;
     _Atomic uint64_t on_since; /* ns; 0: it is not on */
@@ -60,7 +65,7 @@ uint64_t poller_idle_ticks(const char *stat, const unsigned char *allowed, unsig
     return sum;
 }
 
-/* UINT64_MAX: it cannot be known. */
+/* UINT64_MAX: it cannot be known, or there is only one core. */
 static uint64_t idle_ticks(void)
 {
     cpu_set_t allowed;
@@ -68,7 +73,7 @@ static uint64_t idle_ticks(void)
     char *text = malloc(STAT_SIZE);
     int fd = open("/proc/stat", O_RDONLY | O_CLOEXEC);
     ssize_t size = text && fd >= 0 ? read(fd, text, STAT_SIZE - 1) : -1;
-    if (size > 0 && !sched_getaffinity(0, sizeof allowed, &allowed)) {
+    if (size > 0 && !sched_getaffinity(0, sizeof allowed, &allowed) && CPU_COUNT(&allowed) > 1) {
         text[size] = 0;
         ticks = poller_idle_ticks(text, (const unsigned char *)&allowed, CPU_SETSIZE);
     }
@@ -89,6 +94,16 @@ static bool was_spare(uint64_t before, uint64_t passed_ns)
 
 /* ---- polling ---- */
 
+static uint32_t sent(void)
+{
+    return xsk_host_sent() + segments_sent();
+}
+
+static uint32_t rate_since(uint32_t before, uint64_t ns)
+{
+    return ns < MS ? 0 : (uint32_t)((sent() - before) / (ns / MS));
+}
+
 static bool serve(void)
 {
     bool any = xsk_host_serve();
@@ -100,6 +115,8 @@ static void begin(uint64_t now)
     atomic_store(&poller.on_since, now);
     poller.judged = now;
     poller.nothing = 0;
+    poller.tried = false;
+    poller.sent = sent();
     poller.judged_cpu = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     atomic_fetch_add(&poller.times, 1);
     threads_served(true);
@@ -121,6 +138,16 @@ static void end(uint64_t now, bool failed)
     } else if (was_on > 1000 * MS) {
         poller.failed = 0;
     }
+}
+
+/* True: it has sent hardly more than kicks did, which is not worth a core. */
+static bool useless(uint64_t now)
+{
+    uint64_t passed = now - atomic_load_explicit(&poller.on_since, memory_order_relaxed);
+    if (poller.tried || passed < TRIAL_NS)
+        return false;
+    poller.tried = true;
+    return (uint64_t)rate_since(poller.sent, passed) * 100 < (uint64_t)poller.rate * WORTH_PERCENT;
 }
 
 /* True: others need the core. */
@@ -151,7 +178,7 @@ void poller_pause(long ns)
         if (!any)
             __builtin_ia32_pause();
     }
-    if (crowded(now))
+    if (crowded(now) || useless(now))
         end(now, true);
     else if (poller.nothing >= NOTHING_NS)
         end(now, false);
@@ -165,7 +192,9 @@ static void consider(uint64_t now)
     if (!poller.since) {
         poller.since = now;
         poller.idle = idle_ticks();
+        poller.sent = sent();
     } else if (now - poller.since >= SUSTAINED_NS) {
+        poller.rate = rate_since(poller.sent, now - poller.since);
         if (was_spare(poller.idle, now - poller.since))
             begin(now);
         else

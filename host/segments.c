@@ -214,6 +214,14 @@ bool segments_serve(void)
     return any;
 }
 
+uint32_t segments_sent(void)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < atomic_load(&all.count); i++)
+        sum += (uint32_t)__atomic_load_n(&all.set[i].shared->consumer, __ATOMIC_RELAXED);
+    return sum;
+}
+
 bool segments_flush(void)
 {
     bool whole = true;

@@ -15,6 +15,8 @@ void segments_send_all(void);
 
 /* Sends all that is ready, without waiting. False: a socket took nothing. */
 bool segments_flush(void);
+/* Datagrams that have been sent in all, modulo 2^32. */
+uint32_t segments_sent(void);
 /* For a thread that polls: sends what is there. Did anything go? */
 bool segments_serve(void);
 

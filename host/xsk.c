@@ -589,6 +589,14 @@ bool xsk_host_serve(void)
     return any;
 }
 
+uint32_t xsk_host_sent(void)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < atomic_load(&all.xsk_count); i++)
+        sum += __atomic_load_n(all.xsks[i].tx_consumer, __ATOMIC_RELAXED);
+    return sum;
+}
+
 void xsk_host_flush(void)
 {
     size_t count = atomic_load(&all.xsk_count);

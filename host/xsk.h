@@ -18,6 +18,8 @@ bool xsk_host_losses(uint64_t index, struct xsk_losses *out);
 
 /* Transmit what is left in the TX rings of all XSKs. Thread-safe, does not block. */
 void xsk_host_flush(void);
+/* Packets that the kernel has taken from those in all, modulo 2^32. */
+uint32_t xsk_host_sent(void);
 /* For a thread that polls: transmits what is there. Did anything go? */
 bool xsk_host_serve(void);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* When the monitor polls: time, the machine and the rings are the test's. */
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -27,7 +28,10 @@ static struct {
     uint64_t idle_percent;    /* of a core, on the machine */
     uint64_t idle;            /* ns so far */
     bool served;
-    unsigned work; /* looks that find something */
+    unsigned work; /* looks that find something, */
+    unsigned each; /* so many packets each */
+    uint32_t sent;
+    int cpus; /* that this process may use */
     unsigned slept, serves, late; /* the last: that the enclave is no longer told of */
 } world;
 
@@ -48,6 +52,7 @@ ssize_t __real_read(int fd, void *to, size_t size);
 ssize_t __wrap_read(int fd, void *to, size_t size);
 int __real_close(int fd);
 int __wrap_close(int fd);
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set);
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *t)
 {
@@ -77,6 +82,15 @@ ssize_t __wrap_read(int fd, void *to, size_t size)
                          : snprintf(to, size, "cpu  1 1 1 9 9\ncpu0 5 5 5 %llu 0 0\nintr 7\n", world.idle / (10 * MS));
 }
 
+int __wrap_sched_getaffinity(pid_t pid, size_t size, cpu_set_t *set)
+{
+    (void)pid;
+    memset(set, 0, size);
+    for (int i = 0; i < world.cpus; i++)
+        CPU_SET(i, set);
+    return 0;
+}
+
 int __wrap_close(int fd)
 {
     return fd == STAT_FD ? 0 : __real_close(fd);
@@ -87,7 +101,18 @@ bool xsk_host_serve(void)
     world.serves++;
     world.late += !world.served;
     passes(10000, true);
+    world.sent += world.work ? world.each : 0;
     return world.work && world.work--;
+}
+
+uint32_t xsk_host_sent(void)
+{
+    return world.sent - 1000; /* it may wrap */
+}
+
+uint32_t segments_sent(void)
+{
+    return 500;
 }
 
 bool segments_serve(void)
@@ -107,6 +132,8 @@ static int fresh(void **state)
     world.now = 1000 * MS;
     world.core_percent = world.idle_percent = 100;
     world.work = UINT32_MAX;
+    world.each = 2;
+    world.cpus = 2;
     poller_forked();
     return 0;
 }
@@ -117,6 +144,7 @@ static bool looks(unsigned count, unsigned percent)
     bool polls = false;
     for (unsigned i = 0; i < count; i++) {
         poller_pause(MS / 2);
+        world.sent += world.served ? 0 : 75; /* 150 a millisecond; by polling 200 */
         polls = poller_note(percent, 100);
     }
     return polls;
@@ -166,6 +194,14 @@ static void seldom_or_short_it_does_not(void **state)
     assert_int_equal(world.serves, 0);
 }
 
+static void nor_on_a_single_core(void **state)
+{
+    (void)state;
+    world.cpus = 1;
+    assert_false(looks(5000, 50));
+    assert_int_equal(world.serves, 0);
+}
+
 static void nor_where_no_core_is_idle(void **state)
 {
     (void)state;
@@ -197,6 +233,27 @@ static void who_is_not_given_the_core_lets_go_of_it(void **state)
     }
 }
 
+static void who_sends_hardly_more_lets_go_of_the_core(void **state)
+{
+    (void)state;
+    world.each = 1;
+    assert_true(looks(210, 50));
+    assert_false(looks(200, 0)); /* it sends less */
+    assert_in_range(poller_ms(), 55, 65);
+    world.each = 2;
+    assert_false(looks(500, 50)); /* it is not tried again at once */
+    assert_true(looks(2000, 50));
+    assert_true(looks(1000, 0)); /* once known to be worth it */
+    world.each = 0;
+    assert_true(looks(4000, 0));
+    assert_int_equal(poller_times(), 2);
+    /* The next time is another. */
+    poller_stop();
+    world.each = 1;
+    assert_true(looks(210, 50));
+    assert_false(looks(200, 0));
+}
+
 static void its_end_ends_it(void **state)
 {
     (void)state;
@@ -215,8 +272,10 @@ int main(void)
         cmocka_unit_test(idle_time_is_that_of_the_cpus_allowed),
         cmocka_unit_test_setup(it_polls_where_kicks_take_long_and_a_core_is_idle, fresh),
         cmocka_unit_test_setup(seldom_or_short_it_does_not, fresh),
+        cmocka_unit_test_setup(nor_on_a_single_core, fresh),
         cmocka_unit_test_setup(nor_where_no_core_is_idle, fresh),
         cmocka_unit_test_setup(who_is_not_given_the_core_lets_go_of_it, fresh),
+        cmocka_unit_test_setup(who_sends_hardly_more_lets_go_of_the_core, fresh),
         cmocka_unit_test_setup(its_end_ends_it, fresh),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
