@@ -16,6 +16,7 @@
 #include "enclave/net/bytes.h"
 #include "enclave/net/interface.h"
 #include "enclave/os/files.h"
+#include "enclave/os/interface_name.h"
 #include "enclave/os/time.h"
 #include "enclave/os/udp_socket.h"
 
@@ -297,6 +298,8 @@ static int64_t udp_ioctl(struct file *f, uint64_t command, uint64_t argument)
     bool fine = command == SIOCGSTAMPNS_OLD || command == SIOCGSTAMPNS_NEW;
     if ((fine || command == SIOCGSTAMP_OLD || command == SIOCGSTAMP_NEW) && socket_of(f)->last_arrived)
         return stamp(socket_of(f), fine, argument);
+    if (command == SIOCGIFNAME)
+        return interface_name(f, argument);
     if (command == FIONREAD) {
         struct udp_endpoint *e = &socket_of(f)->endpoint;
         if (udp_endpoint_empty(e))

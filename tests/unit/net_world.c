@@ -34,6 +34,7 @@
 #include "enclave/net/net.h"
 #include "enclave/net/udp.h"
 #include "enclave/os/files.h"
+#include "enclave/os/interface_name.h"
 #include "enclave/os/thread.h"
 #include "enclave/os/time.h"
 
@@ -250,6 +251,12 @@ static int host_set_flags(struct file *f, int flags)
 }
 
 const struct file_ops host_file_ops = {.name = "of the host", .set_flags = host_set_flags};
+
+int64_t interface_name(struct file *f, uint64_t argument)
+{
+    (void)f, (void)argument;
+    return -ENOTTY;
+}
 
 int64_t host_file_ioctl(struct file *f, uint64_t command, uint64_t argument)
 {
