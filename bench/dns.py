@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Name servers by dnsperf over UDP: unbound with local data, Knot with a zone."""
+"""Name servers by dnsperf over UDP: unbound with local data, Knot with a zone, dnsmasq with a file of hosts."""
 
 import os
 import re
@@ -11,7 +11,9 @@ NAMES = 1000
 
 UNBOUND = """server:
   interface: {address}@{port}
+  interface: {address6}@{port}
   access-control: 10.0.0.0/8 allow
+  access-control: fd00::/8 allow
   do-daemonize: no
   num-threads: 1
   username: ""
@@ -28,7 +30,7 @@ remote-control:
 """
 
 KNOT = """server:
-  listen: {address}@{port}
+  listen: [ {address}@{port}, {address6}@{port} ]
   rundir: {folder}
   udp-workers: 1
   tcp-workers: 1
@@ -45,6 +47,16 @@ template:
 zone:
   - domain: bench
     file: bench.zone
+"""
+
+DNSMASQ = """port={port}
+listen-address={address},{address6}
+bind-interfaces
+user=root
+no-resolv
+no-hosts
+addn-hosts={folder}/hosts
+pid-file=
 """
 
 ZONE = """$ORIGIN bench.
@@ -66,25 +78,33 @@ def address(number):
     return f"10.1.{number // 256}.{number % 256}"
 
 
+def configuration(world, name, text, **more):
+    return write(world, name, text.format(address=world.net.address_a, address6=world.net.address6_a, port=PORT,
+                                          folder=world.folder, **more))
+
+
 def unbound(world):
     data = "\n".join(f'  local-data: "host{i}.bench. A {address(i)}"' for i in range(NAMES))
-    text = UNBOUND.format(address=world.net.address_a, port=PORT, folder=world.folder, data=data)
-    return ["unbound", "-d", "-c", write(world, "unbound.conf", text)]
+    return ["unbound", "-d", "-c", configuration(world, "unbound.conf", UNBOUND, data=data)]
 
 
 def knot(world):
     write(world, "bench.zone", ZONE + "".join(f"host{i} A {address(i)}\n" for i in range(NAMES)))
-    text = KNOT.format(address=world.net.address_a, port=PORT, folder=world.folder)
-    return ["knotd", "-c", write(world, "knot.conf", text)]
+    return ["knotd", "-c", configuration(world, "knot.conf", KNOT)]
 
 
-def queries(label, server_words):
+def dnsmasq(world):
+    write(world, "hosts", "".join(f"{address(i)} host{i}.bench\n" for i in range(NAMES)))
+    return ["dnsmasq", "-k", "-C", configuration(world, "dnsmasq.conf", DNSMASQ)]
+
+
+def queries(label, server_words, six=False):
     def measure(world, mode):
         net = world.net
         names = write(world, "queries", "".join(f"host{i}.bench A\n" for i in range(NAMES)))
         with Program(world, server_words(world), net.a, mode, "v0") as server:
             server.listening(net.a, PORT, "udp")
-            text = tool(world, ["dnsperf", "-s", net.address_a, "-p", str(PORT), "-d", names, "-T", "1", "-c", "8",
+            text = tool(world, ["dnsperf", "-s", net.address6_a if six else net.address_a, "-p", str(PORT), "-d", names, "-T", "1", "-c", "8",
                                 "-q", "100", "-l", str(world.whole_seconds)], net.b)
             usage = server.stop()
         rate = re.search(r"Queries per second: +([0-9.]+)", text)
@@ -96,9 +116,15 @@ def queries(label, server_words):
     return Case(label, [Metric("answers", "queries/s")], measure)
 
 
+def both(server_words):
+    return lambda world: [queries("IPv4", server_words)] + ([] if world.quick else [queries("IPv6", server_words, True)])
+
+
 BENCHMARKS = [
-    Benchmark("dns", "unbound, 100 queries in flight over UDP", lambda _: [queries("local data", unbound)],
+    Benchmark("dns", "unbound with local data, 100 queries in flight over UDP", both(unbound),
               ("unbound", "dnsperf"), "unbound dnsperf"),
-    Benchmark("knot", "Knot, 100 queries in flight over UDP", lambda _: [queries("a zone", knot)],
+    Benchmark("knot", "Knot with a zone, 100 queries in flight over UDP", both(knot),
               ("knotd", "dnsperf"), "knot dnsperf"),
+    Benchmark("dnsmasq", "dnsmasq with a file of hosts, 100 queries in flight over UDP", both(dnsmasq),
+              ("dnsmasq", "dnsperf"), "dnsmasq-base dnsperf"),
 ]
