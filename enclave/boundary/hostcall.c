@@ -350,6 +350,11 @@ void host_thread_name(const char *name)
     room_call(__NR_prctl, 0, 0, PR_SET_NAME, room_address(0), 0, 0, 0, 0);
 }
 
+int64_t host_recv_arena(int fd, struct untrusted to, uint64_t length, int flags, uint64_t exit_flags)
+{
+    return room_call(__NR_recvfrom, exit_flags, length, (uint32_t)fd, to.address, length, (uint32_t)flags, 0, 0);
+}
+
 void host_nap(uint32_t ns)
 {
     room_store(0, 0); /* struct timespec */

@@ -100,6 +100,10 @@ int64_t host_write(int fd, const void *from, uint64_t length, uint64_t exit_flag
 /*@ assigns caller_bytes;
     ensures call_result(\result, length); */
 int64_t host_pread(int fd, void *to, uint64_t length, uint64_t offset);
+/* recv into the arena, whose `length` bytes from there on are the caller's. */
+/*@ assigns \nothing;
+    ensures call_result(\result, length); */
+int64_t host_recv_arena(int fd, struct untrusted to, uint64_t length, int flags, uint64_t exit_flags);
 /* As ioctl, for fcntl's lock commands and other calls (fd, number, pointer). */
 /*@ assigns caller_bytes;
     ensures call_result(\result, INT32_MAX); */

@@ -487,6 +487,8 @@ SYSCALL(epoll_ctl)
         lock_release(&watch_lock);
         if (look)
             waiters_wake_all(&p->waiters);
+        if (!result && operation == EPOLL_CTL_ADD && stream_on(f))
+            stream_watched(f);
     }
     file_put(f);
     file_put(set);

@@ -32,6 +32,7 @@ struct poll_wait {
     bool ring;         /* in: the caller can sleep on this thread's io_uring */
     bool on_ring;      /* that is how to wait for it */
     bool thick;        /* and what comes by it comes so often that others are not looked at each time */
+    bool ahead;        /* much comes by it: stream_ahead_look says how to wait */
     uint32_t reported; /* in: what the host has just said of host_fd where it is no answer; else 0 */
     bool fresh;        /* in: it says so only once for all that has come by then (EPOLLET) */
 };
@@ -95,7 +96,7 @@ struct file {
     uint32_t mode;    /* S_IFMT part of st_mode where known */
     bool inherited;   /* others may use it too: it was got by fork, or passed on */
     struct stream *stream; /* of a socket of the host that goes over an io_uring: see stream.c */
-    uint32_t receivers; /* threads that receive by a socket of the host, of datagrams, and no ring */
+    uint32_t receivers; /* threads that receive by a socket of the host, and no ring */
     struct local *local; /* of a pipe, counter or pair that is, or was, the enclave's own: see local.h */
     bool identified;  /* the next two are known */
     bool locked;      /* a lock by F_SETLK was taken through it */

@@ -50,6 +50,8 @@ extern const struct file_ops host_socket_ops;
 struct file *host_socket_new(int host_fd, int type, int flags);
 /* recvmsg of a host socket for those who want nothing but the bytes. */
 int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags);
+/* recv with MSG_TRUNC of so many bytes to nowhere, which TCP does; -EFAULT: this is no such socket. */
+int64_t host_socket_discard(struct file *f, uint64_t length, int flags);
 
 /* ---- open.c: paths ---- */
 

@@ -29,6 +29,12 @@
 #define OFFER_FROM 4
 #define NO_RING 0x10000ul /* more than bytes comes by it: descriptors, credentials */
 #define SMALL_MOST 8192 /* bytes */
+/* How many were large, or all that was asked for, with no little one between: from AHEAD_FROM on it is read ahead. */
+#define MUCH_ONE 0x40000ul
+#define MUCH_RUN 0x3c0000ul
+#define AHEAD_FROM 8
+#define MUCH_LEAST 4096   /* bytes, of all that was asked for; less than that is little */
+#define LARGE_LEAST 16384 /* bytes, of more */
 #define MADE_HERE 0x20000ul /* by socket(2): nobody else has it, and its options are known */
 /* Datagrams: so many in a row, with pauses no longer than two of the ticks that the upper half counts. */
 #define DATAGRAMS_FROM 16
@@ -58,9 +64,24 @@ static int type_of(struct file *f)
     return (int)(known(f) & KNOWN_TYPE);
 }
 
-/* Receives as servers do: many, and small. */
-static void note_receive(struct file *f, int64_t received)
+/* Receives all that there is, and that is much. */
+static void note_much(struct file *f, int64_t received, uint64_t asked)
 {
+    uintptr_t run = (known(f) & MUCH_RUN) / MUCH_ONE;
+    bool much = received >= LARGE_LEAST || (uint64_t)received == asked;
+    run = received < MUCH_LEAST ? 0 : MIN(run + much, (uintptr_t)AHEAD_FROM);
+    if (run != (known(f) & MUCH_RUN) / MUCH_ONE)
+        know(f, MUCH_RUN, run * MUCH_ONE);
+    if (run < AHEAD_FROM || stream_reads_ahead(f) || known(f) & NO_RING || type_of(f) != SOCK_STREAM)
+        return;
+    know(f, MUCH_RUN, 0);
+    stream_offer_ahead(f);
+}
+
+/* Receives as servers do: many, and small. */
+static void note_receive(struct file *f, int64_t received, uint64_t asked)
+{
+    note_much(f, received, asked);
     if (received <= 0 || received > SMALL_MOST) {
         if (received > 0)
             know(f, SMALL_RUN, 0);
@@ -250,6 +271,8 @@ static int host_socket_setsockopt(struct file *f, int level, int name, const voi
     if (stream_on(f) && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO || name == SO_PEEK_OFF ||
                                                 name == SO_RCVLOWAT || name == SO_LINGER))
         stream_leave(f);
+    if (level == SOL_SOCKET && (name == SO_RCVLOWAT || name == SO_PEEK_OFF) && stream_on(f))
+        stream_never_ahead(f);
     datagrams_leave(f, !ring_knows(level, name));
     int result = host_setsockopt(f->host_fd, level, name, value, n);
     if (!result && level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO)) {
@@ -329,13 +352,26 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
     return (int64_t)done;
 }
 
-/* Before and after the host is asked for datagrams. False: a ring receives them, which it did not before. */
+/* TCP throws bytes away that are received with MSG_TRUNC, and writes them nowhere. STREAM_NOT: it is not TCP. */
+static int64_t discard(struct file *f, uint64_t total, int flags)
+{
+    int domain = 0;
+    socklen_t n = sizeof domain;
+    if (!(flags & MSG_TRUNC) || type_of(f) != SOCK_STREAM ||
+        host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) || (domain != AF_INET && domain != AF_INET6))
+        return STREAM_NOT;
+    int64_t r = host_plain(__NR_recvfrom, EXIT_INTERRUPTIBLE, MIN(total, (uint64_t)INT32_MAX), (uint32_t)f->host_fd, 0,
+                           MIN(total, (uint64_t)INT32_MAX), (uint32_t)flags, 0);
+    return r < 0 ? interrupted_unless(f, RECEIVE_TIMEOUT, r) : r;
+}
+
+/* Before and after the host is asked for what has come. False: a ring receives datagrams, which it did not before. */
 static bool receive_begin(struct file *f, int flags)
 {
-    if (type_of(f) != SOCK_DGRAM || flags & MSG_ERRQUEUE)
+    if (flags & MSG_ERRQUEUE)
         return true;
     __atomic_add_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
-    if (!stream_by_ring(f))
+    if (type_of(f) != SOCK_DGRAM || !stream_by_ring(f))
         return true;
     __atomic_sub_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
     return false;
@@ -343,8 +379,23 @@ static bool receive_begin(struct file *f, int flags)
 
 static void receive_end(struct file *f, int flags)
 {
-    if (type_of(f) == SOCK_DGRAM && !(flags & MSG_ERRQUEUE))
+    if (!(flags & MSG_ERRQUEUE))
         __atomic_sub_fetch(&f->receivers, 1, __ATOMIC_SEQ_CST);
+}
+
+/* By what is inside, a ring, or what is read ahead; or STREAM_NOT. */
+static int64_t receive_stream(struct file *f, const struct iovec *v, int count, int flags)
+{
+    int64_t n = stream_receive(f, v, count, flags);
+    return n > 0 && flags & MSG_WAITALL && !stream_by_ring(f) ? receive_rest(f, v, count, (uint64_t)n, flags) : n;
+}
+
+static int64_t receive_ahead(struct file *f, const struct iovec *v, int count, int flags)
+{
+    if (!stream_reads_ahead(f))
+        return STREAM_NOT;
+    int64_t n = stream_ahead_receive(f, v, count, flags);
+    return n > 0 && flags & MSG_WAITALL ? receive_rest(f, v, count, (uint64_t)n, flags) : n;
 }
 
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
@@ -359,7 +410,7 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
             if (result != STREAM_NOT)
                 return result;
         } else if (stream_on(f)) {
-            int64_t result = stream_receive(f, m->msg_iov, (int)m->msg_iovlen, flags);
+            int64_t result = receive_stream(f, m->msg_iov, (int)m->msg_iovlen, flags);
             if (result != STREAM_NOT) {
                 m->msg_namelen = 0;
                 m->msg_controllen = 0;
@@ -368,6 +419,13 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
             }
         }
         may_sleep(f, flags);
+        int64_t over = discard(f, iovec_length(m->msg_iov, (int)m->msg_iovlen), flags);
+        if (over != STREAM_NOT) {
+            m->msg_namelen = 0;
+            m->msg_controllen = 0;
+            m->msg_flags = flags & MSG_CMSG_CLOEXEC;
+            return over;
+        }
         int64_t refused = place_refused(f, m->msg_iov, (int)m->msg_iovlen, flags);
         if (refused)
             return refused;
@@ -381,8 +439,18 @@ static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
         note_datagram(f, false);
     else if (bytes_alone && !(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
-        note_receive(f, r);
+        note_receive(f, r, asked);
     return (uint64_t)r == asked ? receive_rest(f, m->msg_iov, (int)m->msg_iovlen, asked, flags) : r;
+}
+
+int64_t host_socket_discard(struct file *f, uint64_t length, int flags)
+{
+    struct iovec nowhere = {NULL, length};
+    int64_t over = type_of(f) != SOCK_STREAM || !stream_on(f) ? STREAM_NOT : stream_receive(f, &nowhere, 1, flags);
+    may_sleep(f, flags);
+    if (over == STREAM_NOT)
+        over = discard(f, length, flags);
+    return over == STREAM_NOT ? -EFAULT : over;
 }
 
 int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, int flags)
@@ -391,23 +459,31 @@ int64_t host_socket_receive(struct file *f, const struct iovec *v, int count, in
     do {
         if (stream_on(f)) {
             struct msghdr m = {.msg_iov = (struct iovec *)(uintptr_t)v, .msg_iovlen = (size_t)count};
-            int64_t result = stream_datagrams(f) ? datagrams_receive(f, &m, flags) : stream_receive(f, v, count, flags);
+            int64_t result = stream_datagrams(f) ? datagrams_receive(f, &m, flags) : receive_stream(f, v, count, flags);
             if (result != STREAM_NOT)
                 return result;
         }
         may_sleep(f, flags);
+        int64_t over = discard(f, iovec_length(v, count), flags);
+        if (over != STREAM_NOT)
+            return over;
         int64_t refused = place_refused(f, v, count, flags);
         if (refused)
             return refused;
     } while (!receive_begin(f, flags));
-    int64_t r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
+    int64_t r = receive_ahead(f, v, count, flags);
+    bool ahead = r != STREAM_NOT;
+    if (!ahead)
+        r = host_recv(f->host_fd, v, count, 0, flags, EXIT_INTERRUPTIBLE, &asked);
     receive_end(f, flags);
     if (r < 0)
         return interrupted_unless(f, RECEIVE_TIMEOUT, r);
+    if (ahead)
+        return r;
     if (type_of(f) == SOCK_DGRAM && !(flags & (MSG_PEEK | MSG_ERRQUEUE)))
         note_datagram(f, false);
     else if (!(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL)))
-        note_receive(f, r);
+        note_receive(f, r, asked);
     return (uint64_t)r == asked ? receive_rest(f, v, count, asked, flags) : r;
 }
 

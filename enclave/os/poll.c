@@ -11,6 +11,7 @@
 #include "enclave/boundary/hostcall.h"
 #include "enclave/boundary/user.h"
 #include "enclave/io/flush.h"
+#include "enclave/io/moderate.h"
 #include "enclave/io/uring.h"
 #include "enclave/io/xsk.h"
 #include "enclave/lib/lib.h"
@@ -106,6 +107,7 @@ struct set {
     struct uring *ring; /* this thread's, NULL: not to be slept in */
     bool on_ring;       /* an entry is waited for there, */
     bool thick;         /* by which much comes */
+    bool ahead;         /* an entry is a stream that is read ahead */
     uint64_t key;
 };
 
@@ -116,7 +118,7 @@ static int ask(struct set *s)
     s->host_count = s->answers = 0;
     s->xsks = 0;
     s->inside = s->local = false;
-    s->on_ring = s->thick = false;
+    s->on_ring = s->thick = s->ahead = false;
     s->key = 0;
     for (int i = 0; i < s->count; i++) {
         struct poll_entry *e = &s->entries[i];
@@ -137,11 +139,14 @@ static int ask(struct set *s)
         s->local |= wait.tells && e->revents;
         s->on_ring |= wait.on_ring;
         s->thick |= wait.thick;
+        e->ahead = wait.ahead;
+        s->ahead |= wait.ahead;
         if (!e->host)
             continue;
         s->hosts[s->host_count++] = (struct pollfd){wait.host_fd, (short)wait.events, 0};
         s->answers += wait.answer;
-        s->key = (s->key + (uint32_t)wait.host_fd + 1) * 0x9e3779b97f4a7c15ull;
+        if (!wait.ahead) /* of which there may be something inside, and then the host is not asked */
+            s->key = (s->key + (uint32_t)wait.host_fd + 1) * 0x9e3779b97f4a7c15ull;
     }
     return ready;
 }
@@ -249,6 +254,40 @@ static int64_t sleep_on_host(struct set *s, uint64_t left, int *said)
     return take_answers(s);
 }
 
+/* Looks at the others for as long as a nap takes, while much comes by streams. False: something else has happened. */
+static bool nap_beside(struct set *s, uint64_t left)
+{
+    uint64_t timeout = MIN(left, (uint64_t)NAP_NS);
+    for (int i = 0, k = 0; i < s->count; i++) {
+        const struct poll_entry *e = &s->entries[i];
+        if (!e->file || !e->host)
+            continue;
+        if (e->ahead)
+            s->hosts[k].fd = -1;
+        k++;
+    }
+    if (host_ppoll(s->hosts, (unsigned)s->host_count, &timeout, EXIT_INTERRUPTIBLE))
+        return false;
+    look_done(s->key);
+    return true;
+}
+
+/* Where much comes by streams: true: some of it is inside now. The list of what the host is to be asked is no longer good. */
+static bool fill(struct set *s, uint64_t left)
+{
+    bool look = false, nap = false, any = false;
+    for (int i = 0; i < s->count; i++) {
+        enum stream_look how = s->entries[i].ahead ? stream_ahead_look(s->entries[i].file) : STREAM_WAIT;
+        look |= how == STREAM_LOOK;
+        nap |= how == STREAM_NAP;
+    }
+    if (!look && (!nap || !nap_beside(s, left)))
+        return false;
+    for (int i = 0; i < s->count; i++)
+        any |= s->entries[i].ahead && stream_ahead_fill(s->entries[i].file);
+    return any;
+}
+
 static int64_t wait_for(struct set *s, uint64_t deadline)
 {
     bool news = false, looked = false;
@@ -264,7 +303,7 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
             if (uring_enter_if_news(s->ring))
                 continue;
         }
-        bool fresh = (s->on_ring ? s->thick : s->xsks != 0) && !s->local && look_is_fresh(s->key);
+        bool fresh = (s->on_ring ? s->thick : s->xsks || s->ahead) && !s->local && look_is_fresh(s->key);
         if (ready && (!s->answers || fresh || (s->on_ring && looked)))
             return ready;
 
@@ -286,6 +325,11 @@ static int64_t wait_for(struct set *s, uint64_t deadline)
                 io_flush_along();
             if (s->xsks && net_nap(s->xsks, left))
                 continue;
+            if (s->ahead && !s->xsks && !s->on_ring) {
+                if (fill(s, left) || ask(s))
+                    continue;
+                left = deadline_left(deadline);
+            }
         }
         int said = 0;
         int64_t more = left && s->inside ? join_waiters(s) : 0;

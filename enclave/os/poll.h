@@ -20,6 +20,7 @@ struct poll_entry {
                           next */
     bool host;         /* there is a host descriptor to look at, */
     bool answer;       /* and what it says is the answer */
+    bool ahead;        /* a stream that is read ahead */
 };
 
 #define DEADLINE_NOW 0

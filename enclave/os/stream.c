@@ -13,6 +13,7 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -68,6 +69,7 @@ static void close_host(const struct stream *s)
 static void stream_free(struct stream *s)
 {
     datagrams_free(s->datagrams);
+    stream_ahead_free(s);
     alloc_free(s);
 }
 
@@ -135,6 +137,12 @@ static struct stream *make(struct file *f, bool datagrams)
     return NULL;
 }
 
+struct stream *stream_of(struct file *f)
+{
+    struct stream *s = __atomic_load_n(&f->stream, __ATOMIC_ACQUIRE);
+    return s ? s : make(f, false);
+}
+
 /* Do other threads receive by the host, asleep there perhaps? They get what is the ring's to take apart. */
 static bool shared_by_threads(const struct file *f)
 {
@@ -154,7 +162,7 @@ static void offer(struct file *f, bool datagrams, bool listening, int accept_fla
     if (!s && !(s = make(f, datagrams)))
         return;
     lock_take(&s->lock);
-    if (s->state != STREAM_OFF || s->first || s->file) {
+    if (s->state != STREAM_OFF || s->first || s->file || s->ahead) {
         lock_release(&s->lock);
         return;
     }
@@ -295,6 +303,13 @@ static void ask_to_leave(struct stream *s)
         __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
+}
+
+void streams_wake(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++)
+        if (i != thread_block()->index)
+            exit_checked(EXIT_INTERRUPT, 0, 0, i, 0, 0, 0, 0, 0);
 }
 
 static bool is_off(struct stream *s)
@@ -586,9 +601,10 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
     lock_take(&s->lock);
     uint32_t now = s->datagrams ? datagrams_state(s) : state(s);
     bool off = s->state == STREAM_OFF;
-    bool holds = stream_holds(s);
+    bool holds = stream_holds(s), ahead = s->ahead;
     lock_release(&s->lock);
     if (off) {
+        wait->ahead = ahead && events & (POLLIN | POLLRDNORM);
         now &= POLLIN | POLLRDNORM | POLLOUT | POLLWRNORM | POLLRDHUP | (s->datagrams ? POLLERR : 0);
         *ready = holds ? (events | POLLERR) & now : 0;
         return holds;
@@ -606,6 +622,17 @@ bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32
 uint64_t stream_arrivals(struct file *f)
 {
     return __atomic_load_n(&f->stream->arrivals, __ATOMIC_RELAXED);
+}
+
+void stream_watched(struct file *f)
+{
+    struct stream *s = f->stream;
+    lock_take(&s->lock);
+    bool lingering = s->state == STREAM_OFF && s->file == NULL && stream_holds(s);
+    s->lingering |= lingering;
+    lock_release(&s->lock);
+    if (lingering)
+        epoll_answers_by_both(f);
 }
 
 int stream_error(struct file *f)

@@ -50,6 +50,22 @@ int64_t datagrams_send(struct file *f, const struct msghdr *m, int flags);
 void datagrams_sent(struct file *f, const struct msghdr *m, uint64_t length);
 void datagrams_forget(struct file *f);
 int datagrams_first_length(struct file *f);
+/*
+ * A stream of the host by which much arrives, and that one thread reads, is read ahead: what was not asked for waits inside, as what
+ * a ring has left there. look: how to wait for what comes: as ever; by looking at once, as there may be more; or after a nap of
+ * NAP_NS, as so little comes in one that sleeping costs more than it (io/moderate.h). fill: reads what there is, without
+ * sleeping; was there something? receive: as recv, or STREAM_NOT. never: from now on it must not be (of one that has a stream).
+ */
+void stream_offer_ahead(struct file *f);
+void stream_never_ahead(struct file *f);
+bool stream_reads_ahead(const struct file *f);
+enum stream_look { STREAM_WAIT, STREAM_LOOK, STREAM_NAP };
+enum stream_look stream_ahead_look(struct file *f);
+bool stream_ahead_fill(struct file *f);
+int64_t stream_ahead_receive(struct file *f, const struct iovec *v, int count, int flags);
+/* It is waited for by epoll from now on, too. */
+void stream_watched(struct file *f);
+
 /* True: *ready is the file's state. */
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready);
 uint64_t stream_arrivals(struct file *f);

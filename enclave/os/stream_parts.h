@@ -16,13 +16,16 @@
 #define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
 #define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
 
+#define STREAM_AHEAD (URING_NO_BUFFER - 1)
+
 struct chunk; /* of what is to be sent: see stream_send.c */
+struct ahead; /* see stream_ahead.c */
 struct datagrams; /* what is known of a socket of datagrams: see stream_datagram.c */
 
 /* A piece of what has arrived; of a socket of datagrams: one of them. */
 struct piece {
     struct piece *next;
-    uint32_t buffer; /* of the ring; URING_NO_BUFFER: the bytes follow */
+    uint32_t buffer; /* of the ring; STREAM_AHEAD: what was read ahead; URING_NO_BUFFER: the bytes follow */
     uint32_t offset, length;
     uint32_t charge; /* what it counts for */
     uint32_t row;    /* 0: it is one datagram, else a row of such that are so long, and a last one */
@@ -58,6 +61,8 @@ struct stream {
     bool contested;    /* that happened: several threads use it, and a ring is one thread's; or it had to leave often */
     uint32_t left;     /* so often */
     bool lingering;    /* off, but what is still here is reported from here */
+    struct ahead *ahead; /* off, and read ahead; NULL: it is not */
+    bool crowded;      /* it is not to be: several threads received by it at once, as a rule */
 
     struct uring_op receiving, sending;
     struct uring_deferred arm, push;
@@ -78,6 +83,8 @@ struct stream {
 /* The current thread's, and is this one of them? */
 struct list *streams_mine(void);
 bool stream_home(const struct stream *s);
+/* The file's, made if there is none; NULL: it does not suit, no memory, or another thread was first. */
+struct stream *stream_of(struct file *f);
 /* The end of a completion, with the lock, which is released. False: the stream is gone. */
 bool stream_completed(struct stream *s);
 /* Its thread makes it leave when it next looks. */
@@ -86,6 +93,8 @@ void stream_leave_soon(struct stream *s);
 bool stream_in_flight(const struct stream *s);
 /* Is anything here that the host does not know of any more? */
 bool stream_holds(const struct stream *s);
+/* All other threads look again at what they wait for. */
+void streams_wake(void);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
 /* The same up to a time of the monotonic clock: -EAGAIN: it has come. */
@@ -126,6 +135,11 @@ void stream_looked(struct file *f, bool again);
 /* Nothing had come: 0: look again; -EAGAIN: there is nothing for who does not wait; or as stream_wait. *asked, false at
  * first: the ring was asked for news. */
 int64_t stream_look_later(struct file *f, bool wait, bool *asked);
+
+/* ---- stream_ahead.c; the lock is held, or the stream is nobody's any more ---- */
+
+struct untrusted stream_ahead_data(const struct stream *s);
+void stream_ahead_free(struct stream *s);
 
 /* ---- stream_datagram.c ---- */
 

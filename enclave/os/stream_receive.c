@@ -30,7 +30,9 @@ void stream_piece_pop(struct stream *s)
     if (!s->first)
         s->last = &s->first;
     s->queued -= p->charge;
-    if (p->buffer != URING_NO_BUFFER && s->datagrams)
+    if (p->buffer == STREAM_AHEAD)
+        ; /* its buffer is the stream's */
+    else if (p->buffer != URING_NO_BUFFER && s->datagrams)
         uring_datagram_give(s->ring, p->buffer);
     else if (p->buffer != URING_NO_BUFFER)
         uring_buffer_give(s->ring, p->buffer);
@@ -74,6 +76,12 @@ void stream_pieces_forget(struct stream *s)
     }
 }
 
+/* Where the bytes of a piece are that are not inside. */
+static struct untrusted data_of(const struct stream *s, uint32_t buffer)
+{
+    return buffer == STREAM_AHEAD ? stream_ahead_data(s) : uring_buffer(s->ring, buffer);
+}
+
 /* A piece with its bytes inside, NULL: no memory. */
 static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint32_t offset, uint32_t length)
 {
@@ -81,7 +89,7 @@ static struct piece *piece_inside(const struct stream *s, uint32_t buffer, uint3
     if (!p)
         return NULL;
     *p = (struct piece){.buffer = URING_NO_BUFFER, .length = length, .charge = length};
-    (void)untrusted_read(p->bytes, untrusted_at(uring_buffer(s->ring, buffer), offset), length);
+    (void)untrusted_read(p->bytes, untrusted_at(data_of(s, buffer), offset), length);
     return p;
 }
 
@@ -100,7 +108,8 @@ int stream_move_inside(struct stream *s)
         *at = q;
         if (s->last == &p->next)
             s->last = &q->next;
-        uring_buffer_give(s->ring, p->buffer);
+        if (p->buffer != STREAM_AHEAD)
+            uring_buffer_give(s->ring, p->buffer);
         alloc_free(p);
     }
     return 0;
@@ -112,7 +121,7 @@ static int piece_copy(const struct stream *s, const struct piece *p, uint32_t sk
         return user_write(to, p->bytes + p->offset + skip, n);
     if (user_range(to, n))
         return -EFAULT;
-    return untrusted_read(to, untrusted_at(uring_buffer(s->ring, p->buffer), p->offset + skip), n);
+    return untrusted_read(to, untrusted_at(data_of(s, p->buffer), p->offset + skip), n);
 }
 
 /* ---- completions: by the stream's thread ---- */
@@ -217,7 +226,7 @@ static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, u
         before += n;
         while (at < n && p) {
             uint32_t part = (uint32_t)MIN(n - at, (uint64_t)(p->length - skip));
-            if (!(flags & MSG_TRUNC) && piece_copy(s, p, skip, (uint8_t *)v[i].iov_base + at, part))
+            if ((!(flags & MSG_TRUNC) || s->local) && piece_copy(s, p, skip, (uint8_t *)v[i].iov_base + at, part))
                 return total ? (int64_t)total : -EFAULT;
             at += part;
             total += part;
@@ -319,10 +328,12 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
     for (;;) {
         lock_take(&s->lock);
         int64_t result = receive_now(s, v, count, &done, flags);
-        bool again = stream_home(s) && resume(s), bulk = s->bulk >= BULK_RUN;
+        bool again = stream_home(s) && resume(s), bulk = s->state == STREAM_ACTIVE && s->bulk >= BULK_RUN;
         stream_looked(f, again);
-        if (bulk)
+        if (bulk) {
             stream_leave(f);
+            stream_offer_ahead(f);
+        }
         if (result != -EAGAIN)
             return result;
         result = stream_look_later(f, wait, &asked);

@@ -138,3 +138,50 @@ PYTHON
     [ "$(rakis -- /usr/bin/python3 client.py)" = "heard of all" ]
     wait $pid
 }
+
+@test "much that arrives is read ahead: half as many exits as there are reads, and every byte is there" {
+    cat >receive.py <<'END'
+import hashlib, select, socket, sys, time
+s = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+c = s.accept()[0]
+c.setblocking(sys.argv[2] == "wait")
+h, n = hashlib.sha256(), 0
+while True:
+    if sys.argv[2] == "select":
+        select.select([s, c], [], [])
+    try:
+        data = c.recv(32768)
+    except BlockingIOError:
+        continue
+    if not data:
+        break
+    h.update(data)
+    n += len(data)
+    if n // 32768 % 8 == 0:
+        time.sleep(0.0005)  # slower than who sends
+print(n, h.hexdigest())
+END
+    cat >send.py <<'END'
+import hashlib, socket, sys
+c = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
+h, block = hashlib.sha256(), bytes(range(251)) * 1045
+for i in range(256):
+    data = i.to_bytes(4, "big") + block
+    c.sendall(data)
+    h.update(data)
+print(256 * (4 + len(block)), h.hexdigest())
+END
+    local way
+    for way in wait select; do
+        timeout 60 "$RAKIS" run --log error --stats stats.json -- python3 receive.py 7419 $way >got 3>&- &
+        local pid=$!
+        wait_for "grep -q ready got"
+        python3 send.py 7419 >sent
+        wait $pid
+        grep -qxf sent got
+        # 67 MB are 2,050 reads of 32 KiB.
+        [ "$(field stats.json exits.by_name.recvfrom)" -lt 1000 ]
+        [ "$(field stats.json host_violations)" -eq 0 ]
+    done
+}

@@ -892,6 +892,50 @@ void stream_release(struct file *f)
     NO_STREAMS;
 }
 
+void stream_offer_ahead(struct file *f)
+{
+    (void)f;
+}
+
+void stream_never_ahead(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+}
+
+bool stream_reads_ahead(const struct file *f)
+{
+    (void)f;
+    return false;
+}
+
+enum stream_look stream_ahead_look(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return STREAM_WAIT;
+}
+
+bool stream_ahead_fill(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+    return false;
+}
+
+int64_t stream_ahead_receive(struct file *f, const struct iovec *v, int count, int flags)
+{
+    (void)f, (void)v, (void)count, (void)flags;
+    NO_STREAMS;
+    return 0;
+}
+
+void stream_watched(struct file *f)
+{
+    (void)f;
+    NO_STREAMS;
+}
+
 /* ---- what is cheaper ---- */
 
 bool ways_window(uint64_t bytes)

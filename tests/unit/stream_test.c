@@ -11,11 +11,17 @@
 
 #include <cmocka.h>
 
+#include "enclave/boundary/arena.h"
 #include "enclave/boundary/hostcall.h"
+#include "enclave/boundary/order.h"
 #include "enclave/boundary/user.h"
+#include "enclave/enclave.h"
+#include "enclave/io/moderate.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
 #include "enclave/os/stream_parts.h"
+#include "enclave/os/time.h"
+#include "enclave/os/wait.h"
 
 static _Alignas(8) uint8_t buffers[URING_BUFFERS][URING_BUFFER_SIZE];
 static unsigned given[URING_BUFFERS], left = URING_BUFFERS, cancels, changes, fails;
@@ -193,6 +199,85 @@ int user_write(void *to, const void *from, size_t length)
     return 0;
 }
 
+/* ---- what is around reading ahead ---- */
+
+static struct {
+    uint64_t taken;       /* places in the arena */
+    int64_t result;       /* of the next recv */
+    int flags;            /* that it had */
+    unsigned receives, naps, wakes;
+    bool watched, children, no_room;
+    uint64_t per_ms;
+    void (*meanwhile)(void); /* while it is under way */
+} outside;
+static _Alignas(8) uint8_t ahead_bytes[1 << 18];
+struct enclave enclave;
+
+uint64_t arena_pool_take(uint64_t size)
+{
+    assert_true(size <= sizeof ahead_bytes);
+    outside.taken += !outside.no_room;
+    return outside.no_room ? 0 : 4096;
+}
+
+void arena_pool_free(uint64_t offset, uint64_t size)
+{
+    assert_int_equal(offset, 4096);
+    assert_true(size <= sizeof ahead_bytes);
+    outside.taken--;
+}
+
+struct untrusted arena_at(uint64_t offset)
+{
+    assert_int_equal(offset, 4096);
+    return (struct untrusted){(uint64_t)ahead_bytes};
+}
+
+int64_t host_recv_arena(int fd, struct untrusted to, uint64_t length, int flags, uint64_t exit_flags)
+{
+    (void)fd, (void)exit_flags;
+    assert_ptr_equal((void *)to.address, ahead_bytes);
+    assert_true(length <= sizeof ahead_bytes);
+    outside.receives++;
+    outside.flags = flags;
+    order.exits++;
+    if (outside.meanwhile)
+        outside.meanwhile();
+    return outside.result;
+}
+
+void host_nap(uint32_t ns)
+{
+    assert_int_equal(ns, NAP_NS);
+    outside.naps++;
+}
+
+void streams_wake(void)
+{
+    outside.wakes++;
+}
+
+uint64_t time_tsc_per_ms(void)
+{
+    return outside.per_ms;
+}
+
+bool children_any(void)
+{
+    return outside.children;
+}
+
+bool epoll_watched(const struct file *f)
+{
+    (void)f;
+    return outside.watched;
+}
+
+struct stream *stream_of(struct file *f)
+{
+    return f->stream;
+}
+
 uint64_t iovec_length(const struct iovec *v, int count)
 {
     uint64_t n = 0;
@@ -213,6 +298,9 @@ static int fresh(void **state)
     memset(&stream, 0, sizeof stream);
     left = URING_BUFFERS;
     cancels = changes = fails = 0;
+    memset(&outside, 0, sizeof outside);
+    outside.per_ms = 1ull << 31; /* a moment lasts for long */
+    enclave.rings = true;
     file = (struct file){.flags = O_RDWR | O_NONBLOCK, .stream = &stream};
     stream.file = &file;
     stream.state = STREAM_ACTIVE;
@@ -225,6 +313,8 @@ static int over(void **state)
 {
     (void)state;
     stream_pieces_drop(&stream);
+    stream_ahead_free(&stream);
+    assert_int_equal(outside.taken, 0);
     return 0;
 }
 
@@ -359,6 +449,241 @@ static void connections_wait_in_order_and_are_not_lost(void **state)
     assert_null(stream.first);
 }
 
+/* ---- reading ahead ---- */
+
+static void of_the_host(void)
+{
+    stream.state = STREAM_OFF;
+    stream.receiving.slot = 0;
+    stream.file = NULL;
+    stream_offer_ahead(&file);
+}
+
+static int64_t receive_ahead(char *to, size_t n, int flags)
+{
+    struct iovec v = {to, n};
+    __atomic_add_fetch(&file.receivers, 1, __ATOMIC_RELAXED);
+    int64_t result = stream_ahead_receive(&file, &v, 1, flags);
+    __atomic_sub_fetch(&file.receivers, 1, __ATOMIC_RELAXED);
+    return result;
+}
+
+static void what_was_read_ahead_is_read_next(void **state)
+{
+    char b[8];
+    (void)state;
+    of_the_host();
+    assert_true(stream_reads_ahead(&file));
+    memcpy(ahead_bytes, "read ahead", 10);
+    outside.result = 10;
+    assert_int_equal(receive_ahead(b, 4, MSG_DONTWAIT), 4);
+    assert_memory_equal(b, "read", 4);
+    assert_int_equal(stream_queued(&file), 6);
+    assert_int_equal(receive_ahead(b, 4, 0), STREAM_NOT); /* what is inside is read first */
+    assert_int_equal(stream_ahead_look(&file), STREAM_WAIT);
+    assert_false(stream_ahead_fill(&file));
+    assert_int_equal(receive(b, 2, MSG_PEEK), 2);
+    memset(ahead_bytes, 0xee, 10);
+    assert_int_equal(receive(b, 8, 0), 6); /* it was looked at, so it lies inside */
+    assert_memory_equal(b, " ahead", 6);
+    assert_int_equal(receive(b, 8, 0), STREAM_NOT);
+    outside.result = -ECONNRESET;
+    assert_int_equal(receive_ahead(b, 8, 0), -ECONNRESET);
+    outside.result = 0;
+    assert_int_equal(receive_ahead(b, 8, MSG_WAITALL), 0);
+    assert_int_equal(outside.flags, 0);
+    assert_int_equal(outside.naps, 0);
+    assert_int_equal(receive_ahead(b, 8, MSG_OOB), STREAM_NOT);
+    assert_int_equal(receive_ahead(b, 8, MSG_PEEK), STREAM_NOT);
+}
+
+static void who_is_not_alone_does_not_read_ahead(void **state)
+{
+    (void)state;
+    file.inherited = true;
+    of_the_host();
+    assert_false(stream_reads_ahead(&file));
+    file.inherited = false;
+    outside.watched = true;
+    of_the_host();
+    outside.watched = false;
+    outside.children = true;
+    of_the_host();
+    outside.children = false;
+    stream.local = true;
+    of_the_host();
+    stream.local = false;
+    enclave.rings = false;
+    of_the_host();
+    enclave.rings = true;
+    outside.no_room = true;
+    of_the_host();
+    outside.no_room = false;
+    assert_false(stream_reads_ahead(&file));
+    of_the_host();
+    assert_true(stream_reads_ahead(&file));
+    outside.watched = true; /* since then */
+    assert_false(stream_ahead_fill(&file));
+    assert_int_equal(outside.receives, 0);
+    outside.watched = false;
+    stream_never_ahead(&file);
+    assert_false(stream_ahead_fill(&file));
+    assert_false(stream_reads_ahead(&file));
+    stream_offer_ahead(&file);
+    assert_false(stream_reads_ahead(&file));
+}
+
+static void joins(void)
+{
+    char b[8];
+    outside.meanwhile = NULL;
+    assert_int_equal(receive_ahead(b, 8, 0), STREAM_NOT);
+}
+
+static void who_comes_meanwhile_is_told(void **state)
+{
+    char b[8];
+    (void)state;
+    of_the_host();
+    outside.result = 100;
+    outside.meanwhile = joins;
+    assert_int_equal(receive_ahead(b, 8, 0), 8);
+    assert_int_equal(outside.wakes, 1);
+    assert_int_equal(stream_queued(&file), 92);
+    for (int i = 0; i < 12; i++)
+        receive(b, 8, 0);
+    assert_int_equal(receive_ahead(b, 8, 0), STREAM_NOT); /* never again */
+    assert_int_equal(outside.receives, 1);
+    stream_offer_ahead(&file);
+    assert_false(stream_ahead_fill(&file));
+}
+
+static void looks_too(void)
+{
+    outside.meanwhile = NULL;
+    assert_false(stream_ahead_fill(&file));
+}
+
+static void who_looks_while_others_receive_leaves_it(void **state)
+{
+    (void)state;
+    of_the_host();
+    file.receivers = 1; /* at the host, asleep perhaps */
+    assert_false(stream_ahead_fill(&file));
+    file.receivers = 0;
+    assert_false(stream_ahead_fill(&file));
+    assert_int_equal(outside.receives, 0);
+    stream_ahead_free(&stream);
+    stream.crowded = false;
+    of_the_host();
+    outside.result = 10;
+    outside.meanwhile = looks_too;
+    assert_true(stream_ahead_fill(&file));
+    assert_int_equal(outside.receives, 1);
+    assert_int_equal(outside.wakes, 1);
+}
+
+static void so_many_at_once_and_no_more(void **state)
+{
+    static struct stream streams[20];
+    unsigned have = 0;
+    (void)state;
+    for (int i = 0; i < 20; i++) {
+        struct file f = {.flags = O_RDWR, .stream = &streams[i]};
+        streams[i].state = STREAM_OFF;
+        stream_offer_ahead(&f);
+        have += stream_reads_ahead(&f);
+    }
+    assert_int_equal(have, 16);
+    assert_int_equal(outside.taken, 16);
+    for (int i = 0; i < 20; i++)
+        stream_ahead_free(&streams[i]);
+    of_the_host();
+    assert_true(stream_reads_ahead(&file));
+}
+
+static void when_little_comes_it_ends(void **state)
+{
+    char b[256];
+    (void)state;
+    of_the_host();
+    outside.result = 200;
+    file.flags = O_RDWR;
+    for (unsigned i = 0; stream_reads_ahead(&file) && i < 100; i++) {
+        if (receive_ahead(b, sizeof b, 0) == STREAM_NOT)
+            break;
+    }
+    assert_in_range(outside.receives, 4, 20);
+    assert_int_equal(outside.naps, 0);
+    assert_false(stream_reads_ahead(&file));
+    assert_int_equal(outside.taken, 0);
+}
+
+static void what_is_lost_is_told(void **state)
+{
+    char b[8];
+    (void)state;
+    of_the_host();
+    outside.result = 100;
+    fails = 1;
+    assert_int_equal(receive_ahead(b, 8, 0), -ENOMEM);
+    outside.result = -ECONNRESET;
+    assert_false(stream_ahead_fill(&file));
+    assert_int_equal(receive(b, 8, 0), -ECONNRESET);
+    assert_int_equal(receive(b, 8, 0), STREAM_NOT);
+}
+
+static void a_full_buffer_is_a_reason_to_look_again(void **state)
+{
+    static char b[sizeof ahead_bytes];
+    (void)state;
+    of_the_host();
+    assert_int_equal(stream_ahead_look(&file), STREAM_WAIT);
+    outside.result = sizeof ahead_bytes;
+    assert_true(stream_ahead_fill(&file));
+    assert_int_equal(outside.flags, MSG_DONTWAIT);
+    assert_int_equal(receive(b, sizeof b, 0), sizeof b);
+    assert_int_equal(stream_ahead_look(&file), STREAM_LOOK);
+    outside.result = 50000;
+    assert_true(stream_ahead_fill(&file));
+    assert_int_equal(receive(b, sizeof b, 0), 50000);
+    assert_int_equal(stream_ahead_look(&file), STREAM_WAIT);
+    outside.result = -EAGAIN;
+    assert_false(stream_ahead_fill(&file));
+    assert_int_equal(stream_ahead_look(&file), STREAM_WAIT);
+    assert_int_equal(receive(b, sizeof b, 0), STREAM_NOT);
+}
+
+static void who_naps_is_not_asked_again_at_once(void **state)
+{
+    static char b[65536];
+    enum stream_look look = STREAM_WAIT;
+    unsigned receives;
+    (void)state;
+    of_the_host();
+    outside.result = sizeof b;
+    for (int i = 0; i < 200 && look != STREAM_NAP; i++) {
+        assert_true(stream_ahead_fill(&file));
+        assert_int_equal(receive(b, sizeof b, 0), sizeof b);
+        look = stream_ahead_look(&file);
+    }
+    assert_int_equal(look, STREAM_NAP);
+    assert_true(stream_ahead_fill(&file));
+    receives = outside.receives;
+    assert_int_equal(receive(b, sizeof b, 0), sizeof b);
+    assert_int_equal(receive_ahead(b, sizeof b, 0), -EAGAIN);
+    assert_int_equal(outside.receives, receives);
+    order.exits++; /* something was heard from outside */
+    assert_int_equal(receive_ahead(b, sizeof b, 0), sizeof b);
+    /* Who waits does nap. */
+    file.flags = O_RDWR;
+    assert_int_equal(receive_ahead(b, sizeof b, 0), sizeof b);
+    assert_int_equal(outside.naps, 1);
+    assert_int_equal(receive_ahead(b, sizeof b, MSG_DONTWAIT), -EAGAIN);
+    outside.per_ms = 100; /* a moment has passed */
+    assert_int_equal(receive_ahead(b, sizeof b, MSG_DONTWAIT), sizeof b);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fresh, over)
 
 int main(void)
@@ -372,6 +697,15 @@ int main(void)
         TEST(errors_are_told_once_and_after_the_bytes),
         TEST(bytes_that_are_nowhere_are_an_error),
         TEST(connections_wait_in_order_and_are_not_lost),
+        TEST(what_was_read_ahead_is_read_next),
+        TEST(who_is_not_alone_does_not_read_ahead),
+        TEST(who_comes_meanwhile_is_told),
+        TEST(who_looks_while_others_receive_leaves_it),
+        TEST(so_many_at_once_and_no_more),
+        TEST(when_little_comes_it_ends),
+        TEST(what_is_lost_is_told),
+        TEST(a_full_buffer_is_a_reason_to_look_again),
+        TEST(who_naps_is_not_asked_again_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

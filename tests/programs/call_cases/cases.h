@@ -71,6 +71,7 @@ void cases_receive(enum way way);
 void cases_send(enum way way);
 void cases_ends(enum way way);
 void cases_state(enum way way);
+void cases_ahead(enum way way);
 void cases_names(void);
 void cases_epoll(void);
 void cases_files(void);

@@ -229,6 +229,8 @@ int main(void)
         cases_ends(way);
         snprintf(name, sizeof name, "%s, state", way_names[way]);
         cases_state(way);
+        snprintf(name, sizeof name, "%s, much", way_names[way]);
+        cases_ahead(way);
     }
     where = "names";
     cases_names();
