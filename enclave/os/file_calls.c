@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <signal.h>
 #include <sys/ioctl.h>
 
 #include <asm/unistd_64.h>
@@ -13,6 +14,8 @@
 #include "enclave/os/file_cache.h"
 #include "enclave/os/files.h"
 #include "enclave/os/memory.h"
+#include "enclave/os/signal.h"
+#include "enclave/os/stream.h"
 #include "enclave/os/syscalls.h"
 
 SYSCALL(fcntl);
@@ -395,6 +398,8 @@ SYSCALL(sendfile)
             lend_both(from, to);
             result = interrupted(host_sendfile(host_to, host_from, at, count, EXIT_INTERRUPTIBLE));
             return_both(from, to);
+            if (result == -EPIPE)
+                signal_raise_self(SIGPIPE);
         } else {
             result = copy_through(to, from, at, count);
         }
@@ -403,6 +408,20 @@ SYSCALL(sendfile)
     file_put(to);
     file_put(from);
     return result >= 0 && a2 && user_put((void *)a2, &offset) ? -EFAULT : result;
+}
+
+/* What was received before it was asked for comes first. */
+static int64_t splice_host(struct file *f, int from, int64_t *from_at, int to, int64_t *to_at, uint64_t count,
+                           uint32_t flags)
+{
+    int64_t n = STREAM_NOT;
+    if (f->ops == &host_socket_ops && stream_on(f) && !from_at && !to_at)
+        n = stream_splice(f, to, count, !(flags & SPLICE_F_NONBLOCK));
+    if (n == STREAM_NOT)
+        n = host_splice(from, from_at, to, to_at, count, flags, EXIT_INTERRUPTIBLE);
+    if (n == -EPIPE)
+        signal_raise_self(SIGPIPE);
+    return n;
 }
 
 /* copy_file_range and splice: (from, offset, to, offset, count, flags). */
@@ -426,8 +445,7 @@ static int64_t range_call(bool splice, uint64_t a0, uint64_t a1, uint64_t a2, ui
         if (host_from < 0 || host_to < 0)
             result = -EINVAL;
         else if (splice)
-            result = interrupted(
-                host_splice(host_from, in_at, host_to, out_at, count, flags, EXIT_INTERRUPTIBLE));
+            result = interrupted(splice_host(from, host_from, in_at, host_to, out_at, count, flags));
         else
             result = host_copy_range(host_from, in_at, host_to, out_at, count, flags);
         if (stand_in >= 0)

@@ -69,6 +69,8 @@ void stream_watched(struct file *f);
 /* True: *ready is the file's state. */
 bool stream_poll(struct file *f, uint32_t events, struct poll_wait *wait, uint32_t *ready);
 uint64_t stream_arrivals(struct file *f);
+/* What waits inside goes to a pipe of the host, as by splice, whether the stream was left or not; STREAM_NOT: nothing does. */
+int64_t stream_splice(struct file *f, int to, uint64_t count, bool wait);
 /* Bytes that wait inside to be received. */
 uint64_t stream_queued(struct file *f);
 /* Its errors that have not been told, as SO_ERROR; 0: none. */

@@ -155,9 +155,9 @@ enum stream_look stream_ahead_look(struct file *f)
 {
     struct stream *s = f->stream;
     lock_take(&s->lock);
-    enum stream_look look = !usable(f, s) ? STREAM_WAIT : s->ahead->full ? STREAM_LOOK : STREAM_WAIT;
-    if (look == STREAM_WAIT && usable(f, s) && naps(s->ahead))
-        look = STREAM_NAP;
+    enum stream_look look = STREAM_WAIT;
+    if (usable(f, s))
+        look = s->ahead->full ? STREAM_LOOK : naps(s->ahead) ? STREAM_NAP : STREAM_WAIT;
     lock_release(&s->lock);
     return look;
 }

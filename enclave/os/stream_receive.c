@@ -11,6 +11,7 @@
 
 #define RECEIVE_RESUME 16384u
 #define BUFFERS_SCARCE 64u    /* so few are left for the kernel: what waits moves inside */
+#define SPLICE_CHUNK 4096u    /* what a pipe takes as a whole or not at all */
 #define BULK_RUN 32u          /* full buffers in a row: such a stream is better off with large reads */
 
 /* ---- pieces ---- */
@@ -340,6 +341,67 @@ int64_t stream_receive(struct file *f, const struct iovec *v, int count, int fla
         if (result)
             return done ? (int64_t)done : result;
     }
+}
+
+/* Copies from the first piece: how many bytes. The lock is held. */
+static uint32_t look_at_first(const struct stream *s, void *to, uint64_t most)
+{
+    const struct piece *p = s->listening || s->datagrams ? NULL : s->first;
+    uint32_t n = p ? (uint32_t)MIN(most, (uint64_t)p->length) : 0;
+    if (n && p->buffer == URING_NO_BUFFER)
+        memcpy(to, p->bytes + p->offset, n);
+    else if (n)
+        (void)untrusted_read(to, untrusted_at(data_of(s, p->buffer), p->offset), n);
+    return n;
+}
+
+/* Bytes of the first piece have been received. The lock is held. */
+static void advance(struct stream *s, uint32_t n)
+{
+    struct piece *p = s->first;
+    n = p ? MIN(n, p->length) : 0;
+    if (!n)
+        return;
+    p->offset += n;
+    p->length -= n;
+    p->charge -= n;
+    s->queued -= n;
+    if (!p->length)
+        stream_piece_pop(s);
+}
+
+/* One piece of it, by way of `bytes`: SPLICE_CHUNK of room. */
+static int64_t splice_some(struct file *f, int to, uint8_t *bytes, uint64_t most, bool wait)
+{
+    struct stream *s = f->stream;
+    uint64_t asked;
+    lock_take(&s->lock);
+    struct iovec v = {bytes, look_at_first(s, bytes, MIN(most, (uint64_t)SPLICE_CHUNK))};
+    lock_release(&s->lock);
+    if (!v.iov_len)
+        return STREAM_NOT;
+    int64_t n = host_writev(to, &v, 1, 0, -1, wait ? 0 : RWF_NOWAIT, EXIT_INTERRUPTIBLE, &asked);
+    if (n <= 0)
+        return n == -EOPNOTSUPP ? -EAGAIN : n;
+    lock_take(&s->lock);
+    advance(s, (uint32_t)n);
+    stream_looked(f, false);
+    return n;
+}
+
+int64_t stream_splice(struct file *f, int to, uint64_t count, bool wait)
+{
+    uint64_t done = 0;
+    int64_t n = STREAM_NOT;
+    if (!stream_queued(f))
+        return STREAM_NOT;
+    uint8_t *bytes = alloc(SPLICE_CHUNK);
+    if (!bytes)
+        return -ENOMEM;
+    while (done < count && (n = splice_some(f, to, bytes, count - done, wait && !done)) > 0)
+        done += (uint64_t)n;
+    alloc_free(bytes);
+    return done ? (int64_t)done : n;
 }
 
 uint64_t stream_queued(struct file *f)

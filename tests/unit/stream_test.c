@@ -208,6 +208,10 @@ static struct {
     unsigned receives, naps, wakes;
     bool watched, children, no_room;
     uint64_t per_ms;
+    char pipe[16384];
+    size_t piped;
+    int64_t room, error; /* in the pipe; when there is none */
+    unsigned waits;      /* writes that may wait */
     void (*meanwhile)(void); /* while it is under way */
 } outside;
 static _Alignas(8) uint8_t ahead_bytes[1 << 18];
@@ -244,6 +248,22 @@ int64_t host_recv_arena(int fd, struct untrusted to, uint64_t length, int flags,
     if (outside.meanwhile)
         outside.meanwhile();
     return outside.result;
+}
+
+int64_t host_writev(int fd, const struct iovec *v, int count, uint64_t skip, int64_t offset, int rwf, uint64_t exit_flags,
+                    uint64_t *asked)
+{
+    (void)exit_flags;
+    assert_true(fd == 77 && count == 1 && !skip && offset == -1);
+    *asked = v->iov_len;
+    outside.waits += !(rwf & RWF_NOWAIT);
+    int64_t n = MIN((int64_t)v->iov_len, outside.room);
+    if (n <= 0)
+        return outside.error;
+    memcpy(outside.pipe + outside.piped, v->iov_base, (size_t)n);
+    outside.piped += (size_t)n;
+    outside.room -= n;
+    return n;
 }
 
 void host_nap(uint32_t ns)
@@ -497,6 +517,42 @@ static void what_was_read_ahead_is_read_next(void **state)
     assert_int_equal(receive_ahead(b, 8, MSG_PEEK), STREAM_NOT);
 }
 
+static void what_is_inside_is_spliced_first(void **state)
+{
+    char b[64];
+    (void)state;
+    of_the_host();
+    for (size_t i = 0; i < 10000; i++)
+        ahead_bytes[i] = (uint8_t)(i * 7 + i / 251);
+    outside.result = 10000;
+    outside.error = -EAGAIN;
+    assert_int_equal(receive_ahead(b, 50, MSG_DONTWAIT), 50);
+    assert_int_equal(receive(b, 10, MSG_PEEK), 10); /* so that they lie inside */
+    outside.room = 9000;
+    assert_int_equal(stream_splice(&file, 77, 300, false), 300);
+    assert_int_equal(outside.waits, 0);
+    assert_int_equal(stream_splice(&file, 77, 9000, true), 8700); /* as much as the pipe takes */
+    assert_int_equal(outside.waits, 1); /* with the first alone */
+    assert_memory_equal(outside.pipe, ahead_bytes + 50, 9000);
+    assert_int_equal(stream_splice(&file, 77, 9000, true), -EAGAIN);
+    assert_int_equal(stream_queued(&file), 950);
+    outside.error = -EOPNOTSUPP;
+    assert_int_equal(stream_splice(&file, 77, 1, false), -EAGAIN);
+    outside.room = 9000;
+    outside.piped = 0;
+    assert_int_equal(stream_splice(&file, 77, 9000, true), 950);
+    assert_memory_equal(outside.pipe, ahead_bytes + 9050, 950);
+    assert_int_equal(stream_splice(&file, 77, 9000, true), STREAM_NOT);
+    /* From the arena too. */
+    outside.piped = 0;
+    assert_int_equal(receive_ahead(b, 50, MSG_DONTWAIT), 50);
+    outside.room = 100;
+    assert_int_equal(stream_splice(&file, 77, 100, true), 100);
+    assert_memory_equal(outside.pipe, ahead_bytes + 50, 100);
+    assert_int_equal(receive(b, 5, 0), 5);
+    assert_memory_equal(b, ahead_bytes + 150, 5);
+}
+
 static void who_is_not_alone_does_not_read_ahead(void **state)
 {
     (void)state;
@@ -698,6 +754,7 @@ int main(void)
         TEST(bytes_that_are_nowhere_are_an_error),
         TEST(connections_wait_in_order_and_are_not_lost),
         TEST(what_was_read_ahead_is_read_next),
+        TEST(what_is_inside_is_spliced_first),
         TEST(who_is_not_alone_does_not_read_ahead),
         TEST(who_comes_meanwhile_is_told),
         TEST(who_looks_while_others_receive_leaves_it),

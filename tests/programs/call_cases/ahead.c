@@ -224,6 +224,21 @@ static void by_others(enum way way)
     close(twin);
     ssize_t n = read(f.p.s, b, sizeof b);
     say_taken(&f, "by itself", n, b, 0);
+    /* A pipe gets what is next. */
+    int ends[2];
+    more(&f, 20000);
+    if (pipe(ends))
+        exit(1);
+    say_result("splice", splice(f.p.s, NULL, ends[1], NULL, 1000, 0));
+    n = read(ends[0], b, sizeof b);
+    say_taken(&f, "by the pipe", n, b, 0);
+    take(&f, "and what is after it", 65536, 0);
+    say_result("splice of nothing", splice(f.p.s, NULL, ends[1], NULL, 1000, SPLICE_F_NONBLOCK));
+    close(ends[0]);
+    more(&f, 20000);
+    say_result("splice to nobody", splice(f.p.s, NULL, ends[1], NULL, 1000, 0));
+    say("signals", "%d", pipe_signals());
+    close(ends[1]);
     pair_drop(&f.p);
 }
 

@@ -2,6 +2,8 @@
 /* A connection: how it ends, and what can be asked of it. */
 #include "cases.h"
 
+#include <sys/sendfile.h>
+
 static int error_of(int fd)
 {
     int value = -1;
@@ -153,8 +155,21 @@ static void peer_is_gone(enum way way)
     pair_drop(&p);
 }
 
+static void files_to_nobody(enum way way)
+{
+    struct pair p = pair_make(way);
+    int fd = open("/proc/self/exe", O_RDONLY);
+    (void)pipe_signals();
+    shutdown(p.s, SHUT_WR);
+    say_result("sendfile after shutdown", sendfile(p.s, fd, NULL, 100));
+    say("signals", "%d", pipe_signals());
+    close(fd);
+    pair_drop(&p);
+}
+
 void cases_ends(enum way way)
 {
+    files_to_nobody(way);
     peer_finishes(way);
     we_finish(way);
     resets(way);
