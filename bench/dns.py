@@ -104,8 +104,8 @@ def queries(label, server_words, six=False):
         names = write(world, "queries", "".join(f"host{i}.bench A\n" for i in range(NAMES)))
         with Program(world, server_words(world), net.a, mode, "v0") as server:
             server.listening(net.a, PORT, "udp")
-            text = tool(world, ["dnsperf", "-s", net.address6_a if six else net.address_a, "-p", str(PORT), "-d", names, "-T", "1", "-c", "8",
-                                "-q", "100", "-l", str(world.whole_seconds)], net.b)
+            text = tool(world, ["dnsperf", "-s", net.address6_a if six else net.address_a, "-p", str(PORT), "-d", names,
+                                "-T", "1", "-c", "8", "-q", "100", "-l", str(world.whole_seconds)], net.b)
             usage = server.stop()
         rate = re.search(r"Queries per second: +([0-9.]+)", text)
         done = re.search(r"Queries completed: +(\d+)", text)

@@ -5,9 +5,9 @@
  * the rings of datagrams all the time, and tells the enclave so (exit_slot.served): it makes no exit to send, and
  * the kernel's work is done beside it.
  *
- * It ends when there was nothing to send for a while, when it is seen to send hardly more than kicks did before (where the kernel's
- * part is nearly all of the work, a second core only waits for it), and when the thread is not given the core that it thought
- * spare; of the last two it is not tried for some time, twice as long after each time in a row.
+ * It ends when there was nothing to send for a while, when it is seen to send hardly more than kicks did before (where
+ * the kernel's part is nearly all of the work, a second core only waits for it), and when the thread is not given the
+ * core that it thought spare; after the last two it is not tried for some time, twice as long after each in a row.
  */
 #ifndef HOST_POLLER_H
 #define HOST_POLLER_H

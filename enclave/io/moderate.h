@@ -28,7 +28,7 @@
 #define NAP_HOPELESS 8u     /* naps after which half as many packets are too few */
 #define NAP_COSTS 12u       /* a twelfth fewer packets is a loss, less is noise */
 #define NAP_WHILE_MS 100u
-#define NAP_POOR 8u         /* that many naps with few packets end it, see below */
+#define NAP_POOR 8u         /* more than that, of what `poor` counts, ends it */
 #define NAP_PATIENCE 7u     /* the longest pause between trials is 2 to this of that */
 
 enum nap_phase { NAP_PLAIN, NAP_TRIAL, NAP_NAPPING };

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Windows on files: a part of a file that the host has mapped into the arena, so that reading it is
- * a copy; it grows as it is read on, so what is read again is found there. What others write there is seen at once, as the pages are the kernel's own. What is not
- * seen is that the file became shorter, within the page where it ends now: who reads has to know
- * its size by other means.
+ * a copy; it grows as it is read on, so what is read again is found there. What others write there is
+ * seen at once, as the pages are the kernel's own. What is not seen is that the file became shorter,
+ * within the page where it ends now: who reads has to know its size by other means.
  */
 #ifndef IO_WINDOWS_H
 #define IO_WINDOWS_H

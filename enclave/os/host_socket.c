@@ -242,12 +242,18 @@ static int host_socket_getpeername(struct file *f, struct sockaddr_storage *a, s
     return host_getpeername(f->host_fd, a, n);
 }
 
-/* Of a Unix socket, whose messages carry more than bytes. */
-static void no_ring(struct file *f)
+/* AF_...; -1: the host does not say. An exit. */
+static int domain_of(const struct file *f)
 {
     int domain = 0;
     socklen_t n = sizeof domain;
-    if (known(f) & NO_RING || host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) || domain != AF_UNIX)
+    return host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) ? -1 : domain;
+}
+
+/* Of a Unix socket, whose messages carry more than bytes. */
+static void no_ring(struct file *f)
+{
+    if (known(f) & NO_RING || domain_of(f) != AF_UNIX)
         return;
     know(f, 0, NO_RING);
     if (stream_on(f))
@@ -355,10 +361,8 @@ static int64_t receive_rest(struct file *f, const struct iovec *v, int count, ui
 /* TCP throws bytes away that are received with MSG_TRUNC, and writes them nowhere. STREAM_NOT: it is not TCP. */
 static int64_t discard(struct file *f, uint64_t total, int flags)
 {
-    int domain = 0;
-    socklen_t n = sizeof domain;
-    if (!(flags & MSG_TRUNC) || type_of(f) != SOCK_STREAM ||
-        host_getsockopt(f->host_fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) || (domain != AF_INET && domain != AF_INET6))
+    int domain = flags & MSG_TRUNC && type_of(f) == SOCK_STREAM ? domain_of(f) : -1;
+    if (domain != AF_INET && domain != AF_INET6)
         return STREAM_NOT;
     int64_t r = host_plain(__NR_recvfrom, EXIT_INTERRUPTIBLE, MIN(total, (uint64_t)INT32_MAX), (uint32_t)f->host_fd, 0,
                            MIN(total, (uint64_t)INT32_MAX), (uint32_t)flags, 0);
@@ -395,7 +399,7 @@ static int64_t receive_ahead(struct file *f, const struct iovec *v, int count, i
     if (!stream_reads_ahead(f))
         return STREAM_NOT;
     int64_t n = stream_ahead_receive(f, v, count, flags);
-    return n > 0 && flags & MSG_WAITALL ? receive_rest(f, v, count, (uint64_t)n, flags) : n;
+    return n > 0 ? receive_rest(f, v, count, (uint64_t)n, flags) : n;
 }
 
 static int64_t host_socket_recvmsg(struct file *f, struct msghdr *m, int flags)

@@ -115,6 +115,15 @@ void signal_nudge(struct thread *t)
         exit_checked(EXIT_INTERRUPT, 0, 0, t->index, 0, 0, 0, 0, 0);
 }
 
+void signal_nudge_others(void)
+{
+    for (uint32_t i = 0; i < process.thread_count; i++) {
+        struct thread *t = &process.threads[i];
+        if (t != current() && __atomic_load_n(&t->live, __ATOMIC_ACQUIRE))
+            signal_nudge(t);
+    }
+}
+
 struct thread *signal_receiver(int signal)
 {
     struct thread *me = current();

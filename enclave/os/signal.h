@@ -62,6 +62,8 @@ void signal_collect(void);
 struct thread *signal_receiver(int signal);
 /* Makes a thread look at its signals. */
 void signal_nudge(struct thread *t);
+/* And all threads but this one. */
+void signal_nudge_others(void);
 /* One was taken out of a queue, or all were dropped: are there more that the host keeps back? */
 void signal_taken(int signal);
 void signal_dropped(int signal);

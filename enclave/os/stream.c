@@ -13,7 +13,6 @@
 #include "enclave/io/flush.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
-#include "enclave/os/process.h"
 #include "enclave/os/signal.h"
 #include "enclave/os/syscalls.h"
 #include "enclave/os/thread.h"
@@ -303,13 +302,6 @@ static void ask_to_leave(struct stream *s)
         __atomic_store_n(&s->contested, true, __ATOMIC_RELAXED);
     stream_leave_soon(s);
     exit_checked(EXIT_INTERRUPT, 0, 0, s->thread, 0, 0, 0, 0, 0);
-}
-
-void streams_wake(void)
-{
-    for (uint32_t i = 0; i < process.thread_count; i++)
-        if (i != thread_block()->index)
-            exit_checked(EXIT_INTERRUPT, 0, 0, i, 0, 0, 0, 0, 0);
 }
 
 static bool is_off(struct stream *s)

@@ -51,8 +51,8 @@ void datagrams_sent(struct file *f, const struct msghdr *m, uint64_t length);
 void datagrams_forget(struct file *f);
 int datagrams_first_length(struct file *f);
 /*
- * A stream of the host by which much arrives, and that one thread reads, is read ahead: what was not asked for waits inside, as what
- * a ring has left there. look: how to wait for what comes: as ever; by looking at once, as there may be more; or after a nap of
+ * A stream of the host by which much arrives, and that one thread reads, is read ahead: what was not asked for waits
+ * inside, as what a ring has left there. look: how to wait for what comes: as ever; by looking at once, as there may be more; or after a nap of
  * NAP_NS, as so little comes in one that sleeping costs more than it (io/moderate.h). fill: reads what there is, without
  * sleeping; was there something? receive: as recv, or STREAM_NOT. never: from now on it must not be (of one that has a stream).
  */

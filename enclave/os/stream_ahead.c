@@ -10,6 +10,7 @@
 #include "enclave/io/moderate.h"
 #include "enclave/lib/lib.h"
 #include "enclave/os/files.h"
+#include "enclave/os/signal.h"
 #include "enclave/os/stream_parts.h"
 #include "enclave/os/time.h"
 #include "enclave/os/wait.h"
@@ -80,12 +81,12 @@ void stream_never_ahead(struct file *f)
     lock_release(&s->lock);
 }
 
-/* With the lock held. Who waits by epoll is told by the host, and what several read at once is not to be theirs who
- * asked first. */
+/* With the lock held. Who waits by epoll is told by the host, and what several read, threads at once or a child, is not to
+ * be theirs who asked first. */
 static bool usable(const struct file *f, const struct stream *s)
 {
     return s->ahead && !s->ahead->busy && !s->crowded && s->state == STREAM_OFF && !s->first && !s->receive_error &&
-           !epoll_watched(f);
+           !epoll_watched(f) && !children_any();
 }
 
 bool stream_reads_ahead(const struct file *f)
@@ -109,6 +110,14 @@ static bool begin(struct file *f, uint32_t others)
     return good;
 }
 
+/* The buffer is free again, and nothing was read. */
+static void leave(struct stream *s)
+{
+    lock_take(&s->lock);
+    s->ahead->busy = false;
+    lock_release(&s->lock);
+}
+
 static void end(struct stream *s, int64_t result, uint64_t exits)
 {
     struct ahead *a = s->ahead;
@@ -129,7 +138,7 @@ static void end(struct stream *s, int64_t result, uint64_t exits)
     bool others = s->crowded;
     lock_release(&s->lock);
     if (p && others)
-        streams_wake();
+        signal_nudge_others();
 }
 
 static uint64_t exits_now(void)
@@ -186,7 +195,7 @@ int64_t stream_ahead_receive(struct file *f, const struct iovec *v, int count, i
     bool wait = !(f->flags & O_NONBLOCK) && !(flags & MSG_DONTWAIT);
     uint64_t exits = exits_now();
     if (!wait && empty(s->ahead, exits)) {
-        s->ahead->busy = false;
+        leave(s);
         return -EAGAIN;
     }
     if (wait && naps(s->ahead))

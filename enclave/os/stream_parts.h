@@ -16,7 +16,7 @@
 #define SEND_WRITABLE 43690u  /* of them, when there is room again: a third is free, as Linux has it */
 #define RECEIVE_PAUSE 65536u  /* bytes that wait inside: the peer is to slow down */
 
-#define STREAM_AHEAD (URING_NO_BUFFER - 1)
+#define STREAM_AHEAD (URING_NO_BUFFER - 1) /* no buffer of a ring, see struct piece */
 
 struct chunk; /* of what is to be sent: see stream_send.c */
 struct ahead; /* see stream_ahead.c */
@@ -93,8 +93,6 @@ void stream_leave_soon(struct stream *s);
 bool stream_in_flight(const struct stream *s);
 /* Is anything here that the host does not know of any more? */
 bool stream_holds(const struct stream *s);
-/* All other threads look again at what they wait for. */
-void streams_wake(void);
 /* Waits for the ring: 0, or what an interrupted call returns. */
 int64_t stream_wait(struct uring *u);
 /* The same up to a time of the monotonic clock: -EAGAIN: it has come. */

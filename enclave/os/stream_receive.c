@@ -24,6 +24,17 @@ void stream_piece_push(struct stream *s, struct piece *p)
     s->queued += p->charge;
 }
 
+/* A buffer of the ring, if it is one: the others are the stream's, or the piece's own. */
+static void give_back(const struct stream *s, uint32_t buffer)
+{
+    if (buffer == URING_NO_BUFFER || buffer == STREAM_AHEAD)
+        return;
+    if (s->datagrams)
+        uring_datagram_give(s->ring, buffer);
+    else
+        uring_buffer_give(s->ring, buffer);
+}
+
 void stream_piece_pop(struct stream *s)
 {
     struct piece *p = s->first;
@@ -31,13 +42,20 @@ void stream_piece_pop(struct stream *s)
     if (!s->first)
         s->last = &s->first;
     s->queued -= p->charge;
-    if (p->buffer == STREAM_AHEAD)
-        ; /* its buffer is the stream's */
-    else if (p->buffer != URING_NO_BUFFER && s->datagrams)
-        uring_datagram_give(s->ring, p->buffer);
-    else if (p->buffer != URING_NO_BUFFER)
-        uring_buffer_give(s->ring, p->buffer);
+    give_back(s, p->buffer);
     alloc_free(p);
+}
+
+/* Bytes of the first piece have been received. */
+static void advance(struct stream *s, uint32_t n)
+{
+    struct piece *p = s->first;
+    p->offset += n;
+    p->length -= n;
+    p->charge -= n;
+    s->queued -= n;
+    if (!p->length)
+        stream_piece_pop(s);
 }
 
 int stream_descriptor_push(struct stream *s, int fd)
@@ -109,8 +127,7 @@ int stream_move_inside(struct stream *s)
         *at = q;
         if (s->last == &p->next)
             s->last = &q->next;
-        if (p->buffer != STREAM_AHEAD)
-            uring_buffer_give(s->ring, p->buffer);
+        give_back(s, p->buffer);
         alloc_free(p);
     }
     return 0;
@@ -233,15 +250,9 @@ static int64_t take_pieces(struct stream *s, const struct iovec *v, int count, u
             total += part;
             skip += part;
             if (!peek) {
-                p->offset += part;
-                p->length -= part;
-                p->charge -= part;
-                s->queued -= part;
+                advance(s, part);
+                p = s->first;
                 skip = 0;
-                if (!p->length) {
-                    stream_piece_pop(s);
-                    p = s->first;
-                }
             } else if (skip == p->length) {
                 p = p->next;
                 skip = 0;
@@ -355,21 +366,6 @@ static uint32_t look_at_first(const struct stream *s, void *to, uint64_t most)
     return n;
 }
 
-/* Bytes of the first piece have been received. The lock is held. */
-static void advance(struct stream *s, uint32_t n)
-{
-    struct piece *p = s->first;
-    n = p ? MIN(n, p->length) : 0;
-    if (!n)
-        return;
-    p->offset += n;
-    p->length -= n;
-    p->charge -= n;
-    s->queued -= n;
-    if (!p->length)
-        stream_piece_pop(s);
-}
-
 /* One piece of it, by way of `bytes`: SPLICE_CHUNK of room. */
 static int64_t splice_some(struct file *f, int to, uint8_t *bytes, uint64_t most, bool wait)
 {
@@ -384,7 +380,8 @@ static int64_t splice_some(struct file *f, int to, uint8_t *bytes, uint64_t most
     if (n <= 0)
         return n == -EOPNOTSUPP ? -EAGAIN : n;
     lock_take(&s->lock);
-    advance(s, (uint32_t)n);
+    if (s->first) /* unless another thread receives at the same time */
+        advance(s, MIN((uint32_t)n, s->first->length));
     stream_looked(f, false);
     return n;
 }

@@ -7,6 +7,7 @@
 #include "enclave/lib/lib.h"
 #include "enclave/lib/lock.h"
 #include "enclave/os/process.h"
+#include "enclave/os/signal.h"
 #include "enclave/os/stream.h"
 #include "enclave/os/thread.h"
 
@@ -95,18 +96,6 @@ void world_suspend(void)
     streams_suspend();
 }
 
-/* Makes all others come to a point. */
-static void nudge_others(void)
-{
-    for (uint32_t i = 0; i < process.thread_count; i++) {
-        struct thread *t = &process.threads[i];
-        if (t == current() || !__atomic_load_n(&t->live, __ATOMIC_ACQUIRE))
-            continue;
-        t->block->pending = TB_PENDING_SIGNAL;
-        exit_checked(EXIT_INTERRUPT, 0, 0, t->index, 0, 0, 0, 0, 0);
-    }
-}
-
 static bool still(void)
 {
     lock_take(&process.threads_lock);
@@ -133,7 +122,7 @@ void world_stop(bool copy)
     }
     if (still())
         return;
-    nudge_others();
+    signal_nudge_others();
     while (!still())
         park();
 }

@@ -182,6 +182,7 @@ END
         grep -qxf sent got
         # 67 MB are 2,050 reads of 32 KiB.
         [ "$(field stats.json exits.by_name.recvfrom)" -lt 1000 ]
+        [ $way = wait ] || [ "$(field stats.json exits.by_name.ppoll)" -lt 1000 ]
         [ "$(field stats.json host_violations)" -eq 0 ]
     done
 }

@@ -160,6 +160,37 @@ static void waited_for(enum way way)
     pair_drop(&f.p);
 }
 
+static void *receive_a_part(void *context)
+{
+    static char parts[2][4096];
+    static unsigned next;
+    const struct flow *f = context;
+    return (void *)recv(f->p.s, parts[__atomic_fetch_add(&next, 1, __ATOMIC_SEQ_CST) % 2], 4096, 0);
+}
+
+/* Two threads that sleep in recv get what comes, each a part, whoever of them is first. */
+static void by_two_threads(enum way way)
+{
+    struct flow f = flow_make(way);
+    struct timeval t = {.tv_sec = 3};
+    fcntl(f.p.s, F_SETFL, fcntl(f.p.s, F_GETFL) & ~O_NONBLOCK);
+    setsockopt(f.p.s, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
+    for (int round = 0; round < 10; round++) {
+        pthread_t threads[2];
+        void *got[2];
+        for (int i = 0; i < 2; i++)
+            pthread_create(&threads[i], NULL, receive_a_part, &f);
+        usleep(round % 2 ? 3000 : 0);
+        char b[8192] = {0};
+        if (send(f.p.c, b, sizeof b, 0) != sizeof b)
+            exit(1);
+        for (int i = 0; i < 2; i++)
+            pthread_join(threads[i], &got[i]);
+        say("two threads", "%zd %zd", (ssize_t)got[0], (ssize_t)got[1]);
+    }
+    pair_drop(&f.p);
+}
+
 static void to_the_end(enum way way)
 {
     struct flow f = flow_make(way);
@@ -246,6 +277,7 @@ void cases_ahead(enum way way)
 {
     asked_for(way);
     waited_for(way);
+    by_two_threads(way);
     to_the_end(way);
     by_others(way);
 }
